@@ -1,0 +1,69 @@
+"""The ``zpmodel`` command: finds the subcommand's file, and turns the package's errors into one line and exit status 2."""
+
+import importlib
+import os
+import sys
+
+import click
+
+from zpmodel.errors import ZpmodelError
+
+# In the order in which a newcomer needs them. The short help stands here so that `zpmodel --help` imports none of them.
+COMMANDS = {
+    "structure": "Exact bios, splits, requests and segments of zeroing a range.",
+    "fio": "Read fio output into one tidy table.",
+    "measure": "Run the fio matrix that calibration needs on this machine.",
+    "calibrate": "Turn a measured data set into costs with intervals.",
+    "compare": "The zero-page policies side by side.",
+    "report": "Run the notebooks and make one offline HTML site.",
+}
+
+
+class _Commands(click.Group):
+    """A group that imports a subcommand only when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command = importlib.import_module(f"zpmodel.commands.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="zpmodel")
+def app() -> None:
+    """What is a PMD-sized zero page worth on your machine?
+
+    \b
+    Try:  zpmodel structure --zero-page static --limits nvme-mdts5 --length 1GiB
+          zpmodel report
+    """
+
+
+def main() -> None:
+    """Run the command line; whatever is wrong with the input is one line on stderr and exit status 2."""
+    try:
+        status = app.main(standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.Abort:
+        click.echo("zpmodel: interrupted", err=True)
+        sys.exit(130)
+    except click.ClickException as error:
+        click.echo(f"zpmodel: {' '.join(error.format_message().split())}", err=True)
+        sys.exit(2)
+    except ZpmodelError as error:
+        click.echo(f"zpmodel: {error}", err=True)
+        sys.exit(2)
+    except BrokenPipeError:
+        # The reader (`| head`) has what it wanted; leave without a second complaint when Python flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    sys.exit(status if isinstance(status, int) else 0)

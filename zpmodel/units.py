@@ -1,0 +1,43 @@
+"""Units and the ways people write sizes. Inside the package sizes are bytes, times seconds unless a suffix says more."""
+
+import re
+
+from zpmodel.errors import InputError
+
+SECTOR = 512
+"""A sector of the block layer [byte]; always 512, whatever the device's logical block."""
+
+KIB, MIB, GIB, TIB = 1 << 10, 1 << 20, 1 << 30, 1 << 40
+
+_FACTORS = {"": 1, "k": KIB, "m": MIB, "g": GIB, "t": TIB, "p": 1 << 50, "e": 1 << 60}
+_SIZE = re.compile(r"(\d+)\s*(?:([kmgtpe])(?:i?b)?|b)?", re.IGNORECASE)
+
+
+def parse_size(text: str | int, *, where: str = "command line", field: str = "size") -> int:
+    """Read a size such as ``4096``, ``64k``, ``2MiB`` or ``1TiB``.
+
+    :param text: a whole number, with a binary unit or none (k = KiB = 1024).
+    :return: the size [byte].
+    :raises InputError: on anything else, negative numbers included.
+    """
+    if isinstance(text, int) and not isinstance(text, bool) and text >= 0:
+        return text
+    match = _SIZE.fullmatch(text.strip()) if isinstance(text, str) else None
+    if match is None:
+        raise InputError(where, field, text, "a whole number of bytes, or one with a unit: 4096, 64KiB, 2MiB, 1TiB")
+    return int(match[1]) * _FACTORS[(match[2] or "").lower()]
+
+
+def format_size(size_bytes: float) -> str:
+    """Write a size [byte] with the largest binary unit that keeps it readable: ``2 MiB``, ``127.5 KiB``."""
+    value = float(size_bytes)
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if abs(value) < 1024 or unit == "TiB":
+            break
+        value /= 1024
+    return f"{value:.4g} {unit}"
+
+
+def is_power_of_two(value: int) -> bool:
+    """Say whether a whole number is 1, 2, 4, 8 ..."""
+    return value > 0 and value & (value - 1) == 0
