@@ -1,0 +1,224 @@
+"""The public face of the structure model: ranges in, counts and histograms out."""
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, overload
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from zpmodel.errors import InputError
+from zpmodel.limits import UINT_MAX, QueueLimits
+from zpmodel.structure import histogram
+from zpmodel.structure.requests import ALLOCATED, BACK_MERGES, BIOS, REQUESTS, SPLITS, VECTORS
+from zpmodel.structure.walk import walk
+from zpmodel.units import MIB, SECTOR
+from zpmodel.zeropage import ZeroPage
+
+Operation = Literal["write", "write_zeroes"]
+
+_LAST_BYTE = (1 << 63) - 1
+_FIRST_ROWS = 64
+_MOST_ROWS = 1 << 22
+
+Table = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Structure:
+    """What the block layer makes of one range.
+
+    :ivar operation: ``write`` (of zero pages) or ``write_zeroes`` (data-less).
+    :ivar length: bytes of the range [byte].
+    :ivar bios: bios as submitted, before splitting.
+    :ivar vectors: vectors of all bios.
+    :ivar vectors_allocated: vectors that the bios' tables have room for.
+    :ivar splits: how many times a bio was cut in two.
+    :ivar back_merges: how many (parts of) bios joined the request before.
+    :ivar requests: requests as the driver gets them; splits + bios = requests + back_merges.
+    :ivar segments: segments of all requests.
+    :ivar bio_table: rows of (bytes, vectors, allocated, count), shape (kinds, 4).
+    :ivar request_table: rows of (bytes, segments, offset of the first byte in its 4 KiB page, count), shape (kinds, 4).
+    """
+
+    operation: Operation
+    length: int
+    bios: int
+    vectors: int
+    vectors_allocated: int
+    splits: int
+    back_merges: int
+    requests: int
+    segments: int
+    bio_table: Table
+    request_table: Table
+
+    def bio_histogram(self) -> list[dict[str, int]]:
+        """Bios by size: rows of bytes, bvecs, max_vecs (room in the vector table) and count, the smallest first."""
+        return [
+            {"bytes": int(a), "bvecs": int(b), "max_vecs": int(c), "count": int(n)} for a, b, c, n in self.bio_table
+        ]
+
+    def request_histogram(self) -> list[dict[str, int]]:
+        """Requests by size: rows of bytes, segments and count, the smallest first."""
+        counts: dict[tuple[int, int], int] = {}
+        for size, segments, _, number in self.request_table.tolist():
+            counts[size, segments] = counts.get((size, segments), 0) + number
+        return [{"bytes": a, "segments": b, "count": n} for (a, b), n in sorted(counts.items())]
+
+    def totals(self) -> dict[str, Any]:
+        """The scalar counts by name."""
+        names = ("operation", "length", "bios", "vectors", "vectors_allocated", "splits", "back_merges", "requests", "segments")
+        return {name: getattr(self, name) for name in names}
+
+    def as_case(self) -> dict[str, Any]:
+        """The counts in the fields of a traced case."""
+        return {
+            "operation": self.operation,
+            "bios": self.bio_histogram(),
+            "splits": self.splits,
+            "back_merges": self.back_merges,
+            "requests": self.request_histogram(),
+        }
+
+
+def check_range(offset: int, length: int, limits: QueueLimits) -> None:
+    """Refuse what ``blkdev_issue_zeroout`` answers with EINVAL, and ranges that no device can have.
+
+    :raises InputError: naming the rule.
+    """
+    block = limits.logical_block_size
+    for name, value in (("offset", offset), ("length", length)):
+        if isinstance(value, bool) or not isinstance(value, int | np.integer):
+            raise InputError("range", name, value, "a whole number of bytes")
+        if value < 0 or value % block:
+            raise InputError("range", name, int(value), f"a multiple of the logical block size, {block}")
+    if length == 0:
+        raise InputError("range", "length", 0, f"at least one logical block, {block}")
+    if offset + length > _LAST_BYTE:
+        raise InputError("range", "offset + length", int(offset) + int(length), "an end below 2^63, the largest device")
+
+
+@overload
+def count(zero_page: ZeroPage, limits: QueueLimits, offset: int, length: int) -> Structure: ...
+@overload
+def count(
+    zero_page: ZeroPage, limits: QueueLimits, offset: npt.NDArray[np.int64], length: npt.ArrayLike
+) -> pd.DataFrame: ...
+@overload
+def count(zero_page: ZeroPage, limits: QueueLimits, offset: int, length: npt.NDArray[np.int64]) -> pd.DataFrame: ...
+def count(zero_page: ZeroPage, limits: QueueLimits, offset: Any, length: Any) -> Structure | pd.DataFrame:
+    """Count the bios, splits, requests and segments of zeroing a range on an otherwise idle queue.
+
+    :param zero_page: the zero page in use (after any fallback).
+    :param limits: the device's queue limits.
+    :param offset: first byte of the range [byte]; scalar or array.
+    :param length: bytes of the range [byte]; scalar or array, broadcast with ``offset``.
+    :return: a :class:`Structure` for scalars; for arrays a DataFrame, one row a range, with the scalar counts.
+    :raises InputError: on a range that is empty, unaligned to the logical block, or ends past 2^63.
+    """
+    if np.ndim(offset) == 0 and np.ndim(length) == 0:
+        return _count_one(zero_page, limits, offset, length)
+    offsets, lengths = np.broadcast_arrays(np.asarray(offset), np.asarray(length))
+    rows = [
+        {"offset": int(at), **_count_one(zero_page, limits, int(at), int(size)).totals()}
+        for at, size in zip(offsets.ravel(), lengths.ravel(), strict=True)
+    ]
+    return pd.DataFrame(rows)
+
+
+def _count_one(zero_page: ZeroPage, limits: QueueLimits, offset: int, length: int) -> Structure:
+    check_range(offset, length, limits)
+    block_sectors = limits.logical_block_size // SECTOR
+    write_zeroes = min(limits.write_zeroes_max_bytes // SECTOR, (UINT_MAX // SECTOR) & ~(block_sectors - 1))
+    alignment = math.lcm(limits.physical_block_size // SECTOR, limits.chunk_sectors or 1)
+    rows = _FIRST_ROWS
+    while True:
+        bios, requests = (np.zeros((rows, histogram.COLUMNS), np.int64) for _ in range(2))
+        too_small, counts = walk(
+            limits.for_kernel(zero_page.base_page_bytes),
+            zero_page.size_bytes,
+            zero_page.base_page_bytes,
+            write_zeroes,
+            alignment,
+            int(offset),
+            int(length),
+            bios,
+            requests,
+        )
+        if not too_small:
+            break
+        rows *= 8
+        assert rows <= _MOST_ROWS, "more kinds of requests than a range can have"
+    return make_structure("write_zeroes" if write_zeroes else "write", int(length), counts, bios, requests)
+
+
+def make_structure(operation: Operation, length: int, counts: Table, bios: Table, requests: Table) -> Structure:
+    """Put the kernels' arrays into a :class:`Structure`."""
+    request_table = _used(requests)
+    return Structure(
+        operation=operation,
+        length=length,
+        bios=int(counts[BIOS]),
+        vectors=int(counts[VECTORS]),
+        vectors_allocated=int(counts[ALLOCATED]),
+        splits=int(counts[SPLITS]),
+        back_merges=int(counts[BACK_MERGES]),
+        requests=int(counts[REQUESTS]),
+        segments=int(np.sum(request_table[:, 1] * request_table[:, 3])),
+        bio_table=_used(bios),
+        request_table=request_table,
+    )
+
+
+def _used(table: Table) -> Table:
+    rows = table[table[:, 3] > 0]
+    return rows[np.lexsort((rows[:, 2], rows[:, 1], rows[:, 0]))]
+
+
+def case_zero_page(case: Mapping[str, Any], source: str) -> ZeroPage:
+    """The zero page of a case: ``zero_page_bytes``, or ``persistent_huge_zero_folio`` of an x86-64 kernel."""
+    size, persistent = case.get("zero_page_bytes"), case.get("persistent_huge_zero_folio")
+    if size is not None:
+        if isinstance(size, bool) or not isinstance(size, int):
+            raise InputError(source, "zero_page_bytes", size, "a whole number of bytes")
+        return ZeroPage("folio", size)
+    if not isinstance(persistent, bool):
+        raise InputError(source, "persistent_huge_zero_folio", persistent, "true or false, or zero_page_bytes instead")
+    return ZeroPage("static", 2 * MIB) if persistent else ZeroPage("page", 4096)
+
+
+def count_cases(lines: Iterable[str], source: str = "cases") -> Iterator[Structure]:
+    """Count many cases, one JSON object a line, in their order; blank lines are passed over.
+
+    :param lines: objects with ``limits`` (names of sysfs), ``offset`` [byte], ``length`` [byte], and ``zero_page_bytes``
+        or ``persistent_huge_zero_folio``; other fields are ignored.
+    :param source: what to call the file in messages.
+    :raises InputError: on the first line that can't be taken, naming its number.
+    """
+    known: dict[str, QueueLimits] = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        where = f"{source} line {number}"
+        try:
+            case = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise InputError(where, "JSON", str(error), "one JSON object a line") from None
+        if not isinstance(case, dict):
+            raise InputError(where, "JSON", line.strip(), "an object")
+        for name in ("limits", "offset", "length"):
+            if name not in case:
+                raise InputError(where, name, "(missing)", "the fields limits, offset, length")
+        key = json.dumps(case["limits"], sort_keys=True)
+        if key not in known:
+            known[key] = QueueLimits.from_mapping(case["limits"], source=where)
+        try:
+            yield count(case_zero_page(case, where), known[key], case["offset"], case["length"])
+        except InputError as error:
+            if error.where == where:
+                raise
+            raise InputError(where, error.field, error.value, error.accepted) from None
