@@ -1,19 +1,17 @@
 """The one place where numba is configured.
 
-``NUMBA_DISABLE_JIT=1`` runs every kernel as plain Python. Compiled code is not cached on disk unless ``ZPMODEL_CACHE=1``:
-concurrent processes can corrupt numba's cache.
+``NUMBA_DISABLE_JIT=1`` runs every kernel as plain Python. Compiled code is not cached on disk unless
+``ZPMODEL_CACHE=1``: concurrent processes can corrupt numba's cache.
 """
 
 import os
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import numba
 
-F = TypeVar("F", bound=Callable[..., Any])
 
-
-def kernel(function: F) -> F:
+def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a function that takes and returns scalars and arrays only."""
-    compiled: F = numba.njit(nogil=True, error_model="numpy", cache=os.environ.get("ZPMODEL_CACHE") == "1")(function)
+    compiled: Callable[..., Any] = numba.njit(nogil=True, error_model="numpy", cache=os.environ.get("ZPMODEL_CACHE") == "1")(function)
     return compiled

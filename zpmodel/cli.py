@@ -1,4 +1,4 @@
-"""The ``zpmodel`` command: finds the subcommand's file, and turns the package's errors into one line and exit status 2."""
+"""The ``zpmodel`` command: finds the subcommand's file, turns the package's errors into one line and exit status 2."""
 
 import importlib
 import os

@@ -123,11 +123,17 @@ class QueueLimits:
         if not is_power_of_two(self.virt_boundary_mask + 1):
             self._refuse("virt_boundary_mask", self.virt_boundary_mask, "0, or a power of two less 1")
         if self.virt_boundary_mask and self.virt_boundary_mask < logical - 1:
-            self._refuse("virt_boundary_mask", self.virt_boundary_mask, f"at least the logical block less 1, {logical - 1}")
+            self._refuse(
+                "virt_boundary_mask", self.virt_boundary_mask, f"at least the logical block less 1, {logical - 1}"
+            )
         if self.chunk_sectors % (physical // SECTOR) or self.chunk_sectors > UINT_MAX:
-            self._refuse("chunk_sectors", self.chunk_sectors, f"a multiple of the physical block, {physical // SECTOR} sectors")
+            self._refuse(
+                "chunk_sectors", self.chunk_sectors, f"a multiple of the physical block, {physical // SECTOR} sectors"
+            )
         if self.write_zeroes_max_bytes % logical:
-            self._refuse("write_zeroes_max_bytes", self.write_zeroes_max_bytes, f"a multiple of the logical block, {logical}")
+            self._refuse(
+                "write_zeroes_max_bytes", self.write_zeroes_max_bytes, f"a multiple of the logical block, {logical}"
+            )
         if self.nomerges not in (0, 1, 2):
             self._refuse("nomerges", self.nomerges, "0, 1 or 2")
         if self.nr_requests < 1:
@@ -159,12 +165,11 @@ class QueueLimits:
         )
 
     def to_sysfs(self) -> dict[str, int | str]:
-        """The values under their sysfs names (with ``max_sectors``, ``seg_boundary_mask`` and ``source`` beside them)."""
-        hardware = self.max_hw_sectors or self.max_sectors
-        values: dict[str, int | str] = {
-            name: getattr(self, name) for name in (*_SYSFS_NAMES, *_EXTRA_NAMES) if hasattr(self, name)
-        }
-        return {"max_sectors_kb": self.max_sectors // 2, "max_hw_sectors_kb": hardware // 2, **values}
+        """The values under their sysfs names; ``max_sectors``, ``seg_boundary_mask`` and ``source`` beside them."""
+        names = (*_SYSFS_NAMES, *_EXTRA_NAMES)
+        values: dict[str, int | str] = {name: getattr(self, name) for name in names if hasattr(self, name)}
+        kib = {"max_sectors_kb": self.max_sectors // 2, "max_hw_sectors_kb": self.max_hw_sectors // 2}
+        return {**kib, **values}
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any], *, source: str = "limits") -> "QueueLimits":
@@ -192,11 +197,11 @@ class QueueLimits:
                 raise InputError(source, "max_sectors_kb", "(missing)", "a value as under /sys/block/DEV/queue")
             given["max_sectors"] = 2 * _whole(kib, source, "max_sectors_kb")
         hardware = 2 * _whole(hardware_kib, source, "max_hw_sectors_kb")
-        if hardware and hardware < given["max_sectors"] == hardware + 1:
-            hardware += 1  # the half KiB that sysfs does not show
         for name, value in given.items():
             if name not in ("scheduler", "source"):
                 given[name] = _whole(value, source, name)
+        if hardware and given["max_sectors"] == hardware + 1:
+            hardware += 1  # the half KiB that sysfs does not show
         if "scheduler" in given:
             given["scheduler"] = _active_scheduler(str(given["scheduler"]))
         given.setdefault("physical_block_size", max(512, given.get("logical_block_size", 512)))

@@ -1,4 +1,4 @@
-"""Units and the ways people write sizes. Inside the package sizes are bytes, times seconds unless a suffix says more."""
+"""Units and the ways people write sizes. Inside the package sizes are bytes, times seconds unless a suffix differs."""
 
 import re
 

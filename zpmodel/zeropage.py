@@ -9,7 +9,7 @@ from zpmodel.units import KIB, MIB, format_size, is_power_of_two, parse_size
 Policy = Literal["page", "on-demand", "static", "folio"]
 
 POLICIES: tuple[Policy, ...] = ("page", "on-demand", "static")
-"""The three policies that are compared; ``folio`` is a zero page of any other size, kept for ever like the static one."""
+"""The policies that are compared; ``folio`` is a zero page of any other size, kept for ever like the static one."""
 
 LARGEST_BYTES = 512 * MIB
 """The largest zero page modelled [byte]: a PMD of arm64 with 64 KiB pages."""
@@ -24,7 +24,7 @@ PMD_BYTES: dict[tuple[str, int], int] = {
     ("riscv64", 4 * KIB): 2 * MIB,
     ("s390x", 4 * KIB): 1 * MIB,
 }
-"""PMD size [byte] by architecture and base page size [byte]. Source: PMD_SHIFT (s390x: segment) in arch/*/include/asm."""
+"""PMD size [byte] by architecture and base page size [byte]. Source: PMD_SHIFT in arch/*/include/asm."""
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,9 @@ def emit_table(rows: Sequence[Mapping[str, Any]], *, columns: Sequence[str] | No
     numeric = [all(isinstance(_plain(row.get(name)), int | float | None) for row in rows) for name in names]
     widths = [max(len(name), *(len(line[i]) for line in cells)) for i, name in enumerate(names)]
     for line in [names, *cells]:
-        parts = (text.rjust(w) if right else text.ljust(w) for text, w, right in zip(line, widths, numeric, strict=True))
+        parts = (
+            text.rjust(w) if right else text.ljust(w) for text, w, right in zip(line, widths, numeric, strict=True)
+        )
         click.echo("  ".join(parts).rstrip())
 
 

@@ -24,9 +24,9 @@ def count_buffer(
 ) -> Structure:
     """Count what one direct write of ``block_bytes`` makes, its buffer's pages being scattered in memory.
 
-    Fixed (registered) buffers: the bio takes over the buffer's vector table, one vector a page, however many. Otherwise
-    pages are pinned and added one by one, at most 256 vectors a bio; 4 KiB pages that happen to lie together merge, which
-    is left out here: fresh memory often does, and nobody can know, so calibrate from fixed buffers.
+    Fixed (registered) buffers: the bio takes over the buffer's vector table, one vector a page, however many.
+    Otherwise pages are pinned and added one by one, at most 256 vectors a bio; 4 KiB pages that happen to lie together
+    merge, which is left out here: fresh memory often does, and nobody can know, so calibrate from fixed buffers.
 
     :param pages: ``malloc`` (4 KiB pages) or ``mmaphuge`` (2 MiB).
     :param limits: the device's queue limits.

@@ -71,7 +71,17 @@ class Structure:
 
     def totals(self) -> dict[str, Any]:
         """The scalar counts by name."""
-        names = ("operation", "length", "bios", "vectors", "vectors_allocated", "splits", "back_merges", "requests", "segments")
+        names = (
+            "operation",
+            "length",
+            "bios",
+            "vectors",
+            "vectors_allocated",
+            "splits",
+            "back_merges",
+            "requests",
+            "segments",
+        )
         return {name: getattr(self, name) for name in names}
 
     def as_case(self) -> dict[str, Any]:
@@ -194,8 +204,8 @@ def case_zero_page(case: Mapping[str, Any], source: str) -> ZeroPage:
 def count_cases(lines: Iterable[str], source: str = "cases") -> Iterator[Structure]:
     """Count many cases, one JSON object a line, in their order; blank lines are passed over.
 
-    :param lines: objects with ``limits`` (names of sysfs), ``offset`` [byte], ``length`` [byte], and ``zero_page_bytes``
-        or ``persistent_huge_zero_folio``; other fields are ignored.
+    :param lines: objects with ``limits`` (names of sysfs), ``offset`` [byte], ``length`` [byte], and
+        ``zero_page_bytes`` or ``persistent_huge_zero_folio``; other fields are ignored.
     :param source: what to call the file in messages.
     :raises InputError: on the first line that can't be taken, naming its number.
     """

@@ -53,9 +53,12 @@ def descriptors(structure: Structure, *, sgl: bool = True, sgl_threshold: int = 
     average = -(-size // np.maximum(segments, 1))
     by_sgl = data & ~small & ((segments == 1) | (average >= sgl_threshold)) & (sgl and sgl_threshold > 0)
     by_prp = data & ~by_sgl
-    # The command holds the first entry, and the second where there are just two; a list's last entry points to the next.
+    # The command holds the first entry, and the second where there are just two; a full list's last entry points to
+    # the next list.
     listed = np.where(pages > 2, pages - 1, 0)
-    lists = np.where(listed > _ENTRIES_PER_LIST, -(-(listed - 1) // (_ENTRIES_PER_LIST - 1)), (listed > 0).astype(np.int64))
+    lists = np.where(
+        listed > _ENTRIES_PER_LIST, -(-(listed - 1) // (_ENTRIES_PER_LIST - 1)), (listed > 0).astype(np.int64)
+    )
     return NvmeDescriptors(
         commands=int(number.sum()),
         prp_commands=int(number[by_prp].sum()),

@@ -50,11 +50,7 @@ def split_point(limits, address, offset, length, first, done, last, sector):
         if i > first and limits.virt_boundary_mask and (start | previous_end) & limits.virt_boundary_mask:
             must_split = 1
             break
-        if (
-            segments < limits.max_segments
-            and total + size <= max_bytes
-            and start + size <= limits.fast_segment_bytes
-        ):
+        if segments < limits.max_segments and total + size <= max_bytes and start + size <= limits.fast_segment_bytes:
             segments += 1
             total += size
         else:

@@ -1,0 +1,307 @@
+"""The structure model against traced kernels, against the slow version, and against laws that hold for any queue."""
+
+import csv
+import json
+
+import naive
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from zpmodel import shipped
+from zpmodel.errors import InputError
+from zpmodel.limits import UINT_MAX, QueueLimits
+from zpmodel.structure import count, count_buffer, count_cases, descriptors, merge_pages
+from zpmodel.units import GIB, KIB, MIB, TIB
+from zpmodel.zeropage import ZeroPage
+
+SMALL_QUEUE = '"limits": {"max_segments": 1, "max_segment_size": 65536, "max_sectors": 256}'
+PAGE, STATIC = ZeroPage.named("page"), ZeroPage.named("static")
+
+
+def ordered(rows):
+    return sorted(tuple(sorted(row.items())) for row in rows)
+
+
+def test_every_traced_range_of_linux_7_2_is_reproduced():
+    lines = shipped.data("kernel", "zeroout-7.2.jsonl").read_text().splitlines()
+    assert len(lines) == 2906
+    for line, structure in zip(lines, count_cases(lines), strict=True):
+        truth, model = json.loads(line), structure.as_case()
+        for name in ("bios", "requests"):
+            assert ordered(model[name]) == ordered(truth[name]), (name, truth)
+        for name in ("operation", "splits", "back_merges"):
+            assert model[name] == truth[name], (name, truth)
+
+
+def test_fio_writes_are_cut_as_traced():
+    limits = QueueLimits(8192, 254, UINT_MAX)
+    truth: dict = {}
+    for row in csv.DictReader(shipped.data("kernel", "fio-io-structure.csv").read_text().splitlines()):
+        key = row["fixed_buffers"] == "1", row["buffer_pages"], int(row["block_bytes"]), int(row["ios"])
+        truth.setdefault(key, []).append((row["event"], row["sectors"], int(row["count"])))
+    checked = 0
+    for (fixed, pages, block, ios), events in truth.items():
+        model = count_buffer(pages, limits, block, fixed=fixed)
+        sizes = {("bio", str(r["bytes"] // 512)): r["count"] for r in model.bio_histogram()}
+        for row in model.request_histogram():
+            key = "request", str(row["bytes"] // 512)
+            sizes[key] = sizes.get(key, 0) + row["count"]
+        for event, sectors, number in events:
+            checked += 1
+            assert number == ios * (model.splits if event == "split" else sizes[event, sectors]), (pages, block, event)
+    assert checked == 25
+
+
+powers = st.integers(12, 29).map(lambda n: 1 << n)
+
+
+@st.composite
+def queues(draw):
+    """Any limits that the kernel takes, and unlikely ones more often than likely ones."""
+    logical = draw(st.sampled_from([512, 512, 4096, 16384]))
+    physical = logical << draw(st.integers(0, 4))
+    block = physical // 512
+    return {
+        "max_sectors": draw(st.integers(max(8, logical // 512), 20000)) // (logical // 512) * (logical // 512),
+        "max_segments": draw(st.sampled_from([1, 2, 3, 14, 33, 127, 128, 254, 300, 2000, 65535])),
+        "max_segment_size": draw(
+            st.one_of(st.sampled_from([4096, 65536, UINT_MAX]), st.integers(8, 3000).map(lambda n: n * 512))
+        ),
+        "seg_boundary_mask": draw(st.sampled_from([UINT_MAX, UINT_MAX, 4095, 65535, (1 << 20) - 1])),
+        "virt_boundary_mask": draw(
+            st.sampled_from([m for m in (0, 0, 4095, 16383, 65535) if m == 0 or m >= logical - 1])
+        ),
+        "chunk_sectors": draw(st.one_of(st.just(0), st.integers(1, 4000 // block + 1).map(lambda n: n * block))),
+        "logical_block_size": logical,
+        "physical_block_size": physical,
+        "write_zeroes_max_bytes": draw(st.sampled_from([0, 0, 0, 0, 64 * logical, 1000 * logical])),
+        "nomerges": draw(st.sampled_from([0, 0, 0, 1, 2])),
+    }
+
+
+@settings(max_examples=400, deadline=None)
+@given(queues(), powers, st.integers(0, 5000), st.integers(1, 12000))
+def test_kernel_agrees_with_the_slow_version(limits, zero_bytes, offset_blocks, length_blocks):
+    block = limits["logical_block_size"]
+    offset, length = offset_blocks * block, length_blocks * block
+    seen = naive.zeroout(limits, zero_bytes, offset, length)
+    model = count(ZeroPage("folio", zero_bytes), QueueLimits.from_mapping(limits), offset, length)
+    assert {(a, b, c): n for a, b, c, n in model.bio_table.tolist()} == seen.bios
+    assert {(r["bytes"], r["segments"]): r["count"] for r in model.request_histogram()} == seen.requests
+    assert (model.splits, model.back_merges) == (seen.splits, seen.back_merges)
+    if model.operation == "write":
+        assert {(a, b, c): n for a, b, c, n in model.request_table.tolist()} == seen.prp
+
+
+@settings(max_examples=150, deadline=None)
+@given(queues(), powers, st.integers(0, 1 << 40), st.integers(1, 1 << 33))
+def test_laws_of_any_queue(limits, zero_bytes, offset_blocks, length_blocks):
+    block = limits["logical_block_size"]
+    offset, length = offset_blocks * block, length_blocks * block
+    queue = QueueLimits.from_mapping(limits)
+    model = count(ZeroPage("folio", zero_bytes), queue, offset, length)
+    assert sum(r["bytes"] * r["count"] for r in model.request_histogram()) == length
+    assert sum(r["bytes"] * r["count"] for r in model.bio_histogram()) == length
+    assert model.splits + model.bios == model.requests + model.back_merges
+    assert sum(r["count"] for r in model.request_histogram()) == model.requests
+    if model.operation == "write":
+        assert model.vectors >= -(-length // zero_bytes)
+        if block <= 4096:  # where a vector is smaller than a block, the kernel can't cut as its limits ask
+            assert all(r["segments"] <= queue.max_segments for r in model.request_histogram())
+            # a bio of one small vector is never split, whatever its physical block
+            assert all(r["bytes"] <= max(queue.max_bytes, 4096) for r in model.request_histogram())
+
+
+@settings(max_examples=60, deadline=None)
+@given(queues(), st.sampled_from([4 * KIB, 64 * KIB, 2 * MIB]), st.integers(0, 1000), st.integers(1, 40000))
+def test_more_bytes_never_make_fewer_requests(limits, zero_bytes, offset_blocks, length_blocks):
+    block, queue = limits["logical_block_size"], QueueLimits.from_mapping(limits)
+    page = ZeroPage("folio", zero_bytes)
+    # For a few blocks more the last request may merge differently, but vectors and bios only grow.
+    shorter = count(page, queue, offset_blocks * block, length_blocks * block)
+    longer = count(page, queue, offset_blocks * block, 2 * length_blocks * block)
+    assert longer.bios >= shorter.bios
+    assert longer.vectors >= shorter.vectors
+    assert longer.requests >= shorter.requests
+
+
+def test_whole_periods_are_skipped_exactly():
+    # A chunk of 3 x 680 sectors never lines up with 1 MiB bios until many of them have passed.
+    limits = {"max_sectors": 1000, "max_segments": 65535, "max_segment_size": UINT_MAX, "chunk_sectors": 2040}
+    length = 300 * MIB + 512 * 7
+    seen = naive.zeroout(limits, 4096, 512 * 5, length)
+    model = count(PAGE, QueueLimits.from_mapping(limits), 512 * 5, length)
+    assert {(r["bytes"], r["segments"]): r["count"] for r in model.request_histogram()} == seen.requests
+    assert model.splits == seen.splits
+
+
+def test_requests_grow_over_several_bios():
+    limits = {"max_sectors": 20000, "max_segments": 65535, "max_segment_size": UINT_MAX}
+    seen = naive.zeroout(limits, 4096, 0, 64 * MIB)
+    model = count(PAGE, QueueLimits.from_mapping(limits), 0, 64 * MIB)
+    assert model.back_merges == seen.back_merges > 0
+    assert {(r["bytes"], r["segments"]): r["count"] for r in model.request_histogram()} == seen.requests
+
+
+def test_one_tebibyte_by_hand():
+    limits = QueueLimits(256, 128, UINT_MAX)
+    page, static = count(PAGE, limits, 0, TIB), count(STATIC, limits, 0, TIB)
+    assert (page.bios, page.vectors, page.requests) == (TIB // MIB, TIB // 4096, TIB // (128 * KIB))
+    assert (static.bios, static.vectors, static.requests) == (TIB // (512 * MIB), TIB // (2 * MIB), TIB // (128 * KIB))
+    assert page.segments == 32 * static.segments == TIB // 4096
+
+
+def test_folios_that_would_pass_4_gib_end_the_bio():
+    model = count(ZeroPage("folio", 512 * MIB), QueueLimits(8192, 128, UINT_MAX), 0, 16 * GIB)
+    assert [(r["bytes"], r["bvecs"], r["count"]) for r in model.bio_histogram()] == [
+        (2 * GIB, 4, 1),
+        (7 * 512 * MIB, 7, 4),
+    ]
+
+
+def test_64_kib_base_pages_fill_larger_bios():
+    page = ZeroPage.named("page", architecture="arm64", base_page_bytes=64 * KIB)
+    model = count(page, QueueLimits(2560, 128, 65536), 0, 64 * MIB)
+    assert model.bio_histogram() == [{"bytes": 16 * MIB, "bvecs": 256, "max_vecs": 256, "count": 4}]
+
+
+def test_arrays_give_a_row_for_each_range():
+    table = count(STATIC, QueueLimits(256, 128, UINT_MAX), 0, np.array([MIB, GIB]))
+    assert table["requests"].tolist() == [8, 8192]
+    assert table["length"].tolist() == [MIB, GIB]
+
+
+@pytest.mark.parametrize(
+    ("offset", "length", "field"),
+    [
+        (0, 0, "length"),
+        (0, 4097, "length"),
+        (1, 4096, "offset"),
+        (-512, 4096, "offset"),
+        (0, -512, "length"),
+        ((1 << 63) - 512, 512, "offset + length"),
+        (0, 1 << 64, "offset + length"),
+        (0, 1.5, "length"),
+        (0, True, "length"),
+    ],
+)
+def test_ranges_that_no_device_takes_are_refused(offset, length, field):
+    with pytest.raises(InputError) as caught:
+        count(PAGE, QueueLimits(256, 128, UINT_MAX), offset, length)
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("{", "JSON"),
+        ("[1]", "object"),
+        ('{"limits": {}}', "offset"),
+        ('{"limits": {}, "offset": 0, "length": 512}', "max_segments"),
+        (
+            f'{{{SMALL_QUEUE}, "offset": 0, "length": 512}}',
+            "persistent_huge_zero_folio",
+        ),
+        (
+            f'{{"zero_page_bytes": 3, {SMALL_QUEUE}, "offset": 0, "length": 512}}',
+            "power of two",
+        ),
+    ],
+)
+def test_bad_cases_name_their_line(line, says):
+    with pytest.raises(InputError, match=r"cases line 2") as caught:
+        list(count_cases(["", line]))
+    assert says in str(caught.value)
+
+
+# NVMe descriptors
+
+
+def test_nvme_page_zeroing_is_prp_and_static_is_one_sgl():
+    limits = QueueLimits(256, 33, UINT_MAX)
+    page = descriptors(count(PAGE, limits, 0, MIB))
+    assert (page.prp_commands, page.prp_entries, page.prp_lists, page.sgl_commands) == (8, 8 * 32, 8, 0)
+    static = descriptors(count(STATIC, limits, 0, MIB))
+    assert (static.sgl_commands, static.sgl_descriptors, static.prp_commands) == (8, 8, 0)
+    without = descriptors(count(STATIC, limits, 0, MIB), sgl=False)
+    assert (without.prp_entries, without.sgl_commands) == (8 * 32, 0)
+
+
+def test_nvme_small_requests_fit_the_command():
+    found = descriptors(count(PAGE, QueueLimits(256, 33, UINT_MAX), 0, 8192))
+    # two 4 KiB segments: no fast path (that is for one), PRPs in the command, no list
+    assert (found.prp_entries, found.prp_lists) == (2, 0)
+
+
+def test_nvme_requests_that_start_inside_a_page_take_an_entry_more():
+    model = count(STATIC, QueueLimits(255, 128, UINT_MAX), 0, 255 * 512 * 2)
+    found = descriptors(model, sgl=False)
+    assert found.prp_entries == 32 + 33  # 31.9 pages from 0; the second from byte 3584 of its page
+
+
+def test_nvme_long_lists_chain():
+    model = count(STATIC, QueueLimits(8192, 128, UINT_MAX), 0, 4 * MIB)
+    # 1024 entries a command, one of them inside it: 1023 in lists of 511 and a pointer, the last one of 512
+    assert descriptors(model, sgl=False).prp_lists == 2
+
+
+# Merging of vectors
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 40), st.sampled_from([0, 0, 512, 2048]), st.sampled_from([512, 2048, 4096, 8192, 2 * MIB])
+        ),
+        max_size=60,
+    ),
+    st.integers(1, 64),
+)
+def test_vectors_merge_as_the_slow_version_says(adds, room):
+    vecs, taken = naive.add_pages([(frame * 4096, offset, length) for frame, offset, length in adds], room)
+    frames, offsets, lengths = (np.array([a[i] for a in adds], dtype=np.int64) for i in range(3))
+    found = merge_pages(frames, offsets, lengths, max_vectors=room)
+    assert list(zip(found.address, found.offset, found.length, strict=True)) == [
+        (v.address, v.offset, v.length) for v in vecs
+    ]
+    assert int((found.vector_of_add >= 0).sum()) == taken
+    assert found.merged == taken - len(vecs)
+
+
+def test_the_same_zero_page_never_merges_and_a_run_does():
+    assert len(merge_pages(np.full(256, 77)).length) == 256
+    assert merge_pages(np.arange(256)).length.tolist() == [MIB]
+    mixed = merge_pages([0, 512, 513, 600, 7], lengths=[2 * MIB, 4096, 4096, 4096, 4096])
+    assert mixed.length.tolist() == [2 * MIB + 8192, 4096, 4096]
+
+
+def test_a_full_bio_still_takes_what_extends_its_last_vector():
+    found = merge_pages([1, 3, 4, 9], max_vectors=2)
+    assert found.vector_of_add.tolist() == [0, 1, 1, -1]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"page_frames": [-1]},
+        {"page_frames": [1], "lengths": 0},
+        {"page_frames": [[1]]},
+        {"page_frames": [1, 2], "offsets": [1, 2, 3]},
+    ],
+)
+def test_pages_that_make_no_sense_are_refused(bad):
+    with pytest.raises(InputError):
+        merge_pages(**bad)
+
+
+@settings(max_examples=100, deadline=None)
+@given(queues(), st.sampled_from(["malloc", "mmaphuge"]), st.integers(1, 3000), st.booleans())
+def test_buffers_obey_the_same_laws(limits, pages, blocks, fixed):
+    length = blocks * limits["logical_block_size"]
+    model = count_buffer(pages, QueueLimits.from_mapping(limits | {"write_zeroes_max_bytes": 0}), length, fixed=fixed)
+    assert model.vectors == -(-length // (4096 if pages == "malloc" else 2 * MIB))
+    assert model.splits + model.bios == model.requests + model.back_merges
+    assert sum(r["bytes"] * r["count"] for r in model.request_histogram()) == length

@@ -1,0 +1,107 @@
+"""``zpmodel structure``: exact counts and histograms of zeroing ranges."""
+
+import json
+import os
+import sys
+from typing import IO, Any
+
+import click
+
+from zpmodel.commands.output import emit_json, emit_table, json_option
+
+
+@click.command("structure")
+@click.option("--zero-page", default="page", show_default=True, help="page, static, on-demand, or a size: 64KiB.")
+@click.option(
+    "--limits",
+    metavar="FILE|NAME|DIR",
+    help="JSON or TOML file, /sys/block/DEV (or a copy), or a preset: loop, null_blk, sata, virtio-blk, "
+    "nvme-mdts5, nvme-mdts7@6.12, nvme-mdts5+iommu.",
+)
+@click.option("--offset", default="0", show_default=True, help="First byte of the range: 0, 1MiB.")
+@click.option("--length", help="Bytes of the range: 4096, 1GiB, 1TiB.")
+@click.option(
+    "--cases", type=click.File(encoding="utf-8"), help="JSON lines, one range each; - for stdin. Prints JSON lines."
+)
+@json_option
+def command(
+    zero_page: str, limits: str | None, offset: str, length: str | None, cases: IO[str] | None, as_json: bool
+) -> None:
+    """Exactly which bios, splits, requests and segments zeroing a range makes.
+
+    \b
+    zpmodel structure --zero-page static --limits nvme-mdts5 --length 1GiB
+    zpmodel structure --limits /sys/block/nvme0n1 --length 1TiB --json
+    zpmodel structure --cases ranges.jsonl > counted.jsonl
+
+    A line of --cases has "limits" (names as under /sys/block/DEV/queue, also "max_sectors" and "chunk_sectors" in
+    512-byte sectors), "offset", "length", and "zero_page_bytes" or "persistent_huge_zero_folio".
+    """
+    if cases is not None:
+        if limits or length:
+            raise click.UsageError("--cases brings its own limits and ranges: leave out --limits and --length")
+        _many(cases)
+        return
+    if not limits or not length:
+        raise click.UsageError("give --limits and --length, or --cases; see zpmodel structure --help")
+    if "numba" not in sys.modules:
+        # One range is walked sooner in plain Python than the compiler takes.
+        os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
+    from zpmodel.devices import find_limits
+    from zpmodel.structure import count, descriptors
+    from zpmodel.units import format_size, parse_size
+    from zpmodel.zeropage import ZeroPage
+
+    page, queue = ZeroPage.named(zero_page), find_limits(limits)
+    found = count(page, queue, parse_size(offset, field="--offset"), parse_size(length, field="--length"))
+    nvme = descriptors(found)
+    if as_json:
+        emit_json(
+            {
+                "zero_page": {"policy": page.policy, "bytes": page.size_bytes},
+                "limits": queue.to_sysfs(),
+                **found.totals(),
+                **found.as_case(),
+                "bio_count": found.bios,
+                "request_count": found.requests,
+                "if_nvme": vars(nvme),
+            }
+        )
+        return
+    click.echo(f"{found.operation} of {format_size(found.length)} from {page} on {queue.source}")
+    names = {
+        "bios": found.bios,
+        "vectors": found.vectors,
+        "splits": found.splits,
+        "back merges": found.back_merges,
+        "requests": found.requests,
+        "segments": found.segments,
+        "PRP entries (NVMe)": nvme.prp_entries,
+        "SGL descriptors (NVMe)": nvme.sgl_descriptors,
+    }
+    emit_table([{"count of": name, "number": f"{value:,}"} for name, value in names.items()])
+    click.echo("\nbios")
+    _histogram(found.bio_histogram())
+    click.echo("\nrequests")
+    _histogram(found.request_histogram())
+
+
+def _histogram(rows: list[dict[str, int]]) -> None:
+    from zpmodel.units import format_size
+
+    table: list[dict[str, Any]] = [{"size": format_size(row["bytes"]), **row} for row in rows]
+    emit_table(table[:40])
+    if len(table) > 40:
+        click.echo(f"... and {len(table) - 40} more kinds; --json shows all")
+
+
+def _many(cases: IO[str]) -> None:
+    from zpmodel.errors import InputError
+    from zpmodel.structure import count_cases
+
+    try:
+        # All or nothing: a bad line near the end must not leave half an output that looks whole.
+        lines = [json.dumps(found.as_case()) for found in count_cases(cases, source=cases.name)]
+    except UnicodeDecodeError as error:
+        raise InputError(cases.name, "encoding", str(error), "UTF-8 text") from None
+    sys.stdout.writelines(f"{line}\n" for line in lines)

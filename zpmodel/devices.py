@@ -1,0 +1,87 @@
+"""Finding queue limits by what a person writes: a file, a directory, a device of this machine, or a preset's name."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from zpmodel import shipped
+from zpmodel.errors import InputError
+from zpmodel.limits import QueueLimits
+
+_NVME = re.compile(r"nvme-mdts(\d+)(?:@(\d+)\.(\d+))?(\+iommu)?")
+_LATEST = (7, 2)
+
+Version = tuple[int, ...]
+
+
+def preset_names() -> list[str]:
+    """The presets: one for each file, and the pattern of those for NVMe."""
+    plain = sorted(path.stem for path in shipped.data("devices").glob("*.toml") if path.stem != "nvme")
+    return [*plain, "nvme-mdtsN[@KERNEL][+iommu]"]
+
+
+def nvme(mdts: int, kernel: Version = _LATEST, *, translating_iommu: bool = False) -> QueueLimits:
+    """Limits of an NVMe namespace as the driver of a kernel version sets them.
+
+    :param mdts: the controller's Maximum Data Transfer Size, as the power of two of 4 KiB; 0: no limit.
+    :param kernel: (major, minor).
+    :param translating_iommu: whether an IOMMU translates (and so caps requests at 128 KiB).
+    :raises InputError: for an MDTS that NVMe doesn't have.
+    """
+    if not 0 <= mdts <= 20:
+        raise InputError("nvme", "mdts", mdts, "0 (no limit) to 20: transfers of 4 KiB << mdts")
+    table = _read("nvme")
+    hardware_kb = _at(table["max_hw_kb"], kernel)
+    if mdts:
+        hardware_kb = min(hardware_kb, 4 << mdts)
+    if translating_iommu:
+        hardware_kb = min(hardware_kb, table["max_hw_kb"]["translating_iommu"])
+    segments = _at(table["max_segments"], kernel)
+    if kernel >= _version(table["max_segments"]["capped_by_transfer_from"]):
+        segments = min(segments, hardware_kb // 4 + 1)
+    values = {
+        **table["limits"],
+        "max_segments": segments,
+        "max_sectors_kb": min(hardware_kb, _at(table["default_max_sectors_kb"], kernel)),
+        "max_hw_sectors_kb": hardware_kb,
+    }
+    suffix = "+iommu" if translating_iommu else ""
+    return QueueLimits.from_mapping(values, source=f"nvme-mdts{mdts}@{'.'.join(map(str, kernel))}{suffix}")
+
+
+def find_limits(text: str) -> QueueLimits:
+    """Limits by file (.json, .toml), directory (/sys/block/DEV or a copy), or preset (``nvme-mdts5@6.12``, ``loop``).
+
+    :raises InputError: where it is none of these, naming the presets.
+    """
+    path = Path(text)
+    if path.is_dir():
+        return QueueLimits.from_directory(path)
+    if path.is_file():
+        return QueueLimits.from_file(path)
+    match = _NVME.fullmatch(text)
+    if match:
+        kernel = (int(match[2]), int(match[3])) if match[2] else _LATEST
+        return nvme(int(match[1]), kernel, translating_iommu=bool(match[4]))
+    if re.fullmatch(r"[\w-]+", text) and shipped.data("devices").joinpath(f"{text}.toml").is_file():
+        return QueueLimits.from_mapping(_read(text)["limits"], source=text)
+    accepted = f"a file, /sys/block/DEV, a copied queue directory, or one of {', '.join(preset_names())}"
+    raise InputError("--limits", "name", text, accepted)
+
+
+def _read(name: str) -> dict[str, Any]:
+    return tomllib.loads(shipped.data("devices", f"{name}.toml").read_text(encoding="utf-8"))
+
+
+def _version(text: str) -> Version:
+    return tuple(int(part) for part in text.split("."))
+
+
+def _at(table: dict[str, Any], kernel: Version) -> int:
+    """The value of the last row that starts at or before the kernel's version."""
+    return int(
+        max((row for row in table["values"] if _version(row["from"]) <= kernel), key=lambda row: _version(row["from"]))[
+            "value"
+        ]
+    )
