@@ -13,5 +13,6 @@ import numba
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a function that takes and returns scalars and arrays only."""
-    compiled: Callable[..., Any] = numba.njit(nogil=True, error_model="numpy", cache=os.environ.get("ZPMODEL_CACHE") == "1")(function)
+    cache = os.environ.get("ZPMODEL_CACHE") == "1"
+    compiled: Callable[..., Any] = numba.njit(nogil=True, error_model="numpy", cache=cache)(function)
     return compiled
