@@ -1,0 +1,1 @@
+"""What the zero page itself costs: clearing it, reading it, keeping it."""

@@ -1,0 +1,81 @@
+"""Read clearing bandwidths: published ones, and fio's sweep over /dev/zero."""
+
+import json
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from zpmodel import shipped
+from zpmodel.errors import InputError
+from zpmodel.units import KIB
+
+_COLUMNS = ["machine", "method", "call_bytes", "region_bytes", "bandwidth_bytes_per_s", "source"]
+_NAME = re.compile(r"zero-bs(\d+)-(malloc|mmaphuge)-r(\d+)\.json")
+
+KERNEL_CHUNK_BYTES = 4 * KIB
+"""A read of /dev/zero clears the buffer in pieces of PAGE_SIZE [byte]. Source: read_zero() in drivers/char/mem.c."""
+
+
+def published_machines() -> list[str]:
+    """Names of the machines with published clearing figures; each has a machine file of the same name."""
+    return sorted(path.stem.removeprefix("clear-") for path in shipped.data("published").glob("clear-*.csv"))
+
+
+def published(machine: str) -> pd.DataFrame:
+    """Published clearing figures of one machine: ``machine method call_bytes region_bytes bandwidth_bytes_per_s source``.
+
+    :raises InputError: when the package ships none for it.
+    """
+    if machine not in published_machines():
+        raise InputError("published clearing figures", "machine", machine, ", ".join(published_machines()))
+    return pd.read_csv(shipped.data("published", f"clear-{machine}.csv"))[_COLUMNS]
+
+
+def zero_sweep(folder: str | Path) -> pd.DataFrame:
+    """Read the /dev/zero sweep of a measured data set: ``zero-bs<bytes>-<malloc|mmaphuge>-r<NN>.json``, raw fio output.
+
+    One job (queue depth 1) reads into the same buffer again and again, so the region is the block. What it times is the
+    kernel's clearing of user memory plus a system call and fio's own loop.
+
+    :param folder: where the files are.
+    :return: ``memory run method call_bytes region_bytes instruction_bytes bandwidth_bytes_per_s``; ``memory`` is
+        ``malloc`` (4 KiB pages) or ``mmaphuge`` (2 MiB pages).
+    :raises InputError: on a file that is not fio's JSON of one read job, and when there is none.
+    """
+    rows = []
+    for path in sorted(Path(folder).glob("zero-bs*.json")):
+        match = _NAME.fullmatch(path.name)
+        if match is None:
+            raise InputError(str(path), "name", path.name, "zero-bs<bytes>-<malloc|mmaphuge>-r<NN>.json")
+        size = int(match[1])
+        rows.append((match[2], int(match[3]), "rep-stos", size, size, KERNEL_CHUNK_BYTES, _bandwidth(path)))
+    if not rows:
+        raise InputError(str(folder), "files", "none", "zero-bs<bytes>-<malloc|mmaphuge>-r<NN>.json")
+    names = ["memory", "run", "method", "call_bytes", "region_bytes", "instruction_bytes", "bandwidth_bytes_per_s"]
+    return pd.DataFrame(rows, columns=names).sort_values(["memory", "call_bytes", "run"], ignore_index=True)
+
+
+def _bandwidth(path: Path) -> float:
+    try:
+        text = path.read_text(encoding="utf-8")
+        # fio may print notes before the document.
+        jobs = json.loads(text[text.index("{") :])["jobs"]
+        rate = float(jobs[0]["read"]["bw_bytes"])
+        error = int(jobs[0]["error"])
+    except (OSError, ValueError, KeyError, IndexError, TypeError) as problem:
+        raise InputError(str(path), "content", f"{type(problem).__name__}: {problem}", "fio's JSON output") from None
+    if len(jobs) != 1 or error or rate <= 0:
+        raise InputError(
+            str(path), "jobs", f"{len(jobs)} jobs, error {error}, {rate} B/s", "one read job without error"
+        )
+    return rate
+
+
+def median_of_runs(sweep: pd.DataFrame, memory: str) -> pd.DataFrame:
+    """The median bandwidth of the runs of each block size, for one kind of buffer memory, smallest block first."""
+    mine = sweep[sweep["memory"] == memory]
+    if mine.empty:
+        raise InputError("sweep", "memory", memory, ", ".join(sorted(set(sweep["memory"]))))
+    keys = ["method", "call_bytes", "region_bytes", "instruction_bytes"]
+    return mine.groupby(keys, as_index=False)["bandwidth_bytes_per_s"].median()
