@@ -1,0 +1,73 @@
+"""Latency percentiles as fio prints them, or from the histogram of JSON+ by fio's own rule."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+# fio 2 printed one entry per bucket index; FIO_IO_U_PLAT_BITS, stat.h.
+_PLAT_BITS = 6
+_INDEXED = "FIO_IO_U_PLAT_BITS"
+_NUMBER = re.compile(r"\d{1,19}")
+
+
+def bucket_value(index: int, bits: int = _PLAT_BITS) -> int:
+    """Middle of a histogram bucket, in the unit of the samples (``plat_idx_to_val`` in fio's stat.c)."""
+    if index < 2 << bits:
+        return index
+    shift = (index >> bits) - 1
+    return int((1 << (shift + bits)) + (index % (1 << bits) + 0.5) * (1 << shift))
+
+
+def histogram(bins: Mapping[str, Any]) -> dict[int, int]:
+    """Read ``bins`` of JSON+: value of a bucket -> samples, in rising order.
+
+    fio 3 writes the middle of the bucket [ns]; fio 2.99 and older the bucket's index (of a value in us), beside
+    the constants that the index is made with. Entries that aren't counts are left out.
+    """
+    counts = {
+        int(key): count
+        for key, count in bins.items()
+        if isinstance(count, int) and not isinstance(count, bool) and count > 0 and _NUMBER.fullmatch(key)
+    }
+    if _INDEXED in bins:
+        bits = bins[_INDEXED]
+        bits = bits if isinstance(bits, int) and 1 <= bits <= 16 else _PLAT_BITS
+        counts = {bucket_value(index, bits): count for index, count in counts.items() if index < 64 << bits}
+    return dict(sorted(counts.items()))
+
+
+def percentile(counts: Mapping[int, int], percent: float) -> float:
+    """The smallest bucket at which at least this share of the samples has been counted (``calc_clat_percentiles``).
+
+    :param counts: bucket value -> samples, in rising order.
+    :param percent: in ``(0, 100]``.
+    :return: in the unit of the buckets; NaN without samples.
+    """
+    total, seen = sum(counts.values()), 0
+    for value, count in counts.items():
+        seen += count
+        if seen >= percent / 100.0 * total:
+            return float(value)
+    return float("nan")
+
+
+def find(latency: Mapping[str, Any], percent: float) -> float:
+    """One percentile of a latency object: fio's own where it is printed, from the histogram otherwise, else NaN.
+
+    :param latency: ``clat_ns`` or the like.
+    :return: in the unit of the object (ns, or us before fio 3).
+    """
+    printed = latency.get("percentile")
+    if isinstance(printed, dict):
+        for key, value in printed.items():
+            if isinstance(value, int | float) and not isinstance(value, bool) and _as_float(key) == percent:
+                return _as_float(value)
+    bins = latency.get("bins")
+    return percentile(histogram(bins), percent) if isinstance(bins, dict) else float("nan")
+
+
+def _as_float(value: Any) -> float:
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return float("nan")
