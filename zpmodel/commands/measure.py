@@ -1,0 +1,133 @@
+"""``zpmodel measure``: the fio matrix on this machine."""
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from zpmodel.commands.output import emit_json, emit_table, json_option
+
+if TYPE_CHECKING:
+    from zpmodel.fio.measure import Progress, Summary
+
+
+@click.command()
+@click.option("--target", required=True, metavar="PATH", help="Directory for a scratch file; or see --destroy-data.")
+@click.option("--out", required=True, metavar="DIR", help="Folder of the data set; the same command again resumes.")
+@click.option("--quick", is_flag=True, help="The small matrix: two minutes instead of ten.")
+@click.option("--time", "seconds", type=float, metavar="SECONDS", help="Stop after so long, earlier sessions included.")
+@click.option("--seed", type=click.IntRange(min=0), help="Seed of the random order (drawn and recorded by default).")
+@click.option("--destroy-data", is_flag=True, help="Overwrite PATH, an existing file or block device. Asks first.")
+@click.option("--yes", is_flag=True, help="Do not ask (with --destroy-data).")
+@json_option
+def command(
+    target: str,
+    out: str,
+    quick: bool,
+    seconds: float | None,
+    seed: int | None,
+    destroy_data: bool,
+    yes: bool,
+    as_json: bool,
+) -> int | None:
+    """Measure what 4 KiB and 2 MiB vectors cost on this machine, with fio.
+
+    Writes zeroes to a scratch file in the directory PATH, through io_uring and registered buffers, once with buffers
+    of 4 KiB pages and once of 2 MiB pages, at many block sizes and queue depths; and lets the kernel clear memory
+    (/dev/zero). Buffers of 2 MiB pages need huge pages: as root they are reserved and given back.
+
+    Stop it with Ctrl-C whenever you like. Every finished point is kept; the same command goes on.
+
+    \b
+    Examples:
+      zpmodel measure --target /mnt/ssd --out results/ssd --quick
+      zpmodel measure --target /dev/nvme9n1 --destroy-data --out results/nvme
+    """
+    from zpmodel.errors import RefusedError
+    from zpmodel.fio.measure import measure
+    from zpmodel.fio.safety import check_target, kind_of, what_is_lost
+
+    if kind_of(target) != "new file" and destroy_data:
+        check_target(target)
+        if not yes:
+            click.echo(f"This overwrites {what_is_lost(target)}.", err=True)
+            if not click.confirm("Overwrite it?", err=True):
+                raise RefusedError(f"{target} was left as it is")
+    show = _Line()
+    try:
+        summary = measure(
+            target,
+            out,
+            quick=quick,
+            seconds=seconds,
+            seed=seed,
+            destroy=destroy_data,
+            progress=show.progress,
+            note=show.note,
+        )
+    except KeyboardInterrupt:
+        show.clear()
+        click.echo("zpmodel: stopped; every finished point is kept, and the same command goes on from there", err=True)
+        return 130
+    show.clear()
+    _print(summary, as_json)
+    return None
+
+
+class _Line:
+    """One line on a terminal that is rewritten; a line for each round where there is none."""
+
+    def __init__(self) -> None:
+        self._terminal, self._round, self._shown = sys.stderr.isatty(), 0, 0.0
+
+    def progress(self, now: "Progress") -> None:
+        """Show where the measurement stands."""
+        left = f"{now.seconds_left // 60:.0f}:{now.seconds_left % 60:02.0f} left"
+        if self._terminal:
+            if time.monotonic() - self._shown > 0.2:
+                click.echo(f"\r\x1b[Kround {now.round}, {now.done} points, {left}, {now.point}", nl=False, err=True)
+                self._shown = time.monotonic()
+        elif now.round != self._round:
+            click.echo(f"round {now.round}: {now.done} points done, {left}", err=True)
+        self._round = now.round
+
+    def note(self, text: str) -> None:
+        """Print something that stays."""
+        self.clear()
+        click.echo(f"zpmodel: {text}", err=True)
+
+    def clear(self) -> None:
+        """Remove the line that is rewritten."""
+        if self._terminal:
+            click.echo("\r\x1b[K", nl=False, err=True)
+
+
+def _print(summary: "Summary", as_json: bool) -> None:
+    if as_json:
+        fields = dict(vars(summary))
+        emit_json({**fields, "contrasts": [vars(item) for item in summary.contrasts]})
+        return
+    why = {"precise": "every ratio is narrow enough", "time": "the time is up", "rounds": "all rounds are done"}
+    click.echo(f"{summary.points} points in {summary.out}, {summary.failed} failed; {why[summary.stopped]}.\n")
+    click.echo("2 MiB against 4 KiB buffer pages (ratio, 95 % interval):")
+    emit_table([_row(vars(item)) for item in summary.contrasts])
+    click.echo("\nThe reference points through the run:")
+    emit_table([{**row, "change": _percent(row["change"]), "step": _percent(row["step"])} for row in summary.drift])
+
+
+def _row(item: dict[str, float]) -> dict[str, object]:
+    from zpmodel.units import format_size
+
+    return {
+        "operation": item["operation"],
+        "block": format_size(item["block_bytes"]),
+        "depth": item["depth"],
+        "pairs": item["pairs"],
+        "throughput": f"{item['throughput_ratio']:.3f} [{item['throughput_low']:.3f}, {item['throughput_high']:.3f}]",
+        "CPU per byte": f"{item['cpu_ratio']:.3f} [{item['cpu_low']:.3f}, {item['cpu_high']:.3f}]",
+    }
+
+
+def _percent(value: object) -> str:
+    return f"{value:+.1%}" if isinstance(value, float) else "-"

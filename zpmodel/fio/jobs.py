@@ -1,0 +1,194 @@
+"""What is measured, in which order, and the fio command line of each point."""
+
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from zpmodel.errors import InputError
+from zpmodel.units import GIB, KIB, MIB
+
+HUGE_PAGE = 2 * MIB
+"""The huge page of fio's ``mem=mmaphuge`` [byte]."""
+
+MEMORIES = ("malloc", "mmaphuge")
+"""The contrast: I/O buffers of 4 KiB pages (one vector each) and of 2 MiB pages (one vector each)."""
+
+_ID = re.compile(r"(reference-)?(write|zero)-bs(\d+)-qd(\d+)-(malloc|mmaphuge)-r(\d+)")
+
+
+@dataclass(frozen=True)
+class Point:
+    """One run of fio.
+
+    ``operation`` is "write" (direct, sequential writes to the target) or "zero" (reads of /dev/zero: the kernel
+    clears the buffer); ``block_bytes`` the size of one I/O [byte]; ``depth`` how many are in flight; ``memory`` one
+    of `MEMORIES`; ``replicate`` counts from 1; ``reference`` marks the points that are repeated through the run to
+    see it drift.
+    """
+
+    operation: str
+    block_bytes: int
+    depth: int
+    memory: str
+    replicate: int
+    reference: bool = False
+
+    @property
+    def id(self) -> str:
+        """The name of the point's files."""
+        prefix = "reference-" if self.reference else ""
+        return f"{prefix}{self.operation}-bs{self.block_bytes}-qd{self.depth}-{self.memory}-r{self.replicate:02d}"
+
+    @classmethod
+    def from_id(cls, name: str) -> "Point":
+        """Read a point back from its name.
+
+        :raises InputError: where the name is none.
+        """
+        match = _ID.fullmatch(name)
+        if match is None:
+            raise InputError("fio data set", "point", name, "a name such as write-bs1048576-qd4-mmaphuge-r03")
+        reference, operation, block, depth, memory, replicate = match.groups()
+        return cls(operation, int(block), int(depth), memory, int(replicate), reference is not None)
+
+    @property
+    def pair(self) -> tuple[str, int, int]:
+        """What a point shares with its counterpart in the other memory."""
+        return self.operation, self.block_bytes, self.depth
+
+    @property
+    def huge_pages(self) -> int:
+        """How many huge pages fio needs; it asks for a page more than the buffers, and rounds up."""
+        return -(-(self.block_bytes * self.depth + 4 * KIB) // HUGE_PAGE) if self.memory == "mmaphuge" else 0
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """What to measure: every block size at every queue depth, in both memories, in rounds.
+
+    ``precision`` is the relative half-width of the paired ratios' 95 % intervals at which a pair is left alone once
+    ``min_rounds`` are done; 0 never is. ``file_bytes`` is the size of the target that is written [byte].
+    """
+
+    blocks: tuple[int, ...]
+    depths: tuple[int, ...]
+    zero_blocks: tuple[int, ...]
+    seconds_per_point: float = 0.5
+    min_rounds: int = 3
+    max_rounds: int = 12
+    precision: float = 0.03
+    file_bytes: int = GIB
+    reference: tuple[int, int] = (64 * KIB, 4)
+    reference_zero: int = MIB
+    reference_every: int = 12
+
+    def __post_init__(self) -> None:
+        for field in ("blocks", "depths", "zero_blocks"):
+            values = getattr(self, field)
+            if len(set(values)) != len(values) or any(v < 1 for v in values):
+                raise InputError("measurement matrix", field, values, "distinct positive numbers")
+        for block in (*self.blocks, self.reference[0]):
+            if block % (4 * KIB) or block > self.file_bytes:
+                raise InputError("measurement matrix", "blocks", block, "multiples of 4 KiB, no larger than the file")
+        if not 0.05 <= self.seconds_per_point <= 3600:
+            raise InputError("measurement matrix", "seconds_per_point", self.seconds_per_point, "0.05 ... 3600 seconds")
+        if not 1 <= self.min_rounds <= self.max_rounds:
+            raise InputError("measurement matrix", "min_rounds", self.min_rounds, "1 ... max_rounds")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields, as plan.json keeps them."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+
+    @property
+    def huge_pages(self) -> int:
+        """The most huge pages that one of the points needs."""
+        points = [Point("write", b, d, "mmaphuge", 1) for b in self.blocks for d in self.depths]
+        points += [Point("zero", b, 1, "mmaphuge", 1) for b in self.zero_blocks]
+        return max((point.huge_pages for point in points), default=0)
+
+
+def _powers(first: int, last: int, factor: int = 2) -> tuple[int, ...]:
+    values = [first]
+    while values[-1] * factor <= last:
+        values.append(values[-1] * factor)
+    return tuple(values)
+
+
+FULL = Matrix(_powers(4 * KIB, 8 * MIB), (1, 2, 4, 8, 16), _powers(4 * KIB, 32 * MIB))
+"""About ten minutes: five or six rounds of 60 pairs and the /dev/zero sweep."""
+
+QUICK = replace(
+    FULL,
+    blocks=(4 * KIB, 64 * KIB, 512 * KIB, MIB, 2 * MIB, 8 * MIB),
+    depths=(1, 4, 16),
+    zero_blocks=(4 * KIB, 64 * KIB, MIB, 2 * MIB, 8 * MIB, 32 * MIB),
+    min_rounds=2,
+    seconds_per_point=0.4,
+)
+"""About two minutes: three rounds of 18 pairs and a coarse /dev/zero sweep."""
+
+
+def plan(matrix: Matrix, seed: int) -> list[list[Point]]:
+    """Order the points: rounds of shuffled pairs, each pair back to back in random order, references in between.
+
+    :param seed: the same seed gives the same plan.
+    :return: one list of points a round; every point occurs once.
+    """
+    chance = random.Random(seed)
+    pairs = [("write", block, depth) for block in matrix.blocks for depth in matrix.depths]
+    pairs += [("zero", block, 1) for block in matrix.zero_blocks]
+    rounds: list[list[Point]] = []
+    references = 0
+    for replicate in range(1, matrix.max_rounds + 1):
+        chance.shuffle(pairs)
+        points: list[Point] = []
+        for index, pair in enumerate(pairs):
+            if index % matrix.reference_every == 0:
+                references += 1
+                points.append(Point("write", *matrix.reference, "malloc", references, reference=True))
+                points.append(Point("zero", matrix.reference_zero, 1, "malloc", references, reference=True))
+            points += [Point(*pair, memory, replicate) for memory in chance.sample(MEMORIES, 2)]
+        rounds.append(points)
+    return rounds
+
+
+def fio_arguments(point: Point, *, filename: str, size_bytes: int, seconds: float) -> Sequence[str]:
+    """Return fio's arguments for a point, without the program, the output file and the format.
+
+    Writes are sequential, direct and through registered buffers (``fixedbufs``): the only way in which fio's 4 KiB
+    buffers give one vector a page. ``thread`` keeps fio in one process, so that its CPU time is complete and it can't
+    outlive its parent.
+
+    :param filename: what is written; /dev/zero is read for ``operation="zero"``, whatever this says.
+    :param size_bytes: how much of it [byte]; writing starts again at the front when it is reached.
+    :param seconds: how long [s].
+    """
+    common = [
+        f"--name={point.id}",
+        f"--bs={point.block_bytes}",
+        f"--mem={point.memory}",
+        f"--hugepage-size={HUGE_PAGE}",
+        "--thread=1",
+        "--time_based=1",
+        f"--runtime={round(seconds * 1000)}ms",
+    ]
+    if point.operation == "zero":
+        return [*common, "--filename=/dev/zero", "--rw=read", "--ioengine=psync", "--iodepth=1", f"--size={GIB}"]
+    return [
+        *common,
+        f"--filename={filename}",
+        "--rw=write",
+        "--ioengine=io_uring",
+        "--fixedbufs=1",
+        "--direct=1",
+        "--zero_buffers=1",
+        f"--iodepth={point.depth}",
+        f"--size={size_bytes // point.block_bytes * point.block_bytes}",
+        "--fallocate=none",
+        "--overwrite=1",
+        "--allow_file_create=0",
+        "--allow_mounted_write=0",
+        "--end_fsync=0",
+    ]
