@@ -20,8 +20,8 @@ def command(files: tuple[str, ...], as_json: bool) -> int:
     """Read fio output into one tidy table.
 
     FILE is what fio wrote with --output-format=json or json+ (fio 2 or 3), or a directory: all files below it.
-    Text around the JSON is fine. The table shows the main columns, and of running totals (--status-interval) only the last.
-    --json has everything (docs/fio-columns.md).
+    Text around the JSON is fine. The table shows the main columns, and of running totals (--status-interval) only
+    the last; --json has everything (docs/fio-columns.md).
 
     Rejected files and failed jobs are listed with the reason, and the exit status is then 2.
 

@@ -39,7 +39,7 @@ SYNCHRONOUS = frozenset(
 RATE_LIMITS = ("rate", "rate_iops", "thinktime", "latency_target", "flow")
 """Options that hold a job below what the device would give."""
 
-_SIZE = re.compile(r"(0x[0-9a-f]+|\d+)\s*(?:([kmgtp])(ib|b)?|b)?", re.IGNORECASE)
+_SIZE = re.compile(r"(0x[0-9a-f]{1,16}|\d{1,20})\s*(?:([kmgtp])(ib|b)?|b)?", re.IGNORECASE)
 _POWERS = {"k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 _DIRECTIONS = ("read", "write", "trim")
 

@@ -3,7 +3,6 @@
 The columns and their units are in `zpmodel.fio.columns`.
 """
 
-import math
 import os
 import stat
 from collections.abc import Iterable, Mapping, Sequence
@@ -135,19 +134,25 @@ def _read_text(content: str, where: str) -> tuple[list[dict[str, Any]], list[_Re
 def _supersedes(later: Mapping[str, Any], earlier: Mapping[str, Any]) -> bool:
     """Say whether a document has the running totals of another one, some time later.
 
-    Runs that were merely appended to one file differ in their options, in when they started, or have counted less.
+    Runs that were merely appended to one file differ in their options, or in when they started, or have counted less,
+    or their runtimes didn't grow while the clock went on.
     """
     before, after = rows.totals(earlier), rows.totals(later)
     if [key for key, _ in before] != [key for key, _ in after]:
         return False
-    if any(
-        new < old
+    growth = [
+        new - old
         for (_, olds), (_, news) in zip(before, after, strict=True)
         for old, new in zip(olds, news, strict=True)
-    ):
-        return False
+    ]
     starts = rows.started(earlier), rows.started(later)
-    return any(math.isnan(start) for start in starts) or abs(starts[1] - starts[0]) <= 2.5
+    if min(growth) < 0 or abs(starts[1] - starts[0]) > 2.5:
+        return False
+    runtime_s = max(growth[rows.RUNTIME :: rows.TOTALS]) / 1000.0
+    # Whole seconds may be one too many.
+    slack_s = 0.0 if "timestamp_ms" in earlier and "timestamp_ms" in later else 1.0
+    least_s = 0.3 * (rows.printed(later) - rows.printed(earlier) - slack_s)
+    return max(growth) == 0 or not runtime_s < max(0.02, least_s)
 
 
 def _reading(found: list[dict[str, Any]], rejected: list[_Rejected]) -> Reading:

@@ -10,6 +10,9 @@ from zpmodel.errors import InputError
 from zpmodel.fio import options
 from zpmodel.fio.dialect import DIRECTIONS, NAN, Latency, Moved, latency, moved, number, part
 
+TOTALS, RUNTIME = 3, 2
+"""How many running totals `totals` gives for a direction, and which of them is the runtime [ms]."""
+
 _LITTLE_TOLERANCE = 0.06
 _SECTOR = 512
 _ALL_CLIENTS = "All clients"
@@ -49,7 +52,7 @@ def of_document(document: Mapping[str, Any], where: str) -> Iterator[tuple[list[
 
 
 def totals(document: Mapping[str, Any]) -> list[tuple[object, tuple[float, ...]]]:
-    """Per job: what identifies it across the documents of one run, and I/Os and runtimes so far."""
+    """Per job: what identifies it across the documents of one run, and `TOTALS` running totals for each direction."""
     result: list[tuple[object, tuple[float, ...]]] = []
     for entry in _entries(document, "totals"):
         sides = [side for name in DIRECTIONS if isinstance(side := entry.get(name), dict)]
@@ -59,14 +62,15 @@ def totals(document: Mapping[str, Any]) -> list[tuple[object, tuple[float, ...]]
     return result
 
 
+def printed(document: Mapping[str, Any]) -> float:
+    """When a document was printed [s since 1970]; NaN where it doesn't tell."""
+    exact = number(document, "timestamp_ms", "document") / 1000.0
+    return number(document, "timestamp", "document") if math.isnan(exact) else exact
+
+
 def started(document: Mapping[str, Any]) -> float:
-    """When the run of a document began [s since 1970], as far as it tells."""
-    elapsed = [value for entry in _entries(document, "start") if isinstance(value := entry.get("elapsed"), int | float)]
-    timestamp = document.get("timestamp")
-    try:
-        return float(timestamp) - float(max(elapsed)) if isinstance(timestamp, int | float) and elapsed else NAN
-    except OverflowError:
-        return NAN
+    """When the run of a document began [s since 1970]; NaN where it doesn't tell."""
+    return printed(document) - max(number(entry, "elapsed", "document") for entry in _entries(document, "document"))
 
 
 def _entries(document: Mapping[str, Any], where: str) -> list[Mapping[str, Any]]:
@@ -94,7 +98,8 @@ def _of_job(
 ) -> Iterator[dict[str, Any]]:
     sides: dict[str, tuple[Mapping[str, Any], Moved]] = {}
     for direction in DIRECTIONS:
-        if fields := part(entry, direction, where):
+        if entry.get(direction) is not None:
+            fields = part(entry, direction, where)
             sides[direction] = fields, moved(fields, f"{where}: {direction}")
     if len(sides) > 1:
         # unified_rw_reporting=both: the sum of the others.

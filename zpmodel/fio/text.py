@@ -11,7 +11,7 @@ _OBJECT_OPENING = re.compile(r'\{(?=\s*["}])')
 # printf writes these where JSON knows no such number.
 _PRINTF_NUMBER = re.compile(r"(?<=[\s:\[,])(-?)(nan|inf)(?:inity)?(?=[\s,}\]])", re.IGNORECASE)
 # A Windows path in an option, written by a fio that didn't escape it yet.
-_STRAY_BACKSLASH = re.compile(r'\\(?!["\\/bfnrt]|u[0-9a-fA-F]{4})')
+_BACKSLASH = re.compile(r'\\(["\\/bfnrt]|u[0-9a-fA-F]{4})?')
 # Messages that reached the same file (2>&1) while a document was being written. JSON lines never start like that.
 _MESSAGE_LINE = re.compile(
     r"^(?:fio: |fio-\d|note: |WARNING: |Jobs: |client <|<[^>\n]*> |hostname=).*\n?", re.MULTILINE
@@ -32,9 +32,9 @@ def decode(raw: bytes, where: str) -> str:
             raise InputError(where, "content", f"{kind} data", "fio's JSON output, uncompressed")
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
         text = raw.decode("utf-16", errors="replace")
-    elif raw[1:2] == b"\0" and raw[:1] != b"\0":
+    elif any(raw[:40:2]) and not any(raw[1:40:2]):
         text = raw.decode("utf-16-le", errors="replace")
-    elif raw[:1] == b"\0" and raw[1:2] != b"\0":
+    elif any(raw[1:40:2]) and not any(raw[:40:2]):
         text = raw.decode("utf-16-be", errors="replace")
     else:
         try:
@@ -95,7 +95,7 @@ def _repaired(
     following = _FIO_OPENING.search(text, start + 1)
     end = following.start() if following else len(text)
     part = _MESSAGE_LINE.sub("", text[start:end])
-    part = _STRAY_BACKSLASH.sub(r"\\\\", _PRINTF_NUMBER.sub(_json_number, part))
+    part = _BACKSLASH.sub(lambda found: found[0] if found[1] else r"\\", _PRINTF_NUMBER.sub(_json_number, part))
     if part != text[start:end] and isinstance(error, json.JSONDecodeError):
         try:
             # Lengths have changed: what follows in this stretch is text without a document.
