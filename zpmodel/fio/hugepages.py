@@ -33,6 +33,7 @@ def borrow(pages: int, record: Path) -> int:
             before = int(_POOL.read_text())
             write_atomically(record, json.dumps({"before": before, "asked": before + missing, "boot": _boot()}))
             _POOL.write_text(str(before + missing))
+            write_atomically(record, json.dumps({"taken": int(_POOL.read_text()) - before, "boot": _boot()}))
     return free_pages()
 
 
@@ -43,12 +44,12 @@ def give_back(record: Path) -> None:
     except (OSError, ValueError):
         return
     if taken.get("boot") == _boot():  # after a reboot there is nothing to return
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError, KeyError):
             now = int(_POOL.read_text())
-            # Others may have changed the pool since: return our share, never more.
-            ours = max(0, min(now, taken["asked"]) - taken["before"])
-            if ours:
-                _POOL.write_text(str(now - ours))
+            # Killed before the outcome was known: what the pool has grown by, but no more than was asked for.
+            ours = taken["taken"] if "taken" in taken else min(now, taken["asked"]) - taken["before"]
+            if ours > 0:
+                _POOL.write_text(str(max(0, now - ours)))
     with suppress(OSError):
         record.unlink()
 

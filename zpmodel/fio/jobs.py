@@ -60,8 +60,8 @@ class Point:
 
     @property
     def huge_pages(self) -> int:
-        """How many huge pages fio needs; it asks for a page more than the buffers, and rounds up."""
-        return -(-(self.block_bytes * self.depth + 4 * KIB) // HUGE_PAGE) if self.memory == "mmaphuge" else 0
+        """How many huge pages fio needs; it adds a small page twice (for alignment), and rounds up each time."""
+        return -(-(self.block_bytes * self.depth + 4 * KIB) // HUGE_PAGE) + 1 if self.memory == "mmaphuge" else 0
 
 
 @dataclass(frozen=True)

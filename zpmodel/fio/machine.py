@@ -91,7 +91,7 @@ def changing_facts() -> dict[str, Any]:
     }
 
 
-def background(seconds: float = 0.5) -> dict[str, float]:
+def background(seconds: float = 0.3) -> dict[str, float]:
     """Watch the machine while nothing is measured.
 
     :return: how many CPUs were busy, and how many kernel threads kept busy (1.0 is one CPU all the time).

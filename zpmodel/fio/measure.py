@@ -46,8 +46,8 @@ class Summary:
     """What a measurement has brought so far.
 
     ``points`` finished in all sessions, ``failed`` runs in this one, ``stopped`` why it ended ("precise", "time",
-    "rounds"), ``seconds`` this session's length [s]; ``contrasts``, ``drift`` as in `zpmodel.fio.dataset`; ``notes`` what the
-    reader must know.
+    "rounds"), ``seconds`` this session's length [s]; ``contrasts``, ``drift`` as in `zpmodel.fio.dataset`;
+    ``notes`` what the reader must know.
     """
 
     out: Path
@@ -152,7 +152,7 @@ class _Session:
         few = sorted({item.point.pair for item in items if item.ios < _ENOUGH_IOS})
         if few:
             self._say(
-                f"{len(few)} combinations had fewer than {_ENOUGH_IOS} I/Os a run: too slow a device for such short runs"
+                f"{len(few)} combinations had fewer than {_ENOUGH_IOS} I/Os a run: the device is slow, trust them less"
             )
         return Summary(
             self.out,
@@ -292,7 +292,10 @@ def _load_or_make_plan(out: Path, target: Target, matrix: Matrix, seed: int | No
     chosen = secrets.randbelow(2**32) if seed is None else seed
     points = plan(matrix, chosen)
     names = [[point.id for point in points_of_round] for points_of_round in points]
-    write_atomically(path, json.dumps({**identity, "seed": chosen, "rounds": names}, indent=1) + "\n")
+    try:
+        write_atomically(path, json.dumps({**identity, "seed": chosen, "rounds": names}, indent=1) + "\n")
+    except OSError as error:
+        raise RefusedError(f"{out} can't be written: {error.strerror}") from None
     return chosen, points
 
 

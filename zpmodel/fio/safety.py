@@ -5,6 +5,7 @@ file or block device is written only when the user says so *and* nothing on this
 signature in it.
 """
 
+import errno
 import fcntl
 import os
 import stat
@@ -193,6 +194,8 @@ def _open_existing(path: Path, kind: str) -> int:
     try:
         fd = os.open(path, flags)
     except OSError as error:
+        if error.errno == errno.EBUSY:
+            _say_who_uses(path)
         raise RefusedError(f"{path} can't be opened for writing: {error.strerror}") from None
     if kind == "file":
         try:
@@ -201,6 +204,15 @@ def _open_existing(path: Path, kind: str) -> int:
             os.close(fd)
             raise RefusedError(f"{path} is locked by another program") from None
     return fd
+
+
+def _say_who_uses(path: Path) -> None:
+    with suppress(OSError):
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            check_unused(path, fd)
+        finally:
+            os.close(fd)
 
 
 def _check_size(path: Path, fd: int, size_bytes: int) -> None:
