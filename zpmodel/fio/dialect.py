@@ -109,7 +109,7 @@ def moved(direction: Mapping[str, Any], where: str) -> Moved:
         ios = round(printed_iops * runtime) if math.isfinite(printed_iops * runtime) else NAN
     amount = number(direction, "io_bytes", where, count=True)
     rate_kib = number(direction, "bw", where, count=True)
-    exact = "io_kbytes" in direction or "bw_bytes" in direction
+    exact = "io_kbytes" in direction
     if not exact:
         # KiB, unless the rate says bytes. Then bytes / 1024 is the rate x time, and KiB / 1024 far below it.
         exact = rate_kib * runtime > 0 and amount > 32 * rate_kib * runtime and amount > 32 * ios

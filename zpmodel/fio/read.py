@@ -5,7 +5,7 @@ The columns and their units are in `zpmodel.fio.columns`.
 
 import os
 import stat
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from zpmodel.errors import InputError
-from zpmodel.fio import rows, text
+from zpmodel.fio import progress, rows, text
 from zpmodel.fio.columns import COLUMNS, NULLABLE_FLAGS
 
 _LARGEST_BYTES = 1 << 29
@@ -118,8 +118,7 @@ def _read_text(content: str, where: str) -> tuple[list[dict[str, Any]], list[_Re
     found: list[dict[str, Any]] = []
     rejected: list[_Rejected] = []
     first_error = ""
-    for index, document in enumerate(documents):
-        last = not any(_supersedes(later, document) for later in documents[index + 1 :])
+    for index, (document, last) in enumerate(zip(documents, progress.are_last(documents, where), strict=True)):
         place = f"{where}: document {index + 1}" if len(documents) > 1 else where
         for job_rows, error in rows.of_document(document, place):
             if error:
@@ -129,30 +128,6 @@ def _read_text(content: str, where: str) -> tuple[list[dict[str, Any]], list[_Re
     if not found:
         raise InputError(where, "jobs", first_error, "a job that ran without an error")
     return found, rejected
-
-
-def _supersedes(later: Mapping[str, Any], earlier: Mapping[str, Any]) -> bool:
-    """Say whether a document has the running totals of another one, some time later.
-
-    Runs that were merely appended to one file differ in their options, or in when they started, or have counted less,
-    or their runtimes didn't grow while the clock went on.
-    """
-    before, after = rows.totals(earlier), rows.totals(later)
-    if [key for key, _ in before] != [key for key, _ in after]:
-        return False
-    growth = [
-        new - old
-        for (_, olds), (_, news) in zip(before, after, strict=True)
-        for old, new in zip(olds, news, strict=True)
-    ]
-    starts = rows.started(earlier), rows.started(later)
-    if min(growth) < 0 or abs(starts[1] - starts[0]) > 2.5:
-        return False
-    runtime_s = max(growth[rows.RUNTIME :: rows.TOTALS]) / 1000.0
-    # Whole seconds may be one too many.
-    slack_s = 0.0 if "timestamp_ms" in earlier and "timestamp_ms" in later else 1.0
-    least_s = 0.3 * (rows.printed(later) - rows.printed(earlier) - slack_s)
-    return max(growth) == 0 or not runtime_s < max(0.02, least_s)
 
 
 def _reading(found: list[dict[str, Any]], rejected: list[_Rejected]) -> Reading:

@@ -10,9 +10,6 @@ from zpmodel.errors import InputError
 from zpmodel.fio import options
 from zpmodel.fio.dialect import DIRECTIONS, NAN, Latency, Moved, latency, moved, number, part
 
-TOTALS, RUNTIME = 3, 2
-"""How many running totals `totals` gives for a direction, and which of them is the runtime [ms]."""
-
 _LITTLE_TOLERANCE = 0.06
 _SECTOR = 512
 _ALL_CLIENTS = "All clients"
@@ -24,15 +21,15 @@ def of_document(document: Mapping[str, Any], where: str) -> Iterator[tuple[list[
     :return: pairs of rows (without ``file``, ``document``, ``last``) and a reason; one of them is empty.
     :raises InputError: where the document doesn't have fio's shape.
     """
-    entries = _entries(document, where)
-    same = Counter(_identity(entry) for entry in entries)
-    in_group = Counter(_identity(entry)[1:] for entry in entries)
+    jobs = entries(document, where)
+    same = Counter(identity(entry) for entry in jobs)
+    in_group = Counter(identity(entry)[1:] for entry in jobs)
     version = document.get("fio version", "")
     common = {
         "fio_version": version.removeprefix("fio-") if isinstance(version, str) else str(version),
         "timestamp": number(document, "timestamp", where),
     }
-    for index, entry in enumerate(entries):
+    for index, entry in enumerate(jobs):
         name = str(entry.get("jobname", ""))
         place = f"{where}: job {name!r}"
         error = number(entry, "error", place)
@@ -41,55 +38,38 @@ def of_document(document: Mapping[str, Any], where: str) -> Iterator[tuple[list[
             yield [], f"job {name!r}: error {error:.0f} ({meaning})"
             continue
         given = options.merged(document, entry, place)
-        alone = in_group[_identity(entry)[1:]] == 1
+        alone = in_group[identity(entry)[1:]] == 1
         yield (
             [
                 {**common, "job_index": index, "job": name, **row}
-                for row in _of_job(entry, given, same[_identity(entry)], alone, place)
+                for row in _of_job(entry, given, same[identity(entry)], alone, place)
             ],
             "",
         )
 
 
-def totals(document: Mapping[str, Any]) -> list[tuple[object, tuple[float, ...]]]:
-    """Per job: what identifies it across the documents of one run, and `TOTALS` running totals for each direction."""
-    result: list[tuple[object, tuple[float, ...]]] = []
-    for entry in _entries(document, "totals"):
-        sides = [side for name in DIRECTIONS if isinstance(side := entry.get(name), dict)]
-        counted = [side.get(field) for side in sides for field in ("total_ios", "io_bytes", "runtime")]
-        key = (_identity(entry), repr(entry.get("job options")), len(counted))
-        result.append((key, tuple(value if isinstance(value, int | float) else 0 for value in counted)))
-    return result
+def entries(document: Mapping[str, Any], where: str) -> list[Mapping[str, Any]]:
+    """The entries of ``jobs``, or of ``client_stats`` without their sum.
 
-
-def printed(document: Mapping[str, Any]) -> float:
-    """When a document was printed [s since 1970]; NaN where it doesn't tell."""
-    exact = number(document, "timestamp_ms", "document") / 1000.0
-    return number(document, "timestamp", "document") if math.isnan(exact) else exact
-
-
-def started(document: Mapping[str, Any]) -> float:
-    """When the run of a document began [s since 1970]; NaN where it doesn't tell."""
-    return printed(document) - max(number(entry, "elapsed", "document") for entry in _entries(document, "document"))
-
-
-def _entries(document: Mapping[str, Any], where: str) -> list[Mapping[str, Any]]:
+    :raises InputError: where the document doesn't have fio's shape.
+    """
     name = "client_stats" if "client_stats" in document and "jobs" not in document else "jobs"
-    entries = document.get(name)
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise InputError(where, name, type(entries).__name__, "a list of jobs")
-    if name == "client_stats" and len(entries) > 1:
+    found = document.get(name)
+    if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
+        raise InputError(where, name, type(found).__name__, "a list of jobs")
+    if name == "client_stats" and len(found) > 1:
         # fio appends the sum of all of them.
-        entries = [entry for entry in entries if entry.get("jobname") != _ALL_CLIENTS or "job options" in entry]
-    if not entries:
+        found = [entry for entry in found if entry.get("jobname") != _ALL_CLIENTS or "job options" in entry]
+    if not found:
         raise InputError(where, name, "an empty list", "at least one job")
-    for entry in entries:
+    for entry in found:
         if not any(isinstance(entry.get(direction), dict) for direction in DIRECTIONS):
             raise InputError(where, name, str(entry.get("jobname", "?")), "jobs with read, write, trim or mixed")
-    return entries
+    return found
 
 
-def _identity(entry: Mapping[str, Any]) -> tuple[str, ...]:
+def identity(entry: Mapping[str, Any]) -> tuple[str, ...]:
+    """What clones of a job have in common: name, then group and client."""
     return tuple(str(entry.get(field)) for field in ("jobname", "groupid", "hostname", "port"))
 
 
