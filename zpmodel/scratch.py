@@ -1,0 +1,231 @@
+"""A block device that nobody can miss: a loop device over a file on a ramfs, made for one run and gone after it.
+
+The kernel itself removes it: the file system is unmounted lazily and the loop device is set to detach at its last
+close, as soon as both exist, so that they live exactly as long as the open file descriptor, `kill -9` included. What
+a killed run can leave is an unbound device number, or, in the moment of making, a mount; the next run removes both.
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+import random
+import shutil
+import stat
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from zpmodel.errors import InputError, RefusedError
+from zpmodel.leftovers import is_leftover, owned_name, signals_end_orderly, signals_held
+from zpmodel.units import MIB, format_size, is_power_of_two
+
+# linux/loop.h
+_LOOP_CTL_ADD, _LOOP_CTL_REMOVE = 0x4C80, 0x4C81
+# Numbers of our own, far from those that `losetup --find` hands out: a number in use elsewhere keeps its queue
+# settings for the next user, so only devices that are thrown away may have theirs changed.
+_NUMBERS = range(7000, 8000)
+_KIND = "scratch"
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """A scratch device: its path, its open descriptor and its size [byte]."""
+
+    path: Path
+    fd: int
+    size_bytes: int
+
+    @property
+    def queue(self) -> Path:
+        """Where its queue limits are under /sys."""
+        return Path("/sys/block", self.path.name, "queue")
+
+    def set_queue(self, **settings: object) -> None:
+        """Change queue settings, such as ``max_sectors_kb=128, nomerges=2, scheduler="none"``.
+
+        :raises InputError: where the kernel knows no such setting or refuses the value.
+        """
+        for name, value in settings.items():
+            try:
+                # Unbuffered: the kernel's answer must be this write's own, not a later close's.
+                with (self.queue / name).open("wb", buffering=0) as file:
+                    file.write(str(value).encode())
+            except OSError as error:
+                raise InputError(
+                    str(self.queue), name, value, f"what the kernel takes ({os.strerror(error.errno or 0)})"
+                ) from None
+
+
+def why_impossible() -> str | None:
+    """Say in a few words why no scratch device can be made here, None where one can."""
+    if os.geteuid() != 0:
+        return "needs root"
+    if not Path("/dev/loop-control").exists():
+        return "needs loop devices (/dev/loop-control)"
+    if "\tramfs\n" not in Path("/proc/filesystems").read_text():
+        return "needs a kernel with ramfs"
+    missing = [name for name in ("mount", "umount", "losetup") if shutil.which(name) is None]
+    return f"needs the program {missing[0]}" if missing else None
+
+
+def _run(*command: str | Path) -> None:
+    """Run a small system program out of reach of the terminal's Ctrl-C."""
+    done = subprocess.run(command, capture_output=True, text=True, start_new_session=True, check=False)
+    if done.returncode != 0:
+        raise RefusedError(f"scratch device: {command[0]} failed: {' '.join(done.stderr.split())}")
+
+
+def _mounts() -> list[Path]:
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    return [Path(line.split()[4]) for line in lines if " - ramfs " in line]
+
+
+def remove_leftovers() -> list[str]:
+    """Remove what killed runs left: their mounts, folders and unbound device numbers.
+
+    :return: the names of what was removed.
+    """
+    with _loop_control() as control:
+        return _remove_leftovers(control)
+
+
+def _remove_leftovers(control: int) -> list[str]:
+    removed = []
+    for mount in _mounts():
+        if is_leftover(mount.name, _KIND):
+            _run("umount", "--lazy", mount)
+            removed.append(str(mount))
+    for folder in Path(tempfile.gettempdir()).glob(f"zpmodel-{_KIND}-*"):
+        if is_leftover(folder.name, _KIND):
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+                removed.append(str(folder))
+    for number in _NUMBERS:
+        system = Path(f"/sys/block/loop{number}")
+        if system.exists() and not (system / "loop/backing_file").exists() and _remove_number(control, number):
+            removed.append(f"/dev/loop{number}")
+    return removed
+
+
+@contextmanager
+def _loop_control() -> Iterator[int]:
+    """Open the loop driver's control device and keep other scratch devices' making and removing out meanwhile."""
+    control = os.open("/dev/loop-control", os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fcntl.flock(control, fcntl.LOCK_EX)
+        yield control
+    finally:
+        os.close(control)
+
+
+def _add_number(control: int) -> int:
+    for number in random.sample(_NUMBERS, len(_NUMBERS)):
+        try:
+            return int(fcntl.ioctl(control, _LOOP_CTL_ADD, number))
+        except OSError as error:
+            if error.errno != errno.EEXIST:
+                raise RefusedError(f"scratch device: no loop device to be had: {error.strerror}") from None
+    raise RefusedError("scratch device: all loop devices 7000 to 7999 are in use")
+
+
+def _remove_number(control: int, number: int, patience_s: float = 0.0) -> bool:
+    end = time.monotonic() + patience_s
+    node = Path(f"/dev/loop{number}")
+    while True:
+        try:
+            fcntl.ioctl(control, _LOOP_CTL_REMOVE, number)
+        except OSError as error:
+            # Something like udev may look at a device for a moment after its last user closed it.
+            if error.errno == errno.EBUSY and time.monotonic() < end:
+                time.sleep(0.01)
+                continue
+            if error.errno != errno.ENODEV:
+                return False
+        # Where /dev is not a devtmpfs the node is ours.
+        with contextlib.suppress(OSError):
+            node.unlink(missing_ok=True)
+        return True
+
+
+def _node(number: int) -> Path:
+    """Return the device's node, made by hand where /dev is not kept up to date by the kernel (containers)."""
+    path = Path(f"/dev/loop{number}")
+    if not path.exists():
+        major, minor = map(int, Path(f"/sys/block/loop{number}/dev").read_text().split(":"))
+        os.mknod(path, stat.S_IFBLK | 0o600, os.makedev(major, minor))
+    return path
+
+
+def _check_size(size_bytes: int, logical_block_bytes: int) -> None:
+    if not is_power_of_two(logical_block_bytes) or not 512 <= logical_block_bytes <= os.sysconf("SC_PAGE_SIZE"):
+        raise InputError(
+            "scratch device", "logical block size", logical_block_bytes, "a power of two from 512 to the page size"
+        )
+    if size_bytes < MIB or size_bytes % MIB:
+        raise InputError("scratch device", "size", size_bytes, "a multiple of 1 MiB")
+    info = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+    available = int(info["MemAvailable"].split()[0]) * 1024
+    # ramfs has no limit of its own: a device that is too large would drive the machine out of memory.
+    if size_bytes > available // 2:
+        raise RefusedError(
+            f"scratch device: {format_size(size_bytes)} of memory is more than half of what is available "
+            f"({format_size(available)})"
+        )
+
+
+@contextmanager
+def scratch_device(size_bytes: int = 256 * MIB, logical_block_bytes: int = 512) -> Iterator[Scratch]:
+    """Make a scratch device, and remove it whatever happens: exceptions, Ctrl-C, SIGTERM, SIGHUP and `kill -9`.
+
+    :param size_bytes: its size [byte], held in memory as far as it is written; a multiple of 1 MiB.
+    :param logical_block_bytes: its logical block size [byte], a power of two from 512 to the page size.
+    :raises RefusedError: where root, loop devices, ramfs or memory are missing.
+    :raises InputError: on sizes that no device can have.
+    """
+    if (reason := why_impossible()) is not None:
+        raise RefusedError(f"scratch device: {reason}")
+    _check_size(size_bytes, logical_block_bytes)
+    with signals_end_orderly(), ExitStack() as stack:
+        with signals_held():
+            scratch = _make(stack, size_bytes, logical_block_bytes)
+        yield scratch
+
+
+def _make(stack: ExitStack, size_bytes: int, logical_block_bytes: int) -> Scratch:
+    with _loop_control() as control:
+        _remove_leftovers(control)
+        number = _add_number(control)
+        stack.callback(_discard_number, number)
+        folder = Path(tempfile.mkdtemp(prefix=owned_name(_KIND, os.getpid()) + "-"))
+        with ExitStack() as making:
+            making.callback(folder.rmdir)
+            _run("mount", "-t", "ramfs", "-o", "mode=700", "zpmodel", folder)
+            making.callback(_run, "umount", "--lazy", folder)
+            file = folder / "image"
+            with file.open("wb") as image:
+                image.truncate(size_bytes)
+            path = _node(number)
+            _run("losetup", "--sector-size", str(logical_block_bytes), path, file)
+            # O_EXCL: nobody can mount it or make it part of something while it is in use here.
+            try:
+                fd = os.open(path, os.O_RDWR | os.O_EXCL | os.O_CLOEXEC)
+            finally:
+                # A device that is open is not detached but marked to go with its last close.
+                _run("losetup", "--detach", path)
+            stack.callback(_close, fd)
+    return Scratch(path, fd, size_bytes)
+
+
+def _close(fd: int) -> None:
+    with signals_held():
+        os.close(fd)
+
+
+def _discard_number(number: int) -> None:
+    with signals_held(), _loop_control() as control:
+        _remove_number(control, number, patience_s=2.0)
