@@ -14,6 +14,7 @@ COMMANDS = {
     "fio": "Read fio output into one tidy table.",
     "measure": "Run the fio matrix that calibration needs on this machine.",
     "calibrate": "Turn a measured data set into costs with intervals.",
+    "predict": "Elapsed and CPU time of zeroing a range, with intervals.",
     "compare": "The zero-page policies side by side.",
     "report": "Run the notebooks and make one offline HTML site.",
 }

@@ -1,0 +1,1 @@
+"""Fitting costs to measurements, and scoring predictions against truths that were not fitted."""

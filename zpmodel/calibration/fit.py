@@ -1,0 +1,230 @@
+"""From a measured data set to a model: fit, bootstrap over replicates, and score on what was left out."""
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.optimize import least_squares
+
+from zpmodel.calibration.linear import fit_costs
+from zpmodel.calibration.points import KEYS, DataSet, Groups, group
+from zpmodel.errors import InputError
+from zpmodel.timing.device import Load, closed_loop
+from zpmodel.timing.events import EVENTS
+from zpmodel.timing.model import Model, Reach, Spread
+
+Floats = npt.NDArray[np.float64]
+
+RESAMPLES = 1000
+_FLOOR = 0.05  # no replicate spread is believed to be below this [log]: drift between pairs is not in it
+_PRIOR_WIDTH = 4.0  # of the device's log parameters: keeps apart from infinity what a data set can't tell
+_START = np.array([30e-6, 5e-6, 1e-7, 2e-4, 0.5])
+
+
+def calibrate(data: DataSet, *, resamples: int = RESAMPLES, seed: int = 0) -> Model:
+    """Fit costs to a data set.
+
+    Medians over replicates are fitted; intervals come from ``resamples`` bootstrap resamples of the replicates (both
+    memories of a pair together, as they ran), and from what points of a block size or a depth scatter by when all
+    of that size or depth are left out.
+
+    :raises InputError: where the set has too few points.
+    """
+    groups = group(data)
+    if len(groups.keys) <= len(EVENTS):
+        raise InputError(
+            data.name, "points", len(groups.keys), f"more than {len(EVENTS)} different points to fit costs to"
+        )
+    rng = np.random.default_rng(seed)
+    picks = _picks(data, groups, rng, resamples)
+    columns = {name: data.writes[name].to_numpy() for name in ("cpu_s", "path_s", "rate")}
+    sigma = {name: _sigma(values, groups) for name, values in columns.items()}
+    median = {name: np.array([np.median(values[rows]) for rows in groups.rows]) for name, values in columns.items()}
+    cpu, path, device = _fit(groups.events, groups.load, median, sigma)
+    resampled = {
+        name: np.stack(
+            [np.median(values[rows[pick]], axis=1) for rows, pick in zip(groups.rows, picks, strict=True)], axis=1
+        )
+        for name, values in columns.items()
+    }
+    cpu_draws, path_draws, device_draws = (np.empty((resamples, len(best))) for best in (cpu, path, device))
+    for i in range(resamples):
+        sample = {name: values[i] for name, values in resampled.items()}
+        cpu_draws[i], path_draws[i], device_draws[i] = _fit(groups.events, groups.load, sample, sigma, start=device)
+    return Model(
+        name=data.name,
+        limits=data.limits,
+        ring=data.ring,
+        cpu=cpu,
+        path=path,
+        device=device,
+        cpu_draws=cpu_draws,
+        path_draws=path_draws,
+        device_draws=device_draws,
+        spread=_spread(left_out(data)),
+        reach=_reach(data, groups),
+    )
+
+
+def _picks(data: DataSet, groups: Groups, rng: np.random.Generator, resamples: int) -> list[npt.NDArray[np.int64]]:
+    """Which replicates each resample takes of each point; those of a pair are drawn together."""
+    drawn: dict[tuple[int, int, int], npt.NDArray[np.int64]] = {}
+    picks = []
+    for (block, depth, _), rows in zip(groups.keys[list(KEYS)].itertuples(index=False), groups.rows, strict=True):
+        key = int(block), int(depth), len(rows)
+        if key not in drawn:
+            drawn[key] = rng.integers(0, len(rows), (resamples, len(rows)))
+        picks.append(drawn[key])
+    return picks
+
+
+def _sigma(values: Floats, groups: Groups) -> Floats:
+    """Log standard error of each point's median, from its replicates and, as those are few, from all points'."""
+    spreads = np.array([np.std(np.log(values[rows]), ddof=1) if len(rows) > 1 else np.nan for rows in groups.rows])
+    typical = float(np.nanmedian(spreads)) if np.isfinite(spreads).any() else 0.1
+    number = np.array([len(rows) for rows in groups.rows])
+    shrunk = np.sqrt((np.nan_to_num(spreads) ** 2 * (number - 1) + 2 * typical**2) / (number + 1))
+    error: Floats = np.sqrt(np.pi / 2 * shrunk**2 / number + _FLOOR**2)
+    return error
+
+
+def _fit(
+    events: Floats, load: Load, observed: dict[str, Floats], sigma: dict[str, Floats], start: Floats | None = None
+) -> tuple[Floats, Floats, Floats]:
+    cpu = fit_costs(events, observed["cpu_s"], sigma["cpu_s"]).costs
+    path = fit_costs(events, observed["path_s"], sigma["path_s"]).costs
+    full = load._replace(path=np.maximum(events @ path, 1e-9))
+    return cpu, path, fit_device(full, observed["rate"], sigma["rate"], start)
+
+
+def fit_device(load: Load, rate: Floats, sigma: Floats, start: Floats | None = None) -> Floats:
+    """Fit the device's parameters to the rates of closed loops.
+
+    :param load: shape (points,) in each field, ``path`` included [s].
+    :param rate: operations per second [1/s], shape (points,).
+    :param sigma: log standard error of each rate.
+    :param start: where to start from, as returned before.
+    :return: in the order of ``device.PARAMETERS``, shape (5,).
+    """
+    centre = _START.copy()
+    # The fastest stream of bytes says what a MiB takes at the least.
+    centre[3] = float(np.min(1 / (rate * load.mebibytes)))
+    prior = _to_free(centre)
+    begin = _to_free(start) if start is not None else prior
+    weight = 1 / sigma
+
+    def residuals(free: Floats) -> Floats:
+        scaled = weight * np.log(closed_loop(_from_free(free), load) / rate)
+        # Huber's loss as a residual, so that MINPACK's quick method can be used.
+        size = np.abs(scaled)
+        robust = np.where(size > 2, np.sign(scaled) * np.sqrt(np.maximum(4 * size - 4, 0)), scaled)
+        return np.concatenate([robust, (free - prior) / _PRIOR_WIDTH])
+
+    found = least_squares(residuals, begin, method="lm", xtol=1e-4, ftol=1e-5, max_nfev=200)
+    return _from_free(found.x)
+
+
+def _to_free(device: Floats) -> Floats:
+    rounds = min(max(float(device[4]), 1e-3), 1 - 1e-3)
+    return np.append(np.log(device[:4]), np.log(rounds / (1 - rounds)))
+
+
+def _from_free(free: Floats) -> Floats:
+    return np.append(np.exp(np.clip(free[:4], -40, 5)), 1 / (1 + np.exp(-np.clip(free[4], -30, 30))))
+
+
+def left_out(data: DataSet, *, by: tuple[str, ...] = ("block_bytes", "depth")) -> pd.DataFrame:
+    """Predict every block size (and every depth) from a fit that saw none of it.
+
+    :return: a row for each point and way of leaving it out: the keys, ``left_out``, ``replicates``, measured medians
+        and predictions of ``cpu_s`` [s], ``rate`` [1/s], and their replicates' log standard deviation (``*_noise``).
+    """
+    groups = group(data)
+    columns = {name: data.writes[name].to_numpy() for name in ("cpu_s", "path_s", "rate")}
+    sigma = {name: _sigma(values, groups) for name, values in columns.items()}
+    median = {name: np.array([np.median(values[rows]) for rows in groups.rows]) for name, values in columns.items()}
+    frames = []
+    for name in by:
+        labels = groups.keys[name].to_numpy()
+        for label in np.unique(labels):
+            out = labels == label
+            if out.all() or (~out).sum() <= len(EVENTS):
+                continue
+            frames.append(_predict_left_out(groups, columns, median, sigma, out).assign(left_out=f"{name} {label}"))
+    if not frames:
+        raise InputError(data.name, "points", len(groups.keys), "several block sizes or depths, to leave one out")
+    return pd.concat(frames, ignore_index=True)
+
+
+def _predict_left_out(
+    groups: Groups,
+    columns: dict[str, Floats],
+    median: dict[str, Floats],
+    sigma: dict[str, Floats],
+    out: npt.NDArray[np.bool_],
+) -> pd.DataFrame:
+    def of(values: dict[str, Floats], mask: npt.NDArray[np.bool_]) -> dict[str, Floats]:
+        return {name: value[mask] for name, value in values.items()}
+
+    load_in, load_out = (Load(*(field[mask] for field in groups.load)) for mask in (~out, out))
+    cpu, path, device = _fit(groups.events[~out], load_in, of(median, ~out), of(sigma, ~out))
+    load_out = load_out._replace(path=np.maximum(groups.events[out] @ path, 1e-9))
+    rows = [rows for rows, is_out in zip(groups.rows, out, strict=True) if is_out]
+
+    def noise(name: str) -> list[float]:
+        return [float(np.std(np.log(columns[name][r]), ddof=1)) if len(r) > 1 else np.nan for r in rows]
+
+    return groups.keys[out].assign(
+        replicates=[len(r) for r in rows],
+        cpu_s=median["cpu_s"][out],
+        cpu_s_predicted=groups.events[out] @ cpu,
+        cpu_s_noise=noise("cpu_s"),
+        rate=median["rate"][out],
+        rate_predicted=closed_loop(device, load_out),
+        rate_noise=noise("rate"),
+    )
+
+
+def _spread(held_out: pd.DataFrame) -> Spread:
+    def sigma(logs: Floats) -> float:
+        # So that nine of ten fall inside the 90 % interval, whatever the shape of the tails.
+        return float(np.quantile(np.abs(logs), 0.9) / 1.645) if len(logs) else 0.3
+
+    def errors(table: pd.DataFrame, name: str) -> Floats:
+        return np.log(table[name].to_numpy(float) / table[f"{name}_predicted"].to_numpy(float))
+
+    ratios = ratio_table(held_out)
+    return Spread(
+        *(sigma(errors(table, name)) for table, name in ((held_out, "cpu_s"), (held_out, "rate"), (ratios, "ratio")))
+    )
+
+
+def ratio_table(held_out: pd.DataFrame) -> pd.DataFrame:
+    """The 2 MiB / 4 KiB throughput ratios, measured and predicted, of :func:`left_out`'s rows."""
+    index = ["left_out", "block_bytes", "depth"]
+    wide = held_out.pivot_table(index=index, columns="memory", values=["rate", "rate_predicted"])
+    if not {"malloc", "mmaphuge"} <= set(held_out["memory"]):
+        return pd.DataFrame({"ratio": [], "ratio_predicted": []}, dtype=float)
+    return (
+        pd.DataFrame(
+            {
+                "ratio": wide["rate", "mmaphuge"] / wide["rate", "malloc"],
+                "ratio_predicted": wide["rate_predicted", "mmaphuge"] / wide["rate_predicted", "malloc"],
+            }
+        )
+        .dropna()
+        .reset_index()
+    )
+
+
+def _reach(data: DataSet, groups: Groups) -> Reach:
+    requests = [
+        (row["bytes"], row["segments"])
+        for block, memory in {(int(b), str(m)) for b, _, m in groups.keys[list(KEYS)].itertuples(index=False)}
+        for row in data.structure(block, memory).request_histogram()
+    ]
+    return Reach(
+        block_bytes=int(groups.keys["block_bytes"].max()),
+        depth=int(groups.keys["depth"].max()),
+        request_bytes=max(size for size, _ in requests),
+        request_segments=max(segments for _, segments in requests),
+    )

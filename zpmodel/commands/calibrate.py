@@ -1,0 +1,57 @@
+"""``zpmodel calibrate``: a measured data set into costs with intervals."""
+
+from pathlib import Path
+
+import click
+
+from zpmodel.commands.output import emit_json, emit_table, json_option
+
+
+@click.command("calibrate")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="Where to write the calibration (JSON).")
+@click.option(
+    "--resamples", type=click.IntRange(20, 100_000), default=1000, show_default=True, help="Bootstrap resamples."
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the bootstrap.")
+@json_option
+def command(folder: Path, out: Path | None, resamples: int, seed: int, as_json: bool) -> None:
+    """Costs of this machine and device, from the data set FOLDER that zpmodel measure made.
+
+    \b
+    zpmodel calibrate data/fio/kvm-zen5-virtio --out machine.json
+    zpmodel compare --calibration machine.json --length 1TiB
+    """
+    from zpmodel.calibration.fit import calibrate
+    from zpmodel.calibration.points import read_set
+    from zpmodel.calibration.report import cost_table, doubts
+    from zpmodel.calibration.store import save
+    from zpmodel.errors import InputError
+
+    if out is not None and not out.parent.is_dir():
+        raise InputError("--out", "folder", str(out.parent), "a folder that exists")
+    model = calibrate(read_set(folder), resamples=resamples, seed=seed)
+    if out is not None:
+        save(model, out)
+    rows, notes = cost_table(model), doubts(model)
+    if as_json:
+        emit_json(
+            {
+                "name": model.name,
+                "costs": rows,
+                "spread": vars(model.spread),
+                "reach": vars(model.reach),
+                "doubts": notes,
+            }
+        )
+        return
+    click.echo(f"{model.name}: costs with 90 % intervals ({resamples} resamples of the replicates)")
+    emit_table(rows)
+    click.echo(
+        f"\nHeld-out points scatter by {model.spread.cpu:.0%} (CPU), {model.spread.rate:.0%} (rate), "
+        f"{model.spread.ratio:.0%} (2 MiB / 4 KiB ratio), one standard deviation."
+    )
+    for note in notes:
+        click.echo(f"- {note}")
+    if out is not None:
+        click.echo(f"\nwritten: {out}")

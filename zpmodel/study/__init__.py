@@ -1,0 +1,1 @@
+"""Questions asked of a calibrated model: policies side by side, sweeps, sensitivities."""

@@ -1,0 +1,57 @@
+"""What an operation is made of, as far as it costs time: the counts that costs are multiplied with."""
+
+from collections.abc import Mapping
+
+from zpmodel.limits import QueueLimits
+from zpmodel.structure import Structure
+from zpmodel.units import MIB
+
+EVENTS = ("operation", "wait", "vector", "request", "stall", "MiB")
+"""Events of an operation, in this order.
+
+``operation``: one call, with its first bio. ``wait``: the caller sleeps and is woken; shared by all that are in flight.
+``vector``: a vector filled and walked. ``request``: a request allocated, issued and completed. ``stall``: a request
+that found the device's ring full and was issued again later. ``MiB``: data moved, where a CPU touches them.
+"""
+
+
+def ring_of(driver: str, limits: QueueLimits) -> int | None:
+    """Descriptors that the device's ring holds; None where a request takes one entry whatever its segments.
+
+    virtio-blk puts every segment into the ring, with two descriptors of its own; devices offer ``seg_max`` = ring - 2.
+    """
+    return limits.max_segments + 2 if driver == "virtio_blk" else None
+
+
+def in_flight_limit(structure: Structure, limits: QueueLimits, ring: int | None) -> float:
+    """How many of these requests the queue holds at once: its tags, and its ring's room for their segments."""
+    if ring is None or structure.requests == 0:
+        return float(limits.nr_requests)
+    per_request = structure.segments / structure.requests + 2
+    return min(float(limits.nr_requests), max(1.0, ring // per_request))
+
+
+def events_of(structure: Structure, limits: QueueLimits, ring: int | None, depth: int) -> dict[str, float]:
+    """Count the events of one operation when ``depth`` of them are kept in flight.
+
+    :param structure: the operation's structure.
+    :param limits: the queue's limits.
+    :param ring: see :func:`ring_of`.
+    :param depth: operations in flight.
+    """
+    room = in_flight_limit(structure, limits, ring)
+    wanted = depth * structure.requests
+    return {
+        "operation": 1.0,
+        "wait": 1.0 / depth,
+        "vector": float(structure.vectors),
+        "request": float(structure.requests),
+        # Of the requests that want to be in flight, those without room wait for a completion to be issued.
+        "stall": structure.requests * max(0.0, 1.0 - room / wanted) if wanted else 0.0,
+        "MiB": structure.length / MIB,
+    }
+
+
+def as_row(events: Mapping[str, float]) -> list[float]:
+    """The events in the order of :data:`EVENTS`."""
+    return [events[name] for name in EVENTS]

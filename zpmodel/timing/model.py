@@ -1,0 +1,92 @@
+"""A calibrated machine: costs of events and of the device, with draws that carry their uncertainty to every
+prediction."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from zpmodel.limits import QueueLimits
+from zpmodel.timing.device import Load, closed_loop
+from zpmodel.timing.estimate import Estimate
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Log standard deviations of held-out points around their prediction: what the model can't explain, and noise."""
+
+    cpu: float
+    rate: float
+    ratio: float
+
+
+@dataclass(frozen=True)
+class Reach:
+    """The largest values that the calibration saw; beyond, a prediction is an extrapolation."""
+
+    block_bytes: int
+    depth: int
+    request_bytes: int
+    request_segments: int
+
+
+@dataclass(frozen=True)
+class Model:
+    """Costs of one machine and device.
+
+    :ivar name: which data set they come from.
+    :ivar limits: the measured device's limits.
+    :ivar ring: descriptors of its ring, or None.
+    :ivar cpu: CPU time of each of EVENTS, all threads [s], shape (events,).
+    :ivar path: the part of it on the submitting thread [s], shape (events,).
+    :ivar device: the device's PARAMETERS, shape (5,).
+    :ivar cpu_draws: bootstrap draws of ``cpu``, shape (draws, events); ``path_draws``, ``device_draws`` of the others.
+    :ivar spread: what held-out points scatter by.
+    :ivar reach: the calibrated range.
+    """
+
+    name: str
+    limits: QueueLimits
+    ring: int | None
+    cpu: Floats
+    path: Floats
+    device: Floats
+    cpu_draws: Floats
+    path_draws: Floats
+    device_draws: Floats
+    spread: Spread
+    reach: Reach
+
+    @property
+    def draws(self) -> int:
+        """How many draws there are."""
+        return len(self.cpu_draws)
+
+    def cpu_of(self, events: Floats) -> tuple[float, Floats]:
+        """CPU seconds of one operation: best value and draws [s]; ``events`` of shape (events,)."""
+        return float(events @ self.cpu), self.cpu_draws @ events
+
+    def rates_of(self, events: Floats, load: Load) -> tuple[Floats, Floats]:
+        """Operations per second of closed loops [1/s]: best values (points,) and draws (draws, points).
+
+        :param events: shape (points, events).
+        :param load: what they ask of the device; its ``path`` is filled in here.
+        """
+        best = closed_loop(self.device, load._replace(path=events @ self.path))
+        rows = [
+            closed_loop(device, load._replace(path=events @ path))
+            for device, path in zip(self.device_draws, self.path_draws, strict=True)
+        ]
+        return best, np.array(rows)
+
+    def scatter(self, sigma: float, draws: Floats) -> Floats:
+        """Multiply draws with log-normal scatter, always the same for the same number of draws."""
+        noise = np.random.default_rng(len(draws)).standard_normal(len(draws))
+        scattered: Floats = draws * np.exp(sigma * (noise - noise.mean())).reshape(-1, *(1,) * (draws.ndim - 1))
+        return scattered
+
+    def estimate(self, best: float, draws: Floats, sigma: float) -> Estimate:
+        """A value with the interval of its draws and of the scatter around them."""
+        return Estimate.of(best, self.scatter(sigma, draws))
