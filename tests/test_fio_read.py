@@ -94,6 +94,13 @@ def test_bucket_value_matches_the_keys_of_real_bins() -> None:
     assert {int(key) for key in bins} <= values
 
 
+def test_a_bucket_that_reaches_the_share_exactly_is_the_percentile() -> None:
+    """``while (sum >= percentile / 100 * nr)`` in fio's calc_clat_percentiles."""
+    assert percentiles.percentile({10: 50, 20: 50}, 50.0) == 10
+    assert percentiles.percentile({10: 49, 20: 51}, 50.0) == 20
+    assert math.isnan(percentiles.percentile({}, 50.0))
+
+
 def test_percentiles_not_printed_come_from_the_bins_and_else_are_missing() -> None:
     row = one("jsonplus-lat-only.json")
     assert row["percentiles_of"] == "lat"

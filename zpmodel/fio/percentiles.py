@@ -44,9 +44,11 @@ def percentile(counts: Mapping[int, int], percent: float) -> float:
     :return: in the unit of the buckets; NaN without samples.
     """
     total, seen = sum(counts.values()), 0
+    # In whole numbers: fio's long double keeps apart what a double would round together.
+    share, scale = percent.as_integer_ratio()
     for value, count in counts.items():
         seen += count
-        if seen >= percent / 100.0 * total:
+        if 100 * scale * seen >= share * total:
             return float(value)
     return float("nan")
 
