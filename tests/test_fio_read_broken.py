@@ -42,6 +42,7 @@ def changed(**fields: object) -> str:
         (b'{"fio version": "fio-3.1", "jobs": [{"read": {}, "write": 3}]}', "total_ios"),
         (changed(total_ios="many").encode(), "total_ios: many"),
         (changed(total_ios=-1).encode(), "no negative number"),
+        (changed(io_bytes=1e300).encode(), "at most 2^64"),
         (changed(total_ios=True).encode(), "total_ios: True"),
         (changed(io_bytes=None).encode(), "io_bytes"),
         (changed(total_ios=float("inf"), iops=None).encode(), "total_ios"),

@@ -24,6 +24,7 @@ from zpmodel.errors import InputError
 from zpmodel.fio import percentiles
 
 NAN = math.nan
+_LARGEST_COUNT = 2.0**64
 DIRECTIONS = ("read", "write", "trim", "mixed")
 
 
@@ -42,8 +43,8 @@ def number(holder: Mapping[str, Any], name: str, where: str, *, count: bool = Fa
         result = float(value)
     except OverflowError:
         raise InputError(where, name, "a number of more than 308 digits", "a number") from None
-    if count and result < 0:
-        raise InputError(where, name, value, "no negative number")
+    if count and (result < 0 or _LARGEST_COUNT < result < math.inf):
+        raise InputError(where, name, value, "no negative number, and at most 2^64")
     return result if math.isfinite(result) else NAN
 
 
@@ -117,6 +118,7 @@ def moved(direction: Mapping[str, Any], where: str) -> Moved:
     if math.isnan(ios) or math.isnan(amount):
         missing = "total_ios" if math.isnan(ios) else "io_bytes"
         raise InputError(where, missing, direction.get(missing), "a number")
+    ios, amount = math.floor(ios), math.floor(amount)
     if not runtime > 0:
         rate = 0.0 if ios == 0 and amount == 0 else NAN
         return Moved(ios, amount, 0.0, rate, rate, exact, counted)
