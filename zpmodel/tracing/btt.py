@@ -46,7 +46,7 @@ def parse(text: str, source: str) -> tuple[str, Counter[int]]:
             raise InputError(f"{source} line {number}", "row", line.strip(), "a number of sectors and a count")
         sectors = int(row["sectors"]) if section == "s" else LARGEST_SECTORS + 1
         counts[sectors * SECTOR] += int(row["count"])
-    if kind is None or len(sections) != 2 or len(counts) != LARGEST_SECTORS + 1:
+    if kind is None or not text.endswith("\n") or len(sections) != 2 or len(counts) != LARGEST_SECTORS + 1:
         raise InputError(
             source, "text", f"{len(counts)} sizes", "a whole histogram of btt: 1024 sizes and one for larger ones"
         )

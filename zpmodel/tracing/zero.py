@@ -11,7 +11,7 @@ from zpmodel.errors import RefusedError
 from zpmodel.limits import QueueLimits
 from zpmodel.structure import count
 from zpmodel.tracing.compare import Line, agree, compare
-from zpmodel.tracing.observed import Event, Observed, observe
+from zpmodel.tracing.observed import Event, Observed, observe, operation_of
 from zpmodel.tracing.tracefs import Recorder, recorder
 from zpmodel.units import MIB
 from zpmodel.zeroout import zero_range
@@ -90,7 +90,7 @@ def _zero(made: Recorder, fd: int, thread: int, limits: QueueLimits, offset: int
 
 def _refuse_strangers(events: list[Event], thread: int) -> None:
     for event in events:
-        if event.action == "Q" and event.pid != thread and "W" in event.flags:
+        if event.action == "Q" and event.pid != thread and operation_of(event.flags) not in (None, "read"):
             raise RefusedError(
                 f"trace: {event.command} (process {event.pid}) wrote there meanwhile: counts can't be told apart"
             )

@@ -1,0 +1,135 @@
+"""Scratch devices: what they are, and that nothing of them is left whatever ends their owner."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from zpmodel import leftovers, scratch
+from zpmodel.errors import InputError, RefusedError
+from zpmodel.scratch import remove_leftovers, scratch_device
+
+pytestmark = [pytest.mark.root]
+
+
+@pytest.fixture(autouse=True)
+def root() -> None:
+    reason = scratch.why_impossible()
+    if reason is None:
+        return
+    assert not os.environ.get("CI"), reason
+    pytest.skip(reason)
+
+
+def left_of(pid: int) -> list[str]:
+    """Mounts and folders of a process."""
+    mark = f"zpmodel-scratch-{pid}-"
+    mounts = [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if mark in line]
+    return [*mounts, *map(str, Path(tempfile.gettempdir()).glob(mark + "*"))]
+
+
+@pytest.mark.parametrize("block", [512, 4096])
+def test_it_is_a_block_device_as_asked_for_and_gone_afterwards(block: int) -> None:
+    with scratch_device(4 << 20, block) as device:
+        assert device.path.is_block_device()
+        assert os.lseek(device.fd, 0, os.SEEK_END) == 4 << 20
+        assert (device.queue / "logical_block_size").read_text() == f"{block}\n"
+        assert os.pwrite(device.fd, b"z" * block, 0) == block
+        assert left_of(os.getpid()) == []  # already: only the descriptor holds it
+    assert not device.path.exists()
+    assert not device.queue.exists()
+
+
+def test_settings_reach_the_kernel_and_bad_ones_are_refused() -> None:
+    with scratch_device(4 << 20) as device:
+        device.set_queue(max_sectors_kb=64, nomerges=2)
+        assert (device.queue / "max_sectors_kb").read_text() == "64\n"
+        assert (device.queue / "nomerges").read_text() == "2\n"
+        with pytest.raises(InputError, match="max_sectors_kb"):
+            device.set_queue(max_sectors_kb=1 << 30)
+        with pytest.raises(InputError, match="no_such_setting"):
+            device.set_queue(no_such_setting=1)
+
+
+@pytest.mark.parametrize(("size", "block"), [(0, 512), (4097, 512), (4 << 20, 100), (4 << 20, 1 << 30)])
+def test_impossible_sizes(size: int, block: int) -> None:
+    with pytest.raises(InputError), scratch_device(size, block):
+        pass
+
+
+def test_more_memory_than_there_is() -> None:
+    with pytest.raises(RefusedError, match="memory"), scratch_device(1 << 50):
+        pass
+
+
+def test_gone_after_an_exception() -> None:
+    with pytest.raises(RuntimeError), scratch_device(4 << 20) as device:
+        raise RuntimeError
+    assert not device.path.exists()
+
+
+def test_two_at_a_time() -> None:
+    with scratch_device(4 << 20) as one, scratch_device(4 << 20) as two:
+        assert one.path != two.path
+        assert remove_leftovers() == []  # those that live are not leftovers
+        os.pwrite(one.fd, b"1" * 512, 0)
+        assert os.pread(two.fd, 512, 0) == bytes(512)
+
+
+CHILD = """
+import time
+from zpmodel.scratch import scratch_device
+with scratch_device(4 << 20) as device:
+    print(device.path, flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_gone_whatever_ends_the_owner(ending: signal.Signals) -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    assert child.stdout is not None
+    with child, child.stdout:
+        path = Path(child.stdout.readline().strip())
+        system = Path("/sys/block") / path.name
+        assert (system / "loop/backing_file").exists()
+        child.send_signal(ending)
+        child.wait(timeout=20)
+    end = time.monotonic() + 5
+    while (system / "loop/backing_file").exists() and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not (system / "loop/backing_file").exists()  # the memory is free again, after kill -9 too
+    assert left_of(child.pid) == []
+    if ending == signal.SIGKILL:
+        remove_leftovers()
+    assert not system.exists()
+
+
+def test_killed_at_any_moment_of_making() -> None:
+    pids = []
+    for step in range(12):
+        child = subprocess.Popen([sys.executable, "-c", CHILD], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(0.05 + 0.02 * step)
+        child.kill()
+        child.wait()
+        pids.append(child.pid)
+    time.sleep(0.3)  # a mount or losetup that was running when its parent died
+    remove_leftovers()
+    assert [left for pid in pids for left in left_of(pid)] == []
+    backing = [path.read_text() for path in Path("/sys/block").glob("loop7*/loop/backing_file")]
+    assert [text for text in backing if any(f"zpmodel-scratch-{pid}-" in text for pid in pids)] == []
+
+
+def test_whose_name_is_a_leftover() -> None:
+    mine = leftovers.owned_name("scratch", os.getpid())
+    assert not leftovers.is_leftover(mine, "scratch")
+    assert leftovers.is_leftover(f"zpmodel-scratch-{os.getpid()}-1-abc", "scratch")  # the number was used again
+    assert not leftovers.is_leftover("zpmodel-scratch-notes", "scratch")
+    assert not leftovers.is_leftover(f"zpmodel-scratch-{os.getpid()}-1", "trace")
