@@ -96,7 +96,7 @@ def test_a_histogram_that_is_cut_off_is_refused(tmp_path: Path) -> None:
     for end in (len(whole) // 2, whole.index("# Q bucket for"), len(whole) - 1):
         part = tmp_path / "part.dat"
         part.write_text(whole[:end])
-        with pytest.raises(InputError, match="whole histogram|a number of sectors and a count"):
+        with pytest.raises(InputError, match=r"whole histogram|a number of sectors and a count"):
             btt.read([part])
 
 
