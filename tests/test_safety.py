@@ -116,11 +116,14 @@ class TestDevices:
         backing.write_bytes(partitioned(32 * MIB))
         with loop_device(backing) as device:
             partition = Path(f"{device}p1")
+            if not partition.exists():  # a kernel that does not read partition tables is told of them
+                run("partx", "--add", device)
             assert partition.exists()
             with untouched(backing):
                 refuses(device, tmp_path, f"holds partitions .{partition.name}")
             with open_target(partition, MIB, destroy=True) as target:
                 assert target.kind == "device"
+            run("partx", "--delete", device)
 
     def test_the_backing_of_a_loop_device(self, tmp_path: Path) -> None:
         backing = tmp_path / "disk"
@@ -156,9 +159,12 @@ class TestDevices:
             refuses(device, tmp_path, "is 2 MiB; the measurement writes 4 MiB")
 
     def test_nobody_can_mount_it_meanwhile(self, tmp_path: Path) -> None:
-        with loop_device(tmp_path / "disk") as device, open_target(device, MIB, destroy=True):
-            with pytest.raises(OSError, match="busy"):
-                os.open(device, os.O_RDWR | os.O_EXCL)
+        with (
+            loop_device(tmp_path / "disk") as device,
+            open_target(device, MIB, destroy=True),
+            pytest.raises(OSError, match="busy"),
+        ):
+            os.open(device, os.O_RDWR | os.O_EXCL)
 
 
 class TestFiles:

@@ -284,6 +284,9 @@ def _signature(path: Path, fd: int) -> str:
     for key, what in (("TYPE", "a signature of"), ("PTTYPE", "a partition table of type")):
         if key in found:
             return f"{what} {found[key]}"
+    # Of an empty partition blkid tells its entry in the parent's table.
+    if done.returncode == 0 and all(key == "DEVNAME" or key.startswith("PART_ENTRY_") for key in found):
+        return ""
     return f"something that blkid can't make out (its status is {done.returncode})"
 
 
