@@ -18,7 +18,7 @@ from zpmodel.commands.trace import command
 from zpmodel.errors import InputError, RefusedError, ZpmodelError
 from zpmodel.limits import QueueLimits
 from zpmodel.structure import count
-from zpmodel.tracing import blkparse, btt, tracefs
+from zpmodel.tracing import blkparse, btt, running, tracefs, zero
 from zpmodel.tracing.compare import agree, compare, format_exactly
 from zpmodel.tracing.files import observe_files
 from zpmodel.tracing.observed import Event, observe
@@ -232,6 +232,17 @@ def test_the_model_agrees_with_the_running_kernel_on_random_ranges() -> None:
     assert sum(done.observed.splits or 0 for done in found) > 1000
     assert sum(1 for done in found if done.observed.back_merges) >= 5
     assert len({done.limits.max_sectors for done in found}) > 50
+
+
+@pytest.mark.root
+@pytest.mark.usefixtures("root")
+def test_without_a_configuration_the_bios_tell_the_zero_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = zero.find_zero_page()[0]
+    monkeypatch.setattr(zero, "kernel_config", lambda: None)
+    monkeypatch.setattr(running, "kernel_config", lambda root: None)
+    page, source = zero.find_zero_page()
+    assert page == known
+    assert source.startswith("the size of its bios")
 
 
 @pytest.mark.root

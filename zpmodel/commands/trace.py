@@ -143,14 +143,13 @@ def _one(
 ) -> int:
     from zpmodel.errors import InputError
     from zpmodel.limits import QueueLimits
-    from zpmodel.tracing.running import running_zero_page
-    from zpmodel.tracing.zero import tracer
+    from zpmodel.tracing.zero import find_zero_page, tracer
     from zpmodel.units import parse_size
     from zpmodel.zeroout import queue_of
     from zpmodel.zeropage import ZeroPage
 
     start, many = parse_size(offset, field="--offset"), parse_size(length, field="--length")
-    page, source = (ZeroPage.named(zero_page), "given") if zero_page else running_zero_page()
+    page, source = (ZeroPage.named(zero_page), "given") if zero_page else find_zero_page()
     with ExitStack() as stack:
         used = parse_size(size, field="--size") if device is None else start + many
         path, fd, actual = open_device(stack, device, destroy, used)
@@ -169,11 +168,11 @@ def _one(
 
 def _ranges(zero_page: str | None, number: int, seed: int, size: str, save: Path | None, as_json: bool) -> int:
     from zpmodel.tracing.ranges import trace_random_ranges
-    from zpmodel.tracing.running import running_zero_page
+    from zpmodel.tracing.zero import find_zero_page
     from zpmodel.units import parse_size
     from zpmodel.zeropage import ZeroPage
 
-    page, source = (ZeroPage.named(zero_page), "given") if zero_page else running_zero_page()
+    page, source = (ZeroPage.named(zero_page), "given") if zero_page else find_zero_page()
     found = []
     with click.progressbar(length=number, label="tracing", file=sys.stderr) as bar:
         for done in trace_random_ranges(page, number, size_bytes=parse_size(size, field="--size"), seed=seed):

@@ -9,9 +9,11 @@ from typing import Any
 
 from zpmodel.errors import RefusedError
 from zpmodel.limits import QueueLimits
+from zpmodel.scratch import scratch_device
 from zpmodel.structure import count
 from zpmodel.tracing.compare import Line, agree, compare
 from zpmodel.tracing.observed import Event, Observed, observe, operation_of
+from zpmodel.tracing.running import kernel_config, running_zero_page
 from zpmodel.tracing.tracefs import Recorder, recorder
 from zpmodel.units import MIB
 from zpmodel.zeroout import zero_range
@@ -58,6 +60,22 @@ def events_expected(limits: QueueLimits, length: int) -> int:
     if limits.chunk_sectors:
         pieces.append(limits.chunk_sectors * 512)
     return 1000 + 10 * (length // min(pieces) + 1)
+
+
+def find_zero_page() -> tuple[ZeroPage, str]:
+    """Say which zero page the running kernel uses, and how that is known: its configuration, or the size of its bios.
+
+    Without a configuration some MiB of a scratch device are zeroed to see.
+
+    :raises RefusedError: where that needs to be done and can't be.
+    """
+    if kernel_config() is not None:
+        return running_zero_page()
+    with scratch_device(8 * MIB) as device:
+        number = os.fstat(device.fd).st_rdev
+        with recorder((os.major(number), os.minor(number))) as made, made.record() as events:
+            zero_range(device.fd, 0, device.size_bytes)
+    return running_zero_page(max(row["bytes"] for row in observe(events).bios or []))
 
 
 @contextmanager
