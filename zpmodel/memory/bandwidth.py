@@ -6,9 +6,9 @@ The time of one clearing call of ``call`` bytes that goes round a region of ``re
     set-up + lines x (cost of a line written past caches)   non-temporal, clzero: no write-allocate
 
 Where a line sits follows from the region and the cache sizes (:mod:`zpmodel.memory.residency`). A string store may
-switch to writing past the caches after its first ``T`` bytes ("elision": seen as the step *up* at the last-level cache).
-Times count one core. Traffic counts DRAM lines moved per line cleared: 2 with write-allocate (read for ownership, write
-back), 1 without.
+switch to writing past the caches after its first ``T`` bytes ("elision": seen as the step *up* at the last-level
+cache). Times count one core. Traffic counts DRAM lines moved per line cleared: 2 with write-allocate (read for
+ownership, write back), 1 without.
 """
 
 from dataclasses import dataclass
@@ -49,8 +49,9 @@ BELIEFS: dict[str, tuple[float, float]] = {
 }
 """What physics says before any measurement, as mean and standard deviation of the parameter in its free coordinate.
 
-A line from DRAM with write-allocate: 15 GB/s a core, within a factor of 2. ``a_over_b``: log of (cost ratio - 1), so that a
-level never costs less than the one nearer to the core. Write-allocate moves 2 lines where writing past the caches moves 1.
+A line from DRAM with write-allocate: 15 GB/s a core, within a factor of 2. ``a_over_b``: log of (cost ratio - 1), so
+that a level never costs less than the one nearer to the core. Write-allocate moves 2 lines where writing past the
+caches moves 1.
 ``llc_share``: logit of the share of the last-level cache that this core's data can hold. ``log_elision``: T / LLC size.
 A string instruction starts in tens of nanoseconds, a plain store loop in a few.
 """

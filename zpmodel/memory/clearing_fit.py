@@ -69,7 +69,7 @@ def fit_clearing(
         raise InputError("clearing points", "bandwidth_bytes_per_s", float(np.min(rate)), "positive numbers")
     if not 0 < noise < 1:
         raise InputError("clearing fit", "noise", noise, "a share above 0 and below 1")
-    pieces = points["instruction_bytes"] if "instruction_bytes" in points else None
+    pieces = points.get("instruction_bytes")
     calls = Calls.of(points["method"].to_numpy(str), points["call_bytes"], points["region_bytes"], pieces)
     strings = calls.method == "rep-stos"
     can_tell = bool(np.any(strings & (calls.instruction_bytes > caches.llc_bytes / 4)))
@@ -82,7 +82,7 @@ def fit_clearing(
     left = np.log(call_ns(theta, caches, calls, elides=bool(elides)) * rate / calls.call_bytes / 1e9)
     # The median resists the disturbed points that soft L1 already plays down; 1.48 makes it a standard deviation.
     scatter = max(noise, 1.48 * float(np.median(np.abs(left))) if rate.size > 2 else noise)
-    covariance = np.linalg.inv(jacobian.T @ jacobian) * (scatter / noise) ** 2
+    covariance: Floats = np.asarray(np.linalg.inv(jacobian.T @ jacobian)) * (scatter / noise) ** 2
     # What no point speaks of must not become wider than the belief because other points scatter.
     covariance = _capped(covariance)
     return ClearingModel(caches, theta, covariance, scatter, elides, calls, page)
@@ -149,7 +149,7 @@ def leave_out(points: pd.DataFrame, caches: Caches, kept: ArrayLike, *, noise: f
     mask = np.asarray(kept, dtype=bool)
     model = fit_clearing(points[mask], caches, noise=noise)
     rest = points[~mask]
-    pieces = rest["instruction_bytes"] if "instruction_bytes" in rest else None
+    pieces = rest.get("instruction_bytes")
     guess = model.predict(rest["method"].to_numpy(str), rest["call_bytes"], rest["region_bytes"], pieces)
     seen = rest["bandwidth_bytes_per_s"].to_numpy(float)
     out = rest.reset_index(drop=True)

@@ -23,7 +23,9 @@ def published_machines() -> list[str]:
 
 
 def published(machine: str) -> pd.DataFrame:
-    """Published clearing figures of one machine: ``machine method call_bytes region_bytes bandwidth_bytes_per_s source``.
+    """Published clearing figures of one machine.
+
+    :return: ``machine method call_bytes region_bytes bandwidth_bytes_per_s source``.
 
     :raises InputError: when the package ships none for it.
     """
@@ -78,4 +80,4 @@ def median_of_runs(sweep: pd.DataFrame, memory: str) -> pd.DataFrame:
     if mine.empty:
         raise InputError("sweep", "memory", memory, ", ".join(sorted(set(sweep["memory"]))))
     keys = ["method", "call_bytes", "region_bytes", "instruction_bytes"]
-    return mine.groupby(keys, as_index=False)["bandwidth_bytes_per_s"].median()
+    return mine.groupby(keys)["bandwidth_bytes_per_s"].median().reset_index()
