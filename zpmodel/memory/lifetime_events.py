@@ -64,6 +64,30 @@ def _simulate(
             # At most four are taken in one round.
             if at >= _POOL:
                 at = _refill(rng, pool)
+            # The two states in which most users arrive get loops of their own; what ends them is left to what follows.
+            if present and shape == 0:
+                while at < _POOL:
+                    step = now + gap * pool[at]
+                    if step >= held_until or step >= end:
+                        break
+                    leaves = step + location * pool[at + 1]
+                    if leaves > held_until:
+                        held_until = leaves
+                    now = step
+                    at += 2
+                    users += 1
+            elif not present:
+                while at < _POOL and failures_left > 0.0:
+                    step = now + gap * pool[at]
+                    if step >= end:
+                        break
+                    failures_left -= 1.0
+                    now = step
+                    at += 1
+                    users += 1
+                    failures += 1
+            if at >= _POOL:
+                continue
             arrival = now + gap * pool[at]
             at += 1
             last = arrival >= end

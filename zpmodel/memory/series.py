@@ -11,7 +11,7 @@ from zpmodel.errors import InputError
 from zpmodel.units import KIB
 
 _COLUMNS = ["machine", "method", "call_bytes", "region_bytes", "bandwidth_bytes_per_s", "source"]
-_NAME = re.compile(r"zero-bs(\d+)-(malloc|mmaphuge)-r(\d+)\.json")
+_NAME = re.compile(r"zero-bs(\d+)(?:-qd1)?-(malloc|mmaphuge)-r(\d+)\.json")
 
 KERNEL_CHUNK_BYTES = 4 * KIB
 """A read of /dev/zero clears the buffer in pieces of PAGE_SIZE [byte]. Source: read_zero() in drivers/char/mem.c."""
@@ -35,7 +35,7 @@ def published(machine: str) -> pd.DataFrame:
 
 
 def zero_sweep(folder: str | Path) -> pd.DataFrame:
-    """Read the /dev/zero sweep of a measured data set: ``zero-bs<bytes>-<malloc|mmaphuge>-r<NN>.json``, raw fio output.
+    """Read the /dev/zero sweep of a measured data set: ``zero-bs<bytes>-qd1-<malloc|mmaphuge>-r<NN>.json``, raw fio output.
 
     One job (queue depth 1) reads into the same buffer again and again, so the region is the block. What it times is the
     kernel's clearing of user memory plus a system call and fio's own loop.
@@ -49,11 +49,11 @@ def zero_sweep(folder: str | Path) -> pd.DataFrame:
     for path in sorted(Path(folder).glob("zero-bs*.json")):
         match = _NAME.fullmatch(path.name)
         if match is None:
-            raise InputError(str(path), "name", path.name, "zero-bs<bytes>-<malloc|mmaphuge>-r<NN>.json")
+            raise InputError(str(path), "name", path.name, "zero-bs<bytes>-qd1-<malloc|mmaphuge>-r<NN>.json")
         size = int(match[1])
         rows.append((match[2], int(match[3]), "rep-stos", size, size, KERNEL_CHUNK_BYTES, _bandwidth(path)))
     if not rows:
-        raise InputError(str(folder), "files", "none", "zero-bs<bytes>-<malloc|mmaphuge>-r<NN>.json")
+        raise InputError(str(folder), "files", "none", "zero-bs<bytes>-qd1-<malloc|mmaphuge>-r<NN>.json")
     names = ["memory", "run", "method", "call_bytes", "region_bytes", "instruction_bytes", "bandwidth_bytes_per_s"]
     return pd.DataFrame(rows, columns=names).sort_values(["memory", "call_bytes", "run"], ignore_index=True)
 
