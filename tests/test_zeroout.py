@@ -54,6 +54,8 @@ def test_a_set_is_complete_and_never_overwritten(tmp_path: Path) -> None:
     assert about["limits"]["max_segments"] > 0
     before = (out / "zeroout.csv").read_bytes()
     with pytest.raises(RefusedError, match="exists"):
+        zeroout.write(out, [], {})
+    with pytest.raises(RefusedError, match="exists"):
         CliRunner().invoke(command, arguments, catch_exceptions=False)
     assert (out / "zeroout.csv").read_bytes() == before
 
