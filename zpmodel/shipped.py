@@ -4,6 +4,9 @@ from pathlib import Path
 
 from zpmodel.errors import InputError
 
+DEFAULT_DATA_SET = "kvm-zen5-virtio"
+"""The data set that reports are made from where none is named."""
+
 _PACKAGE = Path(__file__).resolve().parent
 
 

@@ -1,5 +1,7 @@
 """From a measured data set to a model: fit, bootstrap over replicates, and score on what was left out."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -17,55 +19,69 @@ Floats = npt.NDArray[np.float64]
 RESAMPLES = 1000
 _FLOOR = 0.05  # no replicate spread is believed to be below this [log]: drift between pairs is not in it
 _PRIOR_WIDTH = 4.0  # of the device's log parameters: keeps apart from infinity what a data set can't tell
-_START = np.array([30e-6, 5e-6, 1e-7, 2e-4, 0.5])
+_START = np.array([30e-6, 3e-5, 5e-6, 1e-7, 2e-4, 0.5])
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Fitted costs and their bootstrap draws; arrays as in :class:`zpmodel.timing.model.Model`."""
+
+    cpu: Floats
+    path: Floats
+    device: Floats
+    cpu_draws: Floats
+    path_draws: Floats
+    device_draws: Floats
 
 
 def calibrate(data: DataSet, *, resamples: int = RESAMPLES, seed: int = 0) -> Model:
-    """Fit costs to a data set.
+    """Fit costs to a data set, with intervals, and with what points scatter by when all of their block size or depth is
+    left out.
 
-    Medians over replicates are fitted; intervals come from ``resamples`` bootstrap resamples of the replicates (both
-    memories of a pair together, as they ran), and from what points of a block size or a depth scatter by when all
-    of that size or depth are left out.
+    :raises InputError: where the set has too few points.
+    """
+    costs = resampled_costs(data, resamples=resamples, seed=seed)
+    return Model(
+        name=data.name,
+        limits=data.limits,
+        ring=data.ring,
+        **vars(costs),
+        spread=_spread(left_out(data)),
+        reach=_reach(data, group(data)),
+    )
+
+
+def resampled_costs(data: DataSet, *, resamples: int, seed: int) -> Costs:
+    """Fit costs to the medians over replicates, and to those of bootstrap resamples of the replicates.
+
+    Both memories of a pair are resampled together, as they ran.
 
     :raises InputError: where the set has too few points.
     """
     groups = group(data)
     if len(groups.keys) <= len(EVENTS):
-        raise InputError(
-            data.name, "points", len(groups.keys), f"more than {len(EVENTS)} different points to fit costs to"
-        )
+        accepted = f"more than {len(EVENTS)} different points to fit costs to"
+        raise InputError(data.name, "points", len(groups.keys), accepted)
     rng = np.random.default_rng(seed)
-    picks = _picks(data, groups, rng, resamples)
+    picks = _picks(groups, rng, resamples)
     columns = {name: data.writes[name].to_numpy() for name in ("cpu_s", "path_s", "rate")}
     sigma = {name: _sigma(values, groups) for name, values in columns.items()}
     median = {name: np.array([np.median(values[rows]) for rows in groups.rows]) for name, values in columns.items()}
     cpu, path, device = _fit(groups.events, groups.load, median, sigma)
-    resampled = {
-        name: np.stack(
-            [np.median(values[rows[pick]], axis=1) for rows, pick in zip(groups.rows, picks, strict=True)], axis=1
-        )
-        for name, values in columns.items()
-    }
+    through = groups.load._replace(path=np.maximum(groups.events @ path, 1e-9))
+    fitted = {"cpu_s": groups.events @ cpu, "path_s": groups.events @ path, "rate": closed_loop(device, through)}
+    resampled = {}
+    for name, values in columns.items():
+        drawn = [np.median(values[rows[pick]], axis=1) for rows, pick in zip(groups.rows, picks, strict=True)]
+        resampled[name] = _widened(np.stack(drawn, axis=1), median[name], fitted[name], groups, rng)
     cpu_draws, path_draws, device_draws = (np.empty((resamples, len(best))) for best in (cpu, path, device))
     for i in range(resamples):
         sample = {name: values[i] for name, values in resampled.items()}
         cpu_draws[i], path_draws[i], device_draws[i] = _fit(groups.events, groups.load, sample, sigma, start=device)
-    return Model(
-        name=data.name,
-        limits=data.limits,
-        ring=data.ring,
-        cpu=cpu,
-        path=path,
-        device=device,
-        cpu_draws=cpu_draws,
-        path_draws=path_draws,
-        device_draws=device_draws,
-        spread=_spread(left_out(data)),
-        reach=_reach(data, groups),
-    )
+    return Costs(cpu, path, device, cpu_draws, path_draws, device_draws)
 
 
-def _picks(data: DataSet, groups: Groups, rng: np.random.Generator, resamples: int) -> list[npt.NDArray[np.int64]]:
+def _picks(groups: Groups, rng: np.random.Generator, resamples: int) -> list[npt.NDArray[np.int64]]:
     """Which replicates each resample takes of each point; those of a pair are drawn together."""
     drawn: dict[tuple[int, int, int], npt.NDArray[np.int64]] = {}
     picks = []
@@ -75,6 +91,21 @@ def _picks(data: DataSet, groups: Groups, rng: np.random.Generator, resamples: i
             drawn[key] = rng.integers(0, len(rows), (resamples, len(rows)))
         picks.append(drawn[key])
     return picks
+
+
+def _widened(draws: Floats, median: Floats, fitted: Floats, groups: Groups, rng: np.random.Generator) -> Floats:
+    """Resampled medians, as far apart as they should be.
+
+    A resample of n replicates scatters too little by sqrt((n - 1) / n). And what points lie off the model by, beyond what
+    their replicates explain, is one more random part of each.
+    """
+    number = np.array([len(rows) for rows in groups.rows], dtype=float)
+    logs = np.log(draws / median) * np.sqrt(number / np.maximum(number - 1, 1))
+    free = max(1, len(median) - groups.events.shape[1])
+    misfit = 1.4826 * np.median(np.abs(np.log(median / np.maximum(fitted, 1e-12 * median))))
+    beyond = max(0.0, misfit**2 * len(median) / free - float(np.median(np.var(logs, axis=0))))
+    widened: Floats = median * np.exp(logs + rng.standard_normal(draws.shape) * np.sqrt(beyond))
+    return widened
 
 
 def _sigma(values: Floats, groups: Groups) -> Floats:
@@ -103,11 +134,11 @@ def fit_device(load: Load, rate: Floats, sigma: Floats, start: Floats | None = N
     :param rate: operations per second [1/s], shape (points,).
     :param sigma: log standard error of each rate.
     :param start: where to start from, as returned before.
-    :return: in the order of ``device.PARAMETERS``, shape (5,).
+    :return: in the order of ``device.PARAMETERS``, shape (parameters,).
     """
     centre = _START.copy()
     # The fastest stream of bytes says what a MiB takes at the least.
-    centre[3] = float(np.min(1 / (rate * load.mebibytes)))
+    centre[4] = float(np.min(1 / (rate * load.mebibytes)))
     prior = _to_free(centre)
     begin = _to_free(start) if start is not None else prior
     weight = 1 / sigma
@@ -124,12 +155,12 @@ def fit_device(load: Load, rate: Floats, sigma: Floats, start: Floats | None = N
 
 
 def _to_free(device: Floats) -> Floats:
-    rounds = min(max(float(device[4]), 1e-3), 1 - 1e-3)
-    return np.append(np.log(device[:4]), np.log(rounds / (1 - rounds)))
+    rounds = min(max(float(device[-1]), 1e-3), 1 - 1e-3)
+    return np.append(np.log(device[:-1]), np.log(rounds / (1 - rounds)))
 
 
 def _from_free(free: Floats) -> Floats:
-    return np.append(np.exp(np.clip(free[:4], -40, 5)), 1 / (1 + np.exp(-np.clip(free[4], -30, 30))))
+    return np.append(np.exp(np.clip(free[:-1], -40, 5)), 1 / (1 + np.exp(-np.clip(free[-1], -30, 30))))
 
 
 def left_out(data: DataSet, *, by: tuple[str, ...] = ("block_bytes", "depth")) -> pd.DataFrame:

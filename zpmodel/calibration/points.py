@@ -38,6 +38,16 @@ class DataSet:
     ring: int | None
     writes: pd.DataFrame
 
+    def describe(self) -> str:
+        """The machine in a few words."""
+        cpu, kernel, target = (self.machine.get(name, {}) for name in ("cpu", "kernel", "target"))
+        parts = [
+            str(cpu.get("model", "unknown CPU")),
+            f"Linux {kernel.get('release', '?')}",
+            f"{target.get('driver') or 'unknown device'}, {target.get('file_system') or 'raw'}",
+        ]
+        return ", ".join(parts)
+
     def structure(self, block_bytes: int, memory: str) -> Structure:
         """The structure of one of the set's writes."""
         return count_buffer(memory, self.limits, block_bytes)  # type: ignore[arg-type]

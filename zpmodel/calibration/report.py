@@ -43,7 +43,10 @@ def _short(value: float) -> float:
 def doubts(model: Model) -> list[str]:
     """Say which costs the data can't tell apart, or from zero, and what to measure for it."""
     notes = []
-    for names, draws, part in ((EVENTS, model.cpu_draws, "CPU"), (PARAMETERS[:4], model.device_draws[:, :4], "device")):
+    for names, draws, part in (
+        (EVENTS, model.cpu_draws, "CPU"),
+        (PARAMETERS[:-1], model.device_draws[:, :-1], "device"),
+    ):
         notes += _tied(names, draws, part)
         for i, name in enumerate(names):
             if float(np.quantile(draws[:, i], 0.05)) <= 1e-12:

@@ -41,7 +41,7 @@ class Model:
     :ivar ring: descriptors of its ring, or None.
     :ivar cpu: CPU time of each of EVENTS, all threads [s], shape (events,).
     :ivar path: the part of it on the submitting thread [s], shape (events,).
-    :ivar device: the device's PARAMETERS, shape (5,).
+    :ivar device: the device's PARAMETERS, shape (parameters,).
     :ivar cpu_draws: bootstrap draws of ``cpu``, shape (draws, events); ``path_draws``, ``device_draws`` of the others.
     :ivar spread: what held-out points scatter by.
     :ivar reach: the calibrated range.

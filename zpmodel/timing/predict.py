@@ -11,6 +11,7 @@ from zpmodel.timing.estimate import Estimate
 from zpmodel.timing.events import EVENTS, as_row, events_of, in_flight_limit
 from zpmodel.timing.model import Model
 from zpmodel.timing.overlap import bound_by, steady_rate
+from zpmodel.units import MIB
 from zpmodel.zeropage import ZeroPage
 
 Floats = npt.NDArray[np.float64]
@@ -86,7 +87,9 @@ def predict_zeroout(
         structure=structure,
         cpu_s=model.estimate(cpu, cpu_draws, model.spread.cpu),
         elapsed_s=model.estimate(elapsed, elapsed_draws, model.spread.rate),
-        bound_by=bound_by(path / structure.requests, _link(model.device, structure), float(model.device[0]), in_flight),
+        bound_by=bound_by(
+            path / structure.requests, _link(model.device, structure), _latency(model.device, structure), in_flight
+        ),
         beyond=_beyond(model, zero_page, structure, limits),
         cpu_draws=cpu_draws,
         elapsed_draws=elapsed_draws,
@@ -96,16 +99,20 @@ def predict_zeroout(
 def _link(device: Floats, structure: Structure) -> float:
     """Time of the mean request on the device's data path [s]."""
     return float(
-        device[1]
-        + device[2] * structure.segments / structure.requests
-        + device[3] * structure.length / structure.requests / (1 << 20)
+        device[2]
+        + device[3] * structure.segments / structure.requests
+        + device[4] * structure.length / structure.requests / MIB
     )
+
+
+def _latency(device: Floats, structure: Structure) -> float:
+    """Time that the mean request spends beside others [s]."""
+    return float(device[0] + device[1] * structure.length / structure.requests / MIB)
 
 
 def _elapsed(device: Floats, path: float, structure: Structure, in_flight: int) -> float:
-    rate = steady_rate(
-        path / structure.requests, _link(device, structure), float(device[0]), in_flight, float(device[4])
-    )
+    cpu, link, latency = path / structure.requests, _link(device, structure), _latency(device, structure)
+    rate = steady_rate(cpu, link, latency, in_flight, float(device[5]))
     return float(structure.requests / rate)
 
 

@@ -1,0 +1,44 @@
+"""SYNTHETIC data sets of known costs: they test that a fit finds what was put in, and stand for no machine."""
+
+import numpy as np
+import pandas as pd
+
+from zpmodel.calibration.points import KEYS, DataSet, describe
+from zpmodel.limits import UINT_MAX, QueueLimits
+from zpmodel.timing.device import closed_loop
+from zpmodel.units import KIB, MIB
+
+BLOCKS = (4 * KIB, 16 * KIB, 64 * KIB, 256 * KIB, 512 * KIB, MIB, 2 * MIB, 4 * MIB, 8 * MIB)
+DEPTHS = (1, 4, 16)
+# operation, wait, vector, request, stall, MiB [s]
+CPU = np.array([3e-6, 20e-6, 60e-9, 4e-6, 8e-6, 3e-6])
+PATH = np.array([2e-6, 10e-6, 50e-9, 2e-6, 1e-6, 1e-6])
+# latency, stream, request, segment [s], MiB [s], rounds
+DEVICE = np.array([30e-6, 20e-6, 5e-6, 150e-9, 200e-6, 0.5])
+
+
+def data_set(
+    seed, *, cpu=CPU, path=PATH, device=DEVICE, replicates=5, noise=0.08, ring=256, limits=None, outliers=0.03
+):
+    rng = np.random.default_rng(seed)
+    limits = limits or QueueLimits(8192, 254, UINT_MAX, nr_requests=256)
+    keys = pd.DataFrame(
+        [(block, depth, memory) for block in BLOCKS for depth in DEPTHS for memory in ("malloc", "mmaphuge")],
+        columns=list(KEYS),
+    )
+    events, load = describe(limits, ring, keys)
+    rate = closed_loop(device, load._replace(path=events @ path))
+    rows = []
+    for i, key in enumerate(keys.itertuples(index=False)):
+        for replicate in range(1, replicates + 1):
+            scatter = np.exp(rng.normal(0, noise, 3) + (rng.random(3) < outliers) * 0.7)
+            rows.append(
+                {
+                    **key._asdict(),
+                    "replicate": replicate,
+                    "cpu_s": events[i] @ cpu * scatter[0],
+                    "path_s": events[i] @ path * scatter[1],
+                    "rate": rate[i] / scatter[2],
+                }
+            )
+    return DataSet(f"synthetic-{seed}", {}, limits, ring, pd.DataFrame(rows))

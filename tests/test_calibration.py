@@ -1,0 +1,235 @@
+"""Calibration: known costs are found again, honest about what is not known; the shipped data are predicted blind."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import synthetic
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from zpmodel import shipped
+from zpmodel.calibration import store
+from zpmodel.calibration.fit import calibrate, left_out, ratio_table, resampled_costs
+from zpmodel.calibration.linear import fit_costs
+from zpmodel.calibration.points import read_set
+from zpmodel.calibration.report import cost_table, doubts
+from zpmodel.errors import InputError
+from zpmodel.limits import UINT_MAX, QueueLimits
+from zpmodel.structure import count, count_buffer
+from zpmodel.study.compare import compare
+from zpmodel.timing.events import EVENTS, events_of, in_flight_limit, ring_of
+from zpmodel.timing.predict import predict_zeroout
+from zpmodel.units import GIB, KIB, MIB
+from zpmodel.zeropage import ZeroPage
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 10_000), st.lists(st.floats(0, 1e3), min_size=3, max_size=3))
+def test_noiseless_costs_are_found_exactly(seed, costs):
+    rng = np.random.default_rng(seed)
+    counts = rng.integers(1, 1000, (30, 3)).astype(float)
+    truth = np.array(costs) + 1e-3
+    fit = fit_costs(counts, counts @ truth)
+    assert counts @ fit.costs == pytest.approx(counts @ truth, rel=1e-5)
+    assert fit.spread < 1e-5
+
+
+def test_outliers_do_not_carry_the_fit():
+    rng = np.random.default_rng(0)
+    counts = np.column_stack([np.ones(60), rng.integers(1, 500, 60)])
+    observed = counts @ [100.0, 2.0] * np.exp(rng.normal(0, 0.02, 60))
+    observed[:6] *= 5
+    assert fit_costs(counts, observed).costs == pytest.approx([100, 2], rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("counts", "observed"),
+    [
+        ([[1.0]], [0.0]),
+        ([[1.0]], [-1.0]),
+        ([[-1.0]], [1.0]),
+        ([[1.0]], [math.nan]),
+        ([[1.0, 2.0]], [1.0]),
+        ([1.0], [1.0]),
+    ],
+)
+def test_fits_to_nonsense_are_refused(counts, observed):
+    with pytest.raises(InputError):
+        fit_costs(counts, observed)
+
+
+@pytest.mark.slow
+def test_known_costs_lie_in_their_intervals_nine_times_of_ten():
+    inside = np.zeros((100, len(synthetic.CPU)))
+    for seed in range(100):
+        draws = resampled_costs(synthetic.data_set(seed), resamples=60, seed=0).cpu_draws
+        low, high = np.quantile(draws, [0.05, 0.95], axis=0)
+        inside[seed] = (low <= synthetic.CPU) & (high >= synthetic.CPU)
+    shares = dict(zip(EVENTS, inside.mean(axis=0), strict=True))
+    # 90 % of 100 seeds; a share of 0.83 would be off by more than two standard errors
+    assert min(shares.values()) >= 0.84, shares
+    assert 0.86 <= inside.mean() <= 0.99, shares
+
+
+def test_a_busy_device_hides_the_gain_but_not_the_cpu_saved():
+    # Bandwidth takes ten times what submission does, and segments cost the device nothing.
+    device = np.array([50e-6, 1e-7, 1e-9, 1e-12, 2e-3, 0.5])
+    model = calibrate(synthetic.data_set(1, device=device, ring=None, noise=0.03), resamples=200)
+    _, _, static = compare(model, GIB)
+    assert static.verdict == "no gain"
+    assert static.speedup.low < 1 < static.speedup.high
+    assert static.speedup.value == pytest.approx(1, abs=0.03)
+    assert static.prediction.bound_by == "device"
+    assert static.cpu_saved_s.low > 0
+
+
+def test_a_device_that_likes_small_requests_makes_the_static_page_lose():
+    # A request streams at 1 GB/s, many of them together at 20 GB/s: one of 4 MiB is slower than four of 1 MiB.
+    device = np.array([20e-6, 1e-3, 1e-6, 1e-12, 50e-6, 0.2])
+    limits = QueueLimits(8192, 256, UINT_MAX, nr_requests=256)
+    model = calibrate(synthetic.data_set(2, device=device, limits=limits, ring=None), resamples=200)
+    _, _, static = compare(model, 4 * MIB)
+    assert static.verdict == "loss"
+    assert static.speedup.high < 1
+    assert static.cpu_saved_s.low > 0
+
+
+def test_left_out_blocks_of_a_known_machine_are_predicted():
+    found = left_out(synthetic.data_set(3, noise=0.03, outliers=0))
+    assert np.median(np.abs(np.log(found["cpu_s_predicted"] / found["cpu_s"]))) < 0.03
+    assert np.median(np.abs(np.log(found["rate_predicted"] / found["rate"]))) < 0.03
+
+
+def test_one_kind_of_page_alone_is_said_to_be_not_enough():
+    data = synthetic.data_set(4)
+    only = type(data)(
+        data.name, {}, data.limits, data.ring, data.writes[data.writes["memory"] == "mmaphuge"].reset_index(drop=True)
+    )
+    model = calibrate(only, resamples=40)
+    assert any("told" in note or "identif" in note or "tell" in note for note in doubts(model))
+
+
+def test_too_few_points_are_refused():
+    data = synthetic.data_set(5)
+    few = data.writes[data.writes["block_bytes"] == 4096].reset_index(drop=True)
+    with pytest.raises(InputError, match="different points"):
+        calibrate(type(data)("few", {}, data.limits, data.ring, few))
+
+
+# Events
+
+
+def test_a_ring_of_256_holds_one_request_of_254_segments():
+    limits = QueueLimits(8192, 254, UINT_MAX)
+    ring = ring_of("virtio_blk", limits)
+    small, large = (count_buffer("malloc", limits, size) for size in (64 * KIB, 1016 * KIB))
+    assert ring == 256
+    assert in_flight_limit(large, limits, ring) == 1
+    assert in_flight_limit(small, limits, ring) == 14
+    assert events_of(small, limits, ring, 14)["stall"] == 0
+    assert events_of(small, limits, ring, 28)["stall"] == pytest.approx(0.5)
+    assert ring_of("nvme", limits) is None
+    assert in_flight_limit(large, limits, None) == limits.nr_requests
+
+
+# Predictions
+
+
+@pytest.fixture(scope="module")
+def model():
+    return calibrate(synthetic.data_set(6), resamples=100)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.sampled_from([4 * KIB, 64 * KIB, 2 * MIB]), st.integers(1, 4000))
+def test_more_to_zero_takes_longer(model, zero_bytes, blocks):
+    page = ZeroPage("folio", zero_bytes)
+    shorter, longer = (predict_zeroout(model, page, n * blocks * 4096) for n in (1, 2))
+    assert longer.cpu_s.value > shorter.cpu_s.value
+    assert longer.elapsed_s.value > shorter.elapsed_s.value * 0.999
+    for found in (shorter, longer):
+        for estimate in (found.cpu_s, found.elapsed_s):
+            assert 0 < estimate.low <= estimate.value <= estimate.high
+
+
+def test_cpu_of_a_long_range_is_its_counts_times_their_costs(model):
+    found = predict_zeroout(model, ZeroPage.named("page"), GIB)
+    structure = count(ZeroPage.named("page"), model.limits, 0, GIB)
+    stalls = structure.requests * (1 - in_flight_limit(structure, model.limits, model.ring) / structure.requests)
+    by_hand = np.array([1, 1, structure.vectors, structure.requests, stalls, 1024]) @ model.cpu
+    by_hand += 0.1 * (structure.bios - 1) * model.cpu[3]
+    assert found.cpu_s.value == pytest.approx(by_hand)
+
+
+def test_other_limits_are_said_to_be_outside(model):
+    assert predict_zeroout(model, ZeroPage.named("static"), GIB).beyond == ""
+    other = QueueLimits(1024, 33, UINT_MAX)
+    assert "other queue limits" in predict_zeroout(model, ZeroPage.named("static"), GIB, limits=other).beyond
+    assert "larger zero page" in predict_zeroout(model, ZeroPage("folio", 32 * MIB), GIB).beyond
+
+
+def test_falling_back_always_is_page_size(model):
+    page, on_demand, static = compare(model, GIB, fallback_share=1.0)
+    assert on_demand.speedup.value == pytest.approx(1)
+    assert on_demand.cpu_saved_s.value == pytest.approx(0, abs=1e-9)
+    _, half, _ = compare(model, GIB, fallback_share=0.5)
+    assert page.prediction.cpu_s.value > half.prediction.cpu_s.value > static.prediction.cpu_s.value
+    with pytest.raises(InputError, match="0 to 1"):
+        compare(model, GIB, fallback_share=1.5)
+
+
+# Files
+
+
+def test_a_calibration_survives_its_file(model, tmp_path):
+    store.save(model, tmp_path / "machine.json")
+    again = store.read(tmp_path / "machine.json")
+    assert again.limits.max_segments == model.limits.max_segments
+    assert again.cpu == pytest.approx(model.cpu, rel=1e-5)
+    before, after = (predict_zeroout(m, ZeroPage.named("static"), GIB) for m in (model, again))
+    assert after.elapsed_s.value == pytest.approx(before.elapsed_s.value, rel=1e-4)
+    assert after.elapsed_s.high == pytest.approx(before.elapsed_s.high, rel=0.1)
+    assert [path.name for path in tmp_path.iterdir()] == ["machine.json"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"format": 99}, {"events": ["x"]}, {"cpu": None}, {"limits": {}}, {"spread": {"cpu": 1}}, {"device_draws": "x"}],
+)
+def test_calibrations_that_are_none_are_refused(model, tmp_path, change):
+    store.save(model, tmp_path / "machine.json")
+    broken = json.loads((tmp_path / "machine.json").read_text()) | change
+    (tmp_path / "broken.json").write_text(json.dumps(broken))
+    with pytest.raises(InputError, match=r"broken\.json"):
+        store.read(tmp_path / "broken.json")
+
+
+def test_costs_are_listed_with_ordered_intervals(model):
+    rows = cost_table(model)
+    assert len(rows) == 2 * len(EVENTS) + 6
+    assert all(row["low"] <= row["value"] <= row["high"] for row in rows)
+
+
+# The shipped data set, measured
+
+
+@pytest.fixture(scope="module")
+def real():
+    return read_set(shipped.data("fio", shipped.DEFAULT_DATA_SET))
+
+
+def test_blocks_of_the_shipped_set_are_predicted_blind(real):
+    found = left_out(real)
+    noise = np.nanmedian(found["cpu_s_noise"])
+    assert np.median(np.abs(found["cpu_s_predicted"] / found["cpu_s"] - 1)) < max(0.07, noise)
+    ratios = ratio_table(found)
+    assert np.median(np.abs(ratios["ratio_predicted"] / ratios["ratio"] - 1)) < max(
+        0.07, np.nanmedian(found["rate_noise"])
+    )
+
+
+def test_a_folder_without_data_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"machine\.toml"):
+        read_set(tmp_path)

@@ -1,0 +1,178 @@
+"""The command line: what it prints, how fast it starts, and that bad input is one line and exit status 2."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from zpmodel import shipped
+from zpmodel.cli import COMMANDS
+
+ZPMODEL = [sys.executable, "-c", "from zpmodel.cli import main; main()"]
+# One range is counted in plain Python anyway; here everything is, as compiling takes longer than these few ranges.
+ENVIRONMENT = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
+
+
+def run(*arguments, stdin=None):
+    return subprocess.run(
+        [*ZPMODEL, *map(str, arguments)], capture_output=True, text=True, input=stdin, env=ENVIRONMENT, check=False
+    )
+
+
+def refused(done):
+    lines = done.stderr.strip().splitlines()
+    return done.returncode == 2 and len(lines) == 1 and lines[0].startswith("zpmodel: ") and done.stdout == ""
+
+
+def best_of(n, command):
+    times = []
+    for _ in range(n):
+        started = time.perf_counter()
+        subprocess.run(command, check=True, capture_output=True)
+        times.append(time.perf_counter() - started)
+    return min(times)
+
+
+def test_help_and_import_are_quick():
+    assert best_of(5, [*ZPMODEL, "--help"]) < 0.5
+    assert best_of(5, [sys.executable, "-c", "import zpmodel"]) < 1.0
+
+
+def test_help_imports_nothing_heavy():
+    code = "import sys; sys.argv = ['zpmodel', '--help']\nfrom zpmodel.cli import main\ntry: main()\nexcept SystemExit: pass\n"
+    code += "print([m for m in ('numpy', 'numba', 'pandas', 'altair', 'scipy') if m in sys.modules], file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_that_shows_an_example(name):
+    done = run(name, "--help")
+    assert done.returncode == 0
+    assert f"zpmodel {name}" in done.stdout
+    assert "--json" in done.stdout
+
+
+def test_structure_table_and_json():
+    done = run("structure", "--zero-page", "static", "--limits", "nvme-mdts5", "--length", "1TiB")
+    assert done.returncode == 0
+    assert "8,388,608" in done.stdout
+    found = json.loads(
+        run("structure", "--zero-page", "64KiB", "--limits", "loop", "--length", "1GiB", "--json").stdout
+    )
+    assert found["operation"] == "write"
+    assert sum(r["bytes"] * r["count"] for r in found["requests"]) == 1 << 30
+    assert found["if_nvme"]["commands"] == found["request_count"]
+
+
+def test_cases_come_out_in_their_order(tmp_path):
+    lines = shipped.data("kernel", "zeroout-7.2.jsonl").read_text().splitlines()[:40]
+    (tmp_path / "cases.jsonl").write_text("\n".join(lines) + "\n")
+    for done in (
+        run("structure", "--cases", tmp_path / "cases.jsonl"),
+        run("structure", "--cases", "-", stdin="\n".join(lines)),
+    ):
+        found = [json.loads(line) for line in done.stdout.splitlines()]
+        assert [case["splits"] for case in found] == [json.loads(line)["splits"] for line in lines]
+        assert set(found[0]) == {"operation", "bios", "splits", "back_merges", "requests"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["structure"],
+        ["structure", "--limits", "loop"],
+        ["structure", "--limits", "/sys/block/nosuchdevice", "--length", "4096"],
+        ["structure", "--limits", "nosuchpreset", "--length", "4096"],
+        ["structure", "--limits", "loop", "--length", "0"],
+        ["structure", "--limits", "loop", "--length", "1000"],
+        ["structure", "--limits", "loop", "--length", "-1"],
+        ["structure", "--limits", "loop", "--length", "4096", "--offset", "9223372036854775808"],
+        ["structure", "--limits", "loop", "--length", "4096", "--zero-page", "3KiB"],
+        ["structure", "--cases", "/nonexistent"],
+        ["structure", "--cases", "-", "--limits", "loop"],
+        ["nosuchcommand"],
+        ["--nosuchoption"],
+        ["calibrate", "/nonexistent"],
+        ["compare", "--calibration", "/nonexistent"],
+        ["compare"],
+        ["predict", "--calibration", "/etc/passwd"],
+        ["report", "/nonexistent"],
+        ["report", "--notebook", "nosuch"],
+        ["report", "-p", "nosuchparameter=1"],
+        ["report", "-p", "novalue"],
+        ["report", "--out", "/proc/nowhere"],
+    ],
+    ids=" ".join,
+)
+def test_bad_input_is_one_line_and_status_2(arguments, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = run(*arguments)
+    assert refused(done), (done.returncode, done.stdout, done.stderr)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "text", ["{", '{"limits": {}}', "\x00\x01", '{"offset": 0}', "[]", '{"limits": 5, "offset": 0, "length": 512}']
+)
+def test_bad_cases_print_nothing_even_after_good_ones(text):
+    good = shipped.data("kernel", "zeroout-7.2.jsonl").read_text().splitlines()[0]
+    done = run("structure", "--cases", "-", stdin=f"{good}\n{text}\n")
+    assert refused(done)
+    assert "line 2" in done.stderr
+
+
+def test_a_reader_that_leaves_early_is_no_error():
+    lines = "\n".join(shipped.data("kernel", "zeroout-7.2.jsonl").read_text().splitlines()[:5])
+    command = f"{sys.executable} -c 'from zpmodel.cli import main; main()' structure --cases - | head -n 1 >/dev/null; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(
+        ["bash", "-c", command], input=lines, capture_output=True, text=True, env=ENVIRONMENT, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_calibrate_compare_and_predict_one_after_the_other(tmp_path):
+    folder = shipped.data("fio", shipped.DEFAULT_DATA_SET)
+    out = tmp_path / "machine.json"
+    environment = {name: value for name, value in ENVIRONMENT.items() if name != "NUMBA_DISABLE_JIT"}
+    done = subprocess.run(
+        [*ZPMODEL, "calibrate", str(folder), "--out", str(out), "--resamples", "40", "--json"],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=True,
+    )
+    assert {row["cost of"] for row in json.loads(done.stdout)["costs"]} >= {"vector", "request", "latency"}
+    found = json.loads(run("compare", "--calibration", out, "--length", "1GiB", "--json").stdout)
+    page, on_demand, static = found["policies"]
+    assert static["speedup_low"] <= static["speedup"] <= static["speedup_high"]
+    assert page["vectors"] == 512 * static["vectors"]
+    assert on_demand["elapsed_s"] == static["elapsed_s"]
+    one = json.loads(run("predict", "--calibration", out, "--zero-page", "static", "--length", "1GiB", "--json").stdout)
+    assert one["elapsed_s"]["value"] == pytest.approx(static["elapsed_s"])
+    assert refused(run("calibrate", folder, "--out", tmp_path / "no" / "such" / "folder.json"))
+
+
+def test_modules_import_downwards_only():
+    """The house has floors, and imports run one way."""
+    floors = {
+        "errors": 0, "units": 1, "accelerate": 1, "shipped": 1, "zeropage": 2, "limits": 2, "devices": 2, "charts": 2, "charts_memory": 2,
+        "structure": 3, "memory": 3, "fio": 3, "reports": 3, "leftovers": 1, "scratch": 3, "zeroout": 4,
+        "timing": 4, "tracing": 4, "calibration": 5, "callers": 5, "study": 6, "commands": 7, "cli": 7,
+    }  # fmt: skip
+    package = Path(shipped.__file__).parent
+    for path in package.rglob("*.py"):
+        room = path.relative_to(package).parts[0].removesuffix(".py")
+        if room == "__init__":
+            continue
+        for line in path.read_text().splitlines():
+            words = line.split()
+            if words[:1] in (["from"], ["import"]) and words[1].startswith("zpmodel"):
+                parts = words[1].split(".")
+                others = [parts[1]] if len(parts) > 1 else [word.strip(",()") for word in words[3:]]
+                for other in others:
+                    assert floors[other] <= floors[room], f"{path.name} (floor {floors[room]}): {line.strip()}"

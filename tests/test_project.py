@@ -1,0 +1,44 @@
+"""The project's own files: in step with each other, and nothing kept that should not be."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import papermill
+import pytest
+
+from zpmodel import shipped
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def test_environment_yml_is_in_step_with_pyproject():
+    subprocess.run([sys.executable, ROOT / "tools" / "environment.py", "--check"], check=True)
+
+
+NOTEBOOKS = sorted(shipped.notebooks().glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebooks_are_thin_and_stripped(path):
+    notebook = nbformat.read(str(path), as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert not any(cell.outputs or cell.execution_count for cell in code)
+    tagged = [cell for cell in code if "parameters" in cell.metadata.get("tags", [])]
+    assert len(tagged) == 1
+    for line in tagged[0].source.splitlines():
+        assert ":" in line.split("=")[0], f"no type: {line}"
+        assert "#" in line, f"no comment: {line}"
+    assert any("headline" in cell.metadata.get("tags", []) for cell in code)
+    assert notebook.cells[0].cell_type == "markdown"
+    assert notebook.cells[0].source.startswith("# ")
+    for cell in code:
+        assert "def " not in cell.source, "functions live in the package"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_papermill_sees_the_parameters(path):
+    parameters = papermill.inspect_notebook(str(path))
+    assert parameters
+    assert all(item["inferred_type_name"] != "None" for item in parameters.values())

@@ -1,0 +1,166 @@
+"""The charts' common look, and the charts of the comparison. Colours are Okabe and Ito's, told apart by everybody."""
+
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from zpmodel.units import format_size
+
+BLUE, ORANGE, GREEN, BLACK, GREY = "#0072B2", "#D55E00", "#009E73", "#000000", "#767676"
+
+PAGE_NAMES = {"malloc": "4 KiB vectors (as ZERO_PAGE)", "mmaphuge": "2 MiB vectors (as the static page)"}
+_PAGE_COLOURS = alt.Scale(domain=list(PAGE_NAMES.values()), range=[ORANGE, BLUE])
+_PAGE_SHAPES = alt.Scale(domain=list(PAGE_NAMES.values()), range=["circle", "square"])
+
+Chart = alt.Chart | alt.LayerChart | alt.FacetChart | alt.HConcatChart | alt.VConcatChart
+
+
+def setup(renderer: str = "svg") -> None:
+    """Choose how notebooks show charts: ``svg`` (pictures, work offline) or ``default`` (interactive in JupyterLab)."""
+    alt.renderers.enable(renderer)
+    alt.theme.register("zpmodel", enable=True)(_theme)
+
+
+def _theme() -> alt.theme.ThemeConfig:
+    return alt.theme.ThemeConfig(
+        {
+            "config": {
+                "background": "white",
+                "font": "DejaVu Sans, Arial, sans-serif",
+                "axis": {"labelFontSize": 12, "titleFontSize": 13, "gridColor": "#e3e3e3", "titleFontWeight": "normal"},
+                "legend": {"labelFontSize": 12, "titleFontSize": 12, "labelLimit": 400, "orient": "top", "title": None},
+                "header": {"labelFontSize": 13, "titleFontSize": 13},
+                "title": {"fontSize": 15, "anchor": "start", "subtitleFontSize": 12, "subtitleColor": "#444444"},
+                "view": {"strokeOpacity": 0},
+            }
+        }
+    )
+
+
+def measured(summary: pd.DataFrame, field: str, unit: str, title: str, subtitle: str = "") -> Chart:
+    """Medians with intervals against block size, one panel a queue depth.
+
+    :param summary: rows of ``block_bytes``, ``depth``, ``memory`` and ``field``, ``field_low``, ``field_high``.
+    :param unit: what the y axis says, with its unit in brackets.
+    """
+    table = summary.assign(
+        block=[format_size(size) for size in summary["block_bytes"]],
+        pages=summary["memory"].map(PAGE_NAMES),
+        panel=[f"queue depth {depth}" for depth in summary["depth"]],
+    )
+    order = [format_size(size) for size in sorted(summary["block_bytes"].unique())]
+    panels = [f"queue depth {depth}" for depth in sorted(summary["depth"].unique())]
+    x = alt.X("block:N", sort=order, title="block size", axis=alt.Axis(labelAngle=-45))
+    colour = alt.Color("pages:N", scale=_PAGE_COLOURS, legend=alt.Legend(title=None))
+    y = alt.Y(f"{field}:Q", title=unit, scale=alt.Scale(type="log"))
+    base = alt.Chart(table).encode(x=x, color=colour)
+    bars = base.mark_rule(strokeWidth=2).encode(
+        y=alt.Y(f"{field}_low:Q", title=unit, scale=alt.Scale(type="log")), y2=f"{field}_high:Q"
+    )
+    points = base.mark_point(filled=True, size=55, opacity=1).encode(
+        y=y, shape=alt.Shape("pages:N", scale=_PAGE_SHAPES, legend=alt.Legend(title=None))
+    )
+    lines = base.mark_line(strokeWidth=1.2).encode(y=y)
+    layer = alt.layer(bars, lines, points).properties(width=250, height=230)
+    return layer.facet(
+        column=alt.Column("panel:N", sort=panels, title=None), title=_title(title, subtitle)
+    ).resolve_scale(x="independent")
+
+
+def ratios(table: pd.DataFrame, title: str, subtitle: str = "") -> Chart:
+    """Paired ratios with intervals against block size, one panel a queue depth, and the line of no difference.
+
+    :param table: rows of ``block_bytes``, ``depth``, ``ratio``, ``low``, ``high`` and ``kind`` (legend).
+    """
+    shown = table.assign(
+        block=[format_size(size) for size in table["block_bytes"]],
+        panel=[f"queue depth {depth}" for depth in table["depth"]],
+        one=1.0,
+    )
+    order = [format_size(size) for size in sorted(table["block_bytes"].unique())]
+    panels = [f"queue depth {depth}" for depth in sorted(table["depth"].unique())]
+    kinds = list(dict.fromkeys(table["kind"]))
+    colour = alt.Color(
+        "kind:N", scale=alt.Scale(domain=kinds, range=[BLUE, ORANGE][: len(kinds)]), legend=alt.Legend(title=None)
+    )
+    base = alt.Chart(shown).encode(
+        x=alt.X("block:N", sort=order, title="block size", axis=alt.Axis(labelAngle=-45)),
+        xOffset=alt.XOffset("kind:N", sort=kinds),
+        color=colour,
+    )
+    y_title = "2 MiB / 4 KiB throughput [ratio]"
+    rules = base.mark_rule(strokeWidth=2).encode(
+        y=alt.Y("low:Q", title=y_title, scale=alt.Scale(zero=False)), y2="high:Q"
+    )
+    points = base.mark_point(filled=True, size=60, opacity=1).encode(
+        y=alt.Y("ratio:Q", title=y_title),
+        shape=alt.Shape(
+            "kind:N",
+            scale=alt.Scale(domain=kinds, range=["square", "circle"][: len(kinds)]),
+            legend=alt.Legend(title=None),
+        ),
+    )
+    one = alt.Chart(shown).mark_rule(color=GREY, strokeDash=[5, 4]).encode(y="one:Q")
+    layer = alt.layer(one, rules, points).properties(width=250, height=230)
+    return layer.facet(
+        column=alt.Column("panel:N", sort=panels, title=None), title=_title(title, subtitle)
+    ).resolve_scale(x="independent")
+
+
+def structure_bars(table: pd.DataFrame, title: str, subtitle: str = "") -> Chart:
+    """Counts side by side on a log axis, a panel for each kind of thing counted.
+
+    :param table: rows of ``zero_page``, ``thing`` and ``count``.
+    """
+    pages, things = (list(dict.fromkeys(table[name])) for name in ("zero_page", "thing"))
+    shown = table.assign(label=[f"{value:,}" for value in table["count"]])
+    base = alt.Chart(shown).encode(
+        y=alt.Y("zero_page:N", sort=pages, title=None),
+        x=alt.X(
+            "count:Q",
+            title="number, log scale",
+            scale=alt.Scale(type="log", domainMin=0.5),
+            axis=alt.Axis(format="~s", tickCount=5),
+        ),
+    )
+    bars = base.mark_bar(height=18).encode(
+        x2=alt.datum(0.5),
+        color=alt.Color(
+            "zero_page:N", scale=alt.Scale(domain=pages, range=[ORANGE, GREEN, BLUE][: len(pages)]), legend=None
+        ),
+    )
+    labels = base.mark_text(align="left", dx=5, fontSize=11).encode(text="label:N")
+    layer = alt.layer(bars, labels).properties(width=250, height=28 * len(pages))
+    return layer.facet(facet=alt.Facet("thing:N", sort=things, title=None), columns=3, title=_title(title, subtitle))
+
+
+def predicted(rows: pd.DataFrame, title: str, subtitle: str = "") -> Chart:
+    """Predictions with intervals: elapsed and CPU time of each policy.
+
+    :param rows: as :meth:`zpmodel.study.compare.Comparison.row` gives them.
+    """
+    policies = list(rows["policy"])
+    panels = []
+    for name, axis in (("elapsed", "elapsed time [s]"), ("cpu", "CPU time, all threads [s]")):
+        base = alt.Chart(rows).encode(y=alt.Y("policy:N", sort=policies, title=None))
+        rule = base.mark_rule(strokeWidth=3).encode(
+            x=alt.X(f"{name}_low_s:Q", title=axis, scale=alt.Scale(domainMin=0)),
+            x2=f"{name}_high_s:Q",
+            color=_policy_colour(policies),
+        )
+        point = base.mark_point(filled=True, size=90, opacity=1).encode(
+            x=alt.X(f"{name}_s:Q", title=axis), color=_policy_colour(policies)
+        )
+        panels.append(alt.layer(rule, point).properties(width=360, height=110))
+    return alt.hconcat(*panels, title=_title(title, subtitle))
+
+
+def _policy_colour(policies: list[str]) -> alt.Color:
+    return alt.Color(
+        "policy:N", scale=alt.Scale(domain=policies, range=[ORANGE, GREEN, BLUE][: len(policies)]), legend=None
+    )
+
+
+def _title(title: str, subtitle: str) -> Any:
+    return alt.TitleParams(title, subtitle=subtitle) if subtitle else alt.TitleParams(title)
