@@ -1,0 +1,90 @@
+"""The memory that a zero page costs: bytes held x time, as a share of RAM, and when that is reasonable."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from zpmodel.errors import InputError
+from zpmodel.units import GIB, MIB, format_size
+from zpmodel.zeropage import PMD_BYTES
+
+REASONABLE_SHARE = 0.001
+"""A zero page is called reasonable when it holds at most this share of RAM [1]: a thousandth, 2 MiB from 2 GiB on.
+
+A convention, made to be changed. For scale: the kernel's page descriptors (64 bytes for 4 KiB) take 1.6 %, and the
+kernel itself leaves transparent huge pages off below 512 MiB of RAM, where one PMD folio of 2 MiB is 0.4 %.
+"""
+
+RAM_BYTES = (512 * MIB, 1 * GIB, 2 * GIB, 64 * GIB)
+
+
+@dataclass(frozen=True)
+class Price:
+    """What holding a zero page costs.
+
+    :ivar held_bytes: mean memory held [byte].
+    :ivar ram_share: of all RAM [1].
+    :ivar byte_hours: bytes x hours held over the time asked for [byte h].
+    :ivar reasonable: whether the peak, not the mean, is within the threshold.
+    :ivar smallest_ram_bytes: RAM from which it would be [byte].
+    """
+
+    held_bytes: float
+    ram_share: float
+    byte_hours: float
+    reasonable: bool
+    smallest_ram_bytes: float
+
+
+def price(
+    folio_bytes: int,
+    ram_bytes: int,
+    *,
+    held_share: float = 1.0,
+    hours: float = 24.0,
+    threshold: float = REASONABLE_SHARE,
+) -> Price:
+    """Price one zero page.
+
+    :param folio_bytes: the folio [byte].
+    :param ram_bytes: the machine's memory [byte].
+    :param held_share: share of the time for which it exists: 1 for static, ``Outcome.held_share`` for on-demand [1].
+    :param hours: time that is counted [h].
+    :param threshold: largest share of RAM that counts as reasonable [1]. It judges the folio while it exists: memory
+        must be there when it is wanted, whatever the mean.
+    :raises InputError: on sizes that are not positive, shares out of range.
+    """
+    for field, value in (("folio_bytes", folio_bytes), ("ram_bytes", ram_bytes), ("threshold", threshold)):
+        if not value > 0:
+            raise InputError("price", field, value, "a positive number")
+    if not 0 <= held_share <= 1:
+        raise InputError("price", "held_share", held_share, "a share, 0 to 1")
+    if not hours >= 0:
+        raise InputError("price", "hours", hours, "0 or more")
+    held = folio_bytes * held_share
+    fine = held_share == 0 or folio_bytes <= threshold * ram_bytes
+    return Price(held, held / ram_bytes, held * hours, fine, folio_bytes / threshold)
+
+
+def price_table(ram_bytes: Sequence[int] = RAM_BYTES, *, threshold: float = REASONABLE_SHARE) -> pd.DataFrame:
+    """A static zero page on each architecture and page size with a PMD, against each amount of RAM.
+
+    :return: ``architecture page_bytes folio_bytes ram_bytes ram_share reasonable smallest_ram_bytes``.
+    :raises InputError: as :func:`price`.
+    """
+    rows = []
+    for (architecture, page_bytes), folio in PMD_BYTES.items():
+        for ram in ram_bytes:
+            cost = price(folio, ram, threshold=threshold)
+            rows.append(
+                (architecture, page_bytes, folio, ram, cost.ram_share, cost.reasonable, cost.smallest_ram_bytes)
+            )
+    names = ["architecture", "page_bytes", "folio_bytes", "ram_bytes", "ram_share", "reasonable", "smallest_ram_bytes"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def rule(threshold: float = REASONABLE_SHARE) -> str:
+    """The rule in words, with its threshold."""
+    example = format_size(2 * MIB / threshold)
+    return f"reasonable when the folio is at most {threshold:.3%} of RAM: 2 MiB from {example} on"

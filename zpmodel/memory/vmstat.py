@@ -1,0 +1,207 @@
+"""Read a machine's fragmentation and counters, and turn them into the inputs of the on-demand folio's life."""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from scipy.stats import beta, gamma
+
+from zpmodel.errors import InputError
+
+PMD_ORDER = 9
+"""Order of a PMD folio with 4 KiB pages and 2 MiB PMDs: 512 pages."""
+
+COMPACTION_THRESHOLD = 0.5
+"""extfrag index up to which the kernel does not compact (vm.extfrag_threshold, default 500 of 1000)."""
+
+USABLE_TYPES = ("Unmovable", "Movable", "Reclaimable")
+"""Free blocks that an unmovable order-9 allocation may take; those of HighAtomic, CMA and Isolate it may not."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A probability with its 95 % interval and where it came from."""
+
+    value: float
+    low: float
+    high: float
+    source: str
+
+
+def _read(path: str | Path) -> str:
+    try:
+        return Path(path).read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(str(path), "file", str(error), "a readable file of /proc (pagetypeinfo: as root)") from None
+
+
+def read_buddyinfo(path: str | Path = "/proc/buddyinfo") -> pd.DataFrame:
+    """Free blocks by zone and order: ``node zone order free_blocks``.
+
+    :raises InputError: on a file of another kind.
+    """
+    rows = []
+    for line in _read(path).splitlines():
+        match = re.fullmatch(r"Node\s+(\d+), zone\s+(\S+)((?:\s+\d+)+)\s*", line)
+        if match is None:
+            raise InputError(str(path), "line", line, "Node N, zone NAME and a number for each order")
+        counts = [int(text) for text in match[3].split()]
+        rows += [(int(match[1]), match[2], order, count) for order, count in enumerate(counts)]
+    if not rows:
+        raise InputError(str(path), "lines", "none", "a line for each zone")
+    return pd.DataFrame(rows, columns=["node", "zone", "order", "free_blocks"])
+
+
+def read_pagetypeinfo(path: str | Path = "/proc/pagetypeinfo") -> pd.DataFrame:
+    """Free blocks by zone, migrate type and order: ``node zone type order free_blocks``.
+
+    Counts that the kernel cuts off (``>100000``) are taken at the limit.
+
+    :raises InputError: on a file of another kind.
+    """
+    rows = []
+    for line in _read(path).splitlines():
+        match = re.fullmatch(r"Node\s+(\d+), zone\s+(\S+), type\s+(\S+)((?:\s+>?\d+)+)\s*", line)
+        if match is not None:
+            counts = [int(text.lstrip(">")) for text in match[4].split()]
+            rows += [(int(match[1]), match[2], match[3], order, count) for order, count in enumerate(counts)]
+    if not rows:
+        raise InputError(str(path), "lines", "none", "lines Node N, zone NAME, type NAME and a number for each order")
+    return pd.DataFrame(rows, columns=["node", "zone", "type", "order", "free_blocks"])
+
+
+def read_vmstat(path: str | Path = "/proc/vmstat") -> dict[str, int]:
+    """The kernel's counters by name.
+
+    :raises InputError: on a file of another kind.
+    """
+    counters = {}
+    for line in _read(path).splitlines():
+        match = re.fullmatch(r"(\w+)\s+(-?\d+)", line)
+        if match is None:
+            raise InputError(str(path), "line", line, "a name and a whole number")
+        counters[match[1]] = int(match[2])
+    if not counters:
+        raise InputError(str(path), "lines", "none", "names and numbers")
+    return counters
+
+
+def usable_blocks(frame: pd.DataFrame) -> pd.DataFrame:
+    """Free blocks by zone and order that an order-9 kernel allocation may take.
+
+    Zone DMA is left out: lowmem_reserve keeps it for those who need it.
+
+    :param frame: of :func:`read_pagetypeinfo` (better), or of :func:`read_buddyinfo`, which can't tell the types apart.
+    :return: ``node zone order free_blocks``.
+    """
+    mine = frame[frame["zone"] != "DMA"]
+    if "type" in mine:
+        mine = mine[mine["type"].isin(USABLE_TYPES)]
+    return mine.groupby(["node", "zone", "order"])["free_blocks"].sum().reset_index()
+
+
+def _orders(free_blocks: ArrayLike, order: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    blocks = np.asarray(free_blocks, dtype=np.float64)
+    if blocks.ndim != 1 or blocks.size <= order or order < 0 or np.any(blocks < 0):
+        raise InputError(
+            "extfrag", "free_blocks", blocks.tolist(), f"a number of 0 or more for each order, past {order}"
+        )
+    return blocks
+
+
+def extfrag_index(free_blocks: ArrayLike, order: int = PMD_ORDER) -> float:
+    """Why an allocation would fail, as the kernel computes it (``__fragmentation_index`` in mm/vmstat.c).
+
+    -1: it would not fail, a block is free. Towards 0: for lack of memory. Towards 1: for fragmentation.
+
+    :param free_blocks: free blocks of one zone, order 0 first.
+    :param order: of the allocation.
+    :raises InputError: on negative numbers and too few orders.
+    """
+    blocks = _orders(free_blocks, order)
+    total = blocks.sum()
+    if total == 0:
+        return 0.0
+    if blocks[order:].sum() > 0:
+        return -1.0
+    pages = float(blocks @ 2.0 ** np.arange(blocks.size))
+    return float(1 - (1 + pages / 2**order) / total)
+
+
+def unusable_index(free_blocks: ArrayLike, order: int = PMD_ORDER) -> float:
+    """Share of free memory in blocks too small for the order: 0 none, 1 all (``unusable_free_index``, mm/vmstat.c).
+
+    :raises InputError: as :func:`extfrag_index`.
+    """
+    blocks = _orders(free_blocks, order)
+    pages = blocks * 2.0 ** np.arange(blocks.size)
+    return float(1 - pages[order:].sum() / pages.sum()) if pages.sum() else 1.0
+
+
+def compaction_success(vmstat: Mapping[str, int]) -> Estimate:
+    """Probability that a direct compaction makes a block, from ``compact_success`` and ``compact_fail`` (Jeffreys)."""
+    good, bad = vmstat.get("compact_success", 0), vmstat.get("compact_fail", 0)
+    return _share(good, bad, f"compact_success {good}, compact_fail {bad}")
+
+
+def failure_probability(frame: pd.DataFrame, vmstat: Mapping[str, int], *, order: int = PMD_ORDER) -> Estimate:
+    """Probability that allocating a PMD folio fails on this machine.
+
+    What the kernel counted for the zero folio itself comes first, then what it counted for other PMD folios (page
+    faults), and only then an estimate from a snapshot: no free block at another moment (their number taken as Poisson
+    around the one seen), and a compaction that fails, or is not tried because memory is lacking.
+
+    :param frame: of :func:`read_pagetypeinfo` or :func:`read_buddyinfo`.
+    :param vmstat: of :func:`read_vmstat`.
+    :param order: of the folio.
+    """
+    for good, bad in (
+        ("thp_zero_page_alloc", "thp_zero_page_alloc_failed"),
+        ("thp_fault_alloc", "thp_fault_fallback"),
+    ):
+        if vmstat.get(good, 0) + vmstat.get(bad, 0) >= 20:
+            return _share(vmstat.get(bad, 0), vmstat.get(good, 0), f"counters {bad} / ({good} + {bad})")
+    zones = usable_blocks(frame)
+    if zones.empty:
+        raise InputError("buddy lists", "zones", "none", "at least one zone other than DMA")
+    large = int(zones[zones["order"] >= order]["free_blocks"].sum())
+    # Jeffreys' posterior of a Poisson mean after one count is Gamma(count + 1/2); P(none) is the mean of exp(-m).
+    none = [0.5 ** (large + 0.5), *(math.exp(-float(gamma.ppf(q, large + 0.5))) for q in (0.975, 0.025))]
+    blocks = zones.groupby("order")["free_blocks"].sum().to_numpy()
+    index = extfrag_index(blocks, order)
+    text = f"{large} free blocks of order {order} or more"
+    if 0 <= index <= COMPACTION_THRESHOLD:
+        return Estimate(none[0], none[1], none[2], f"{text}; extfrag index {index:.2f}: too little memory to compact")
+    rescue = compaction_success(vmstat)
+    lost = (1 - rescue.value, 1 - rescue.high, 1 - rescue.low)
+    values = [a * b for a, b in zip(none, lost, strict=True)]
+    return Estimate(values[0], values[1], values[2], f"{text}; {rescue.source}")
+
+
+def scans_per_s(before: Mapping[str, int], after: Mapping[str, int], seconds: float) -> float:
+    """Passes of the shrinkers between two readings of vmstat [1/s].
+
+    Every round of kswapd (``pageoutrun``), every direct reclaim (``allocstall_*``) and every drop of slabs calls them.
+
+    :param seconds: time between the readings [s].
+    :raises InputError: on a time that is not positive, and when counters run backwards.
+    """
+    if not seconds > 0:
+        raise InputError("vmstat", "seconds", seconds, "a positive time [s]")
+    names = [n for n in after if n in ("pageoutrun", "drop_slab") or n.startswith("allocstall")]
+    total = sum(after[name] - before.get(name, 0) for name in names)
+    if total < 0:
+        raise InputError("vmstat", "counters", total, "readings in order, of the same boot")
+    return total / seconds
+
+
+def _share(hits: int, misses: int, source: str) -> Estimate:
+    """Jeffreys' estimate and interval of a share."""
+    posterior = (hits + 0.5, misses + 0.5)
+    low, high = (float(beta.ppf(q, *posterior)) for q in (0.025, 0.975))
+    return Estimate(posterior[0] / sum(posterior), low, high, source)
