@@ -81,7 +81,8 @@ def measure(*, seconds: float = 0.02, repeats: int = 5, largest_bytes: int = 128
     :param repeats: measurements of each point.
     :param largest_bytes: largest region cleared [byte].
     :return: a row for each repeat: ``operation method mapping source_bytes target_bytes call_bytes repeat
-        bandwidth_bytes_per_s``. Clearing has no source; ``call_bytes`` is what one call clears, ``target_bytes`` the region.
+        bandwidth_bytes_per_s``. Clearing has no source; ``call_bytes`` is what one call clears, ``target_bytes`` the
+        region.
     :raises RefusedError: on machines other than x86-64 with Linux, and with NUMBA_DISABLE_JIT, where there are no such
         instructions to run.
     """

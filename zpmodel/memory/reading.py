@@ -1,9 +1,9 @@
 """A CPU that reads the zeroes (copy, checksum): what it costs to read them from 4 KiB, from 2 MiB, or a virtual 2 MiB.
 
 Time of a line = the operation itself + where the source's line sits + where the destination's line sits + TLB misses of
-the source's mapping + aliasing. Every cost beyond the nearest level is zero or more, so that a larger source never
-gains from its caches. Reuse decides where lines sit: between two reads of a source line, the rest of the source was read
-and as much was written to the destination. Costs of calls are not in it: see how often the caller calls.
+the source's mapping + aliasing. Every cost beyond the nearest level is zero or more: a larger source never gains from
+its caches. Reuse decides where lines sit: between two reads of a source line, the rest of the source was read and as
+much was written to the destination. Costs of calls are not in it: see how often the caller calls.
 """
 
 from dataclasses import dataclass
@@ -22,8 +22,8 @@ from zpmodel.units import KIB, MIB
 Operation = Literal["copy", "sum"]
 Source = Literal["page", "on-demand", "static", "virtual"]
 SOURCES: tuple[Source, ...] = get_args(Source)
-"""Policies of the source: ``page`` (4 KiB), ``on-demand`` and ``static`` (a PMD folio), ``virtual`` (512 mappings of one
-4 KiB page, side by side)."""
+"""Policies of the source: ``page`` (4 KiB), ``on-demand`` and ``static`` (a PMD folio), ``virtual`` (512 mappings of
+one 4 KiB page, side by side)."""
 
 TERMS = ("operation", "source", "destination", "tlb", "alias")
 _COLUMNS = (
@@ -162,13 +162,19 @@ def fit_reading(measured: pd.DataFrame, machine: Machine, *, seed: int = 1) -> R
             _features(
                 machine.caches,
                 tlb,
-                str(row.operation),
-                min(float(row.source_bytes), 4.0 * KIB) if row.mapping == "virtual" else float(row.source_bytes),
-                float(row.source_bytes),
-                2.0 * MIB if row.mapping == "2 MiB pages" else 4.0 * KIB,
-                float(row.target_bytes),
+                operation,
+                min(size, 4.0 * KIB) if mapping == "virtual" else size,
+                size,
+                2.0 * MIB if mapping == "2 MiB pages" else 4.0 * KIB,
+                room,
             )
-            for row in points.itertuples()
+            for operation, mapping, size, room in zip(
+                points["operation"].astype(str),
+                points["mapping"].astype(str),
+                points["source_bytes"].astype(float),
+                points["target_bytes"].astype(float),
+                strict=True,
+            )
         ]
     )
     seen = machine.caches.line_bytes / points["bandwidth_bytes_per_s"].to_numpy(dtype=float) * 1e9

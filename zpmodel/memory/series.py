@@ -35,7 +35,7 @@ def published(machine: str) -> pd.DataFrame:
 
 
 def zero_sweep(folder: str | Path) -> pd.DataFrame:
-    """Read the /dev/zero sweep of a measured data set, ``zero-bs<bytes>-qd1-<malloc|mmaphuge>-r<NN>.json``: raw fio JSON.
+    """Read a data set's /dev/zero sweep, raw fio JSON called ``zero-bs<bytes>-qd1-<malloc|mmaphuge>-r<NN>.json``.
 
     One job (queue depth 1) reads into the same buffer again and again, so the region is the block. What it times is the
     kernel's clearing of user memory plus a system call and fio's own loop.

@@ -1,6 +1,6 @@
 """The ways a kernel clears memory, as instructions: string store, non-temporal store, clzero (x86-64)."""
 
-# mypy: disable-error-code="import-untyped, untyped-decorator, no-untyped-def, no-untyped-call"
+# mypy: disable-error-code="import-untyped, untyped-decorator, no-untyped-def, no-untyped-call, call-arg, unreachable"
 
 from llvmlite import binding, ir
 from numba import types
