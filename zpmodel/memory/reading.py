@@ -183,9 +183,12 @@ def fit_reading(measured: pd.DataFrame, machine: Machine, *, seed: int = 1) -> R
     left = np.log(features @ costs / seen)
     scatter = 1.48 * float(np.median(np.abs(left)))
     rng = np.random.default_rng(seed)
+    groups = [np.nonzero((points["operation"] == name).to_numpy())[0] for name in set(points["operation"])]
+    groups.sort(key=lambda group: int(group[0]))
     draws = []
     for _ in range(_DRAWS):
-        chosen = rng.integers(0, seen.size, seen.size)
+        # Within each operation, so that no draw is without one.
+        chosen = np.concatenate([rng.choice(group, group.size) for group in groups])
         draws.append(nnls(weighted[chosen], np.ones(seen.size))[0])
     return ReadingModel(machine, costs, np.array(draws), scatter)
 
