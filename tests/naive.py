@@ -48,6 +48,7 @@ class Seen:
     prp: Counter = field(default_factory=Counter)
     splits: int = 0
     back_merges: int = 0
+    work: Counter = field(default_factory=Counter)
 
 
 def defaults(limits: dict) -> dict:
@@ -72,10 +73,11 @@ def max_io_bytes(lim: dict, max_sectors: int, sector: int) -> int:
     return 512 * (end - start if end > start else max_sectors // lbs * lbs)
 
 
-def first_part(lim: dict, bio: Bio, whole: list[Vec]) -> tuple[int, int, bool]:
+def first_part(lim: dict, bio: Bio, whole: list[Vec], work: Counter) -> tuple[int, int, bool]:
     """Bytes and segments of the first part, and whether to split. ``whole``: the vectors before advancing."""
     fast = min(lim["max_segment_size"], lim["seg_boundary_mask"] + 1, 4096)
     if not lim["chunk_sectors"] and len(bio.vecs) == 1 and whole[0].length + whole[0].offset <= fast:
+        work["unwalked"] += 1
         return bio.size, 1, False
     max_bytes = max_io_bytes(lim, lim["max_sectors"], bio.sector)
     segments = nbytes = 0
@@ -83,6 +85,7 @@ def first_part(lim: dict, bio: Bio, whole: list[Vec]) -> tuple[int, int, bool]:
     for i, v in enumerate(bio.vecs):
         if i and lim["virt_boundary_mask"]:
             before = bio.vecs[i - 1]
+            work["gap_checks"] += 1
             if (v.offset & lim["virt_boundary_mask"]) or ((before.offset + before.length) & lim["virt_boundary_mask"]):
                 split = True
                 break
@@ -90,12 +93,14 @@ def first_part(lim: dict, bio: Bio, whole: list[Vec]) -> tuple[int, int, bool]:
             segments += 1
             nbytes += v.length
             continue
+        work["slow_visits"] += 1
         max_len = max_bytes - nbytes
         length = min(v.length, max_len)
         total = 0
         while length and segments < lim["max_segments"]:
             mask = lim["seg_boundary_mask"]
             size = min(length, mask - ((v.address + total) & mask) + 1, lim["max_segment_size"])
+            work["pieces"] += 1
             segments += 1
             total += size
             length -= size
@@ -140,6 +145,8 @@ class Queue:
         self.seen = Seen()
 
     def flush(self) -> None:
+        self.seen.work["flushes"] += bool(self.plug)
+        self.seen.work["last_plug"] = max(0, len(self.plug) - 1)
         for rq in self.plug:
             self.seen.requests[rq.size, rq.segments] += 1
             if rq.segments:
@@ -166,6 +173,8 @@ class Queue:
             return False
         rq = self.plug[-1]
         start = rq.bios[0].sector
+        if not rq.nomerge and rq.bios[0].data and self.lim["virt_boundary_mask"]:
+            self.seen.work["gap_walks"] += len(rq.bios[-1].vecs)
         if rq.nomerge or not rq.bios[0].data or start * 512 + rq.size != bio.sector * 512 or self.gap(rq, bio):
             return False
         max_sectors = self.lim["max_sectors"]
@@ -189,6 +198,7 @@ class Queue:
     def submit(self, bio: Bio, allocated: int) -> None:
         self.seen.bios[bio.size, len(bio.vecs), allocated] += 1
         whole = list(bio.vecs)
+        self.seen.work["tables"] += allocated > 4
         if not bio.data:
             limit = min(self.lim["write_zeroes_max_bytes"] // 512, UINT_MAX // 512)
             while bio.size:
@@ -199,12 +209,15 @@ class Queue:
                 bio = Bio(bio.sector + size // 512, [], False, False, bio.size - size)
             return
         while True:
-            nbytes, segments, split = first_part(self.lim, bio, whole)
+            nbytes, segments, split = first_part(self.lim, bio, whole, self.seen.work)
             if not split:
                 self.add(bio, segments)
                 return
             self.seen.splits += 1
+            parts = len(bio.vecs)
             head, bio, whole = cut(bio, whole, nbytes)
+            cut_in_two = len(head.vecs) + len(bio.vecs) > parts
+            self.seen.work["advanced"] += len(head.vecs) - cut_in_two
             head.nomerge = True
             self.add(head, segments)
 

@@ -13,8 +13,8 @@ DEPTHS = (1, 4, 16)
 # operation, wait, vector, request, stall, MiB [s]
 CPU = np.array([3e-6, 20e-6, 60e-9, 4e-6, 8e-6, 3e-6])
 PATH = np.array([2e-6, 10e-6, 50e-9, 2e-6, 1e-6, 1e-6])
-# latency, stream, request, segment [s], MiB [s], rounds
-DEVICE = np.array([30e-6, 20e-6, 5e-6, 150e-9, 200e-6, 0.5])
+# latency, stream, request, segment, MiB, cold [s], cache [MiB], rounds
+DEVICE = np.array([30e-6, 20e-6, 5e-6, 150e-9, 200e-6, 50e-6, 4.0, 0.5])
 
 
 def data_set(

@@ -75,7 +75,7 @@ def test_known_costs_lie_in_their_intervals_nine_times_of_ten():
 
 def test_a_busy_device_hides_the_gain_but_not_the_cpu_saved():
     # Bandwidth takes ten times what submission does, and segments cost the device nothing.
-    device = np.array([50e-6, 1e-7, 1e-9, 1e-12, 2e-3, 0.5])
+    device = np.array([50e-6, 1e-7, 1e-9, 1e-12, 2e-3, 1e-9, 4.0, 0.5])
     model = calibrate(synthetic.data_set(1, device=device, ring=None, noise=0.03), resamples=200)
     _, _, static = compare(model, GIB)
     assert static.verdict == "no gain"
@@ -87,7 +87,7 @@ def test_a_busy_device_hides_the_gain_but_not_the_cpu_saved():
 
 def test_a_device_that_likes_small_requests_makes_the_static_page_lose():
     # A request streams at 1 GB/s, many of them together at 20 GB/s: one of 4 MiB is slower than four of 1 MiB.
-    device = np.array([20e-6, 1e-3, 1e-6, 1e-12, 50e-6, 0.2])
+    device = np.array([20e-6, 1e-3, 1e-6, 1e-12, 50e-6, 1e-9, 4.0, 0.2])
     limits = QueueLimits(8192, 256, UINT_MAX, nr_requests=256)
     model = calibrate(synthetic.data_set(2, device=device, limits=limits, ring=None), resamples=200)
     _, _, static = compare(model, 4 * MIB)
@@ -129,7 +129,11 @@ def test_a_ring_of_256_holds_one_request_of_254_segments():
     assert in_flight_limit(large, limits, ring) == 1
     assert in_flight_limit(small, limits, ring) == 14
     assert events_of(small, limits, ring, 14)["stall"] == 0
-    assert events_of(small, limits, ring, 28)["stall"] == pytest.approx(0.5)
+    assert events_of(small, limits, ring, 16)["stall"] == pytest.approx(1 / 14)
+    assert events_of(large, limits, ring, 1)["stall"] == 0
+    assert events_of(large, limits, ring, 2)["stall"] == 1
+    four = count_buffer("malloc", limits, 4 * MIB)  # five requests: the first finds an empty ring
+    assert (four.requests, events_of(four, limits, ring, 1)["stall"]) == (5, 4)
     assert ring_of("nvme", limits) is None
     assert in_flight_limit(large, limits, None) == limits.nr_requests
 
@@ -157,7 +161,8 @@ def test_more_to_zero_takes_longer(model, zero_bytes, blocks):
 def test_cpu_of_a_long_range_is_its_counts_times_their_costs(model):
     found = predict_zeroout(model, ZeroPage.named("page"), GIB)
     structure = count(ZeroPage.named("page"), model.limits, 0, GIB)
-    stalls = structure.requests * (1 - in_flight_limit(structure, model.limits, model.ring) / structure.requests)
+    room = in_flight_limit(structure, model.limits, model.ring)
+    stalls = (structure.requests - room) / room
     by_hand = np.array([1, 1, structure.vectors, structure.requests, stalls, 1024]) @ model.cpu
     by_hand += 0.1 * (structure.bios - 1) * model.cpu[3]
     assert found.cpu_s.value == pytest.approx(by_hand)
@@ -208,7 +213,7 @@ def test_calibrations_that_are_none_are_refused(model, tmp_path, change):
 
 def test_costs_are_listed_with_ordered_intervals(model):
     rows = cost_table(model)
-    assert len(rows) == 2 * len(EVENTS) + 6
+    assert len(rows) == 2 * len(EVENTS) + 8
     assert all(row["low"] <= row["value"] <= row["high"] for row in rows)
 
 

@@ -13,7 +13,7 @@ PAGE_NAMES = {"malloc": "4 KiB vectors (as ZERO_PAGE)", "mmaphuge": "2 MiB vecto
 _PAGE_COLOURS = alt.Scale(domain=list(PAGE_NAMES.values()), range=[ORANGE, BLUE])
 _PAGE_SHAPES = alt.Scale(domain=list(PAGE_NAMES.values()), range=["circle", "square"])
 
-Chart = alt.Chart | alt.LayerChart | alt.FacetChart | alt.HConcatChart | alt.VConcatChart
+Chart = alt.TopLevelMixin
 
 
 def setup(renderer: str = "svg") -> None:

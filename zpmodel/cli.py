@@ -16,6 +16,9 @@ COMMANDS = {
     "calibrate": "Turn a measured data set into costs with intervals.",
     "predict": "Elapsed and CPU time of zeroing a range, with intervals.",
     "compare": "The zero-page policies side by side.",
+    "trace": "What this machine's kernel did with a zeroed range, against the model.",
+    "zeroout": "Time the kernel's own zero-out by length.",
+    "validate": "Every truth the project ships, predicted and scored.",
     "report": "Run the notebooks and make one offline HTML site.",
 }
 

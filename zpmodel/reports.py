@@ -22,14 +22,23 @@ HEADLINE_TAG = "headline"
 """The tag of the cell whose output is repeated on the index page."""
 
 _STYLE = """
-body { font: 16px/1.5 "DejaVu Sans", Arial, sans-serif; color: #1a1a1a; max-width: 62rem; margin: 0 auto; padding: 1rem 1.5rem 4rem }
-nav { border-bottom: 1px solid #ccc; padding-bottom: .5rem; margin-bottom: 1rem } nav a { margin-right: 1.2rem }
-h1 { font-size: 1.7rem; line-height: 1.25 } h2 { font-size: 1.25rem; margin-top: 2.2rem } a { color: #0060a0 }
-table { border-collapse: collapse; font-size: .88rem; margin: .8rem 0 } th, td { padding: .25rem .7rem; border-bottom: 1px solid #ddd; text-align: right }
-th { background: #f3f3f3 } tbody th { background: none; font-weight: normal; text-align: left }
-svg, img { max-width: 100%; height: auto } pre { background: #f6f6f6; padding: .6rem; overflow-x: auto; font-size: .85rem }
-.jp-Cell, .cell, .output { overflow-x: auto } .provenance { color: #555; font-size: .85rem; margin-top: 3rem; border-top: 1px solid #ccc }
-.anchor-link, .prompt, .jp-InputPrompt, .jp-OutputPrompt { display: none } section.card { border-left: 4px solid #0072B2; padding: .2rem 1rem; margin: 1.5rem 0 }
+body { font: 16px/1.5 "DejaVu Sans", Arial, sans-serif; color: #1a1a1a; max-width: 62rem; margin: 0 auto }
+body { padding: 1rem 1.5rem 4rem }
+nav { border-bottom: 1px solid #ccc; padding-bottom: .5rem; margin-bottom: 1rem }
+nav a, nav b { margin-right: 1.2rem }
+h1 { font-size: 1.7rem; line-height: 1.25 }
+h2 { font-size: 1.25rem; margin-top: 2.2rem }
+a { color: #0060a0 }
+table { border-collapse: collapse; font-size: .88rem; margin: .8rem 0 }
+th, td { padding: .25rem .7rem; border-bottom: 1px solid #ddd; text-align: right }
+thead th { background: #f3f3f3 }
+tbody th { font-weight: normal; text-align: left }
+svg, img { max-width: 100%; height: auto }
+pre { background: #f6f6f6; padding: .6rem; overflow-x: auto; font-size: .85rem }
+.cell, .output { overflow-x: auto }
+.provenance { color: #555; font-size: .85rem; margin-top: 3rem; border-top: 1px solid #ccc }
+.anchor-link, .prompt, .jp-InputPrompt, .jp-OutputPrompt { display: none }
+section.card { border-left: 4px solid #0072B2; padding: .2rem 1rem; margin: 1.5rem 0 }
 """
 
 
@@ -84,10 +93,7 @@ def make_report(
             out / f"{page.name}.html",
             _document(page.title, _nav(pages, page.name) + page.body + _provenance(parameters)),
         )
-    cards = "".join(
-        f'<section class="card"><h2><a href="{p.name}.html">{html.escape(p.title)}</a></h2>{p.headline}</section>'
-        for p in pages
-    )
+    cards = "".join(_card(page) for page in pages)
     title = "What a PMD-sized zero page is worth"
     _write(out / "index.html", _document(title, f"<h1>{title}</h1>{cards}{_provenance(parameters)}"))
     return out / "index.html"
@@ -126,7 +132,7 @@ def _render(name: str, path: Path) -> Page:
         {"HTMLExporter": {"exclude_input": True, "exclude_input_prompt": True, "exclude_output_prompt": True}}
     )
     # The "basic" template is the body alone: no scripts, nothing fetched.
-    exporter = HTMLExporter(config=config, template_name="basic")
+    exporter = HTMLExporter(config=config, template_name="basic")  # type: ignore[no-untyped-call]
     first = next((c for c in notebook.cells if c.cell_type == "markdown"), None)
     title = re.sub(r"^#+\s*", "", first.source.splitlines()[0]) if first is not None else name
     tagged = [c for c in notebook.cells if HEADLINE_TAG in c.metadata.get("tags", [])]
@@ -143,6 +149,11 @@ def _nav(pages: Sequence[Page], current: str) -> str:
         for p in pages
     ]
     return f"<nav>{' '.join(links)}</nav>"
+
+
+def _card(page: Page) -> str:
+    link = f'<a href="{page.name}.html">{html.escape(page.title)}</a>'
+    return f'<section class="card"><h2>{link}</h2>{page.headline}</section>'
 
 
 def _provenance(parameters: Mapping[str, Any]) -> str:

@@ -19,7 +19,7 @@ Floats = npt.NDArray[np.float64]
 RESAMPLES = 1000
 _FLOOR = 0.05  # no replicate spread is believed to be below this [log]: drift between pairs is not in it
 _PRIOR_WIDTH = 4.0  # of the device's log parameters: keeps apart from infinity what a data set can't tell
-_START = np.array([30e-6, 3e-5, 5e-6, 1e-7, 2e-4, 0.5])
+_START = np.array([30e-6, 3e-5, 5e-6, 1e-7, 2e-4, 2e-5, 4.0, 0.5])
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,8 @@ def _picks(groups: Groups, rng: np.random.Generator, resamples: int) -> list[npt
 def _widened(draws: Floats, median: Floats, fitted: Floats, groups: Groups, rng: np.random.Generator) -> Floats:
     """Resampled medians, as far apart as they should be.
 
-    A resample of n replicates scatters too little by sqrt((n - 1) / n). And what points lie off the model by, beyond what
-    their replicates explain, is one more random part of each.
+    A resample of n replicates scatters too little by sqrt((n - 1) / n). And what points lie off the model by,
+    beyond what their replicates explain, is one more random part of each.
     """
     number = np.array([len(rows) for rows in groups.rows], dtype=float)
     logs = np.log(draws / median) * np.sqrt(number / np.maximum(number - 1, 1))
@@ -160,7 +160,7 @@ def _to_free(device: Floats) -> Floats:
 
 
 def _from_free(free: Floats) -> Floats:
-    return np.append(np.exp(np.clip(free[:-1], -40, 5)), 1 / (1 + np.exp(-np.clip(free[-1], -30, 30))))
+    return np.append(np.exp(np.clip(free[:-1], -40, 8)), 1 / (1 + np.exp(-np.clip(free[-1], -30, 30))))
 
 
 def left_out(data: DataSet, *, by: tuple[str, ...] = ("block_bytes", "depth")) -> pd.DataFrame:
@@ -221,7 +221,8 @@ def _spread(held_out: pd.DataFrame) -> Spread:
         return float(np.quantile(np.abs(logs), 0.9) / 1.645) if len(logs) else 0.3
 
     def errors(table: pd.DataFrame, name: str) -> Floats:
-        return np.log(table[name].to_numpy(float) / table[f"{name}_predicted"].to_numpy(float))
+        logs: Floats = np.log(table[name].to_numpy(float) / table[f"{name}_predicted"].to_numpy(float))
+        return logs
 
     ratios = ratio_table(held_out)
     return Spread(

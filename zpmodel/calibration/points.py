@@ -15,6 +15,7 @@ from zpmodel.limits import QueueLimits
 from zpmodel.structure import Structure, count_buffer
 from zpmodel.timing.device import Load
 from zpmodel.timing.events import as_row, events_of, in_flight_limit, ring_of
+from zpmodel.units import MIB
 
 Floats = npt.NDArray[np.float64]
 KEYS = ("block_bytes", "depth", "memory")
@@ -117,5 +118,6 @@ def describe(limits: QueueLimits, ring: int | None, keys: pd.DataFrame) -> tuple
         structure = count_buffer(memory, limits, int(block))
         events.append(as_row(events_of(structure, limits, ring, int(depth))))
         room = in_flight_limit(structure, limits, ring)
-        load.append((0.0, structure.requests, structure.segments, structure.length / (1 << 20), room, depth))
+        size = structure.length / MIB
+        load.append((0.0, structure.requests, structure.segments, size, room, depth, size * depth))
     return np.array(events), Load(*np.array(load, dtype=float).T.copy())

@@ -9,6 +9,7 @@ from zpmodel.timing.events import EVENTS
 from zpmodel.timing.model import Floats, Model
 
 _TIED = 0.9
+_UNITS = {"rounds": (1.0, "share"), "cache": (1.0, "MiB")}
 
 _REMEDY = {
     frozenset(("operation", "request")): "larger blocks of 4 KiB pages, which take several requests each",
@@ -26,7 +27,7 @@ def cost_table(model: Model) -> list[dict[str, Any]]:
     for part, names, values, draws in (*parts, ("device", PARAMETERS, model.device, model.device_draws)):
         low, high = np.quantile(draws, [0.05, 0.95], axis=0)
         for i, name in enumerate(names):
-            scale, unit = (1.0, "share") if name == "rounds" else (1e9, "ns")
+            scale, unit = _UNITS.get(name, (1e9, "ns"))
             estimate = {
                 "value": values[i] * scale,
                 "low": min(low[i], values[i]) * scale,
@@ -45,7 +46,7 @@ def doubts(model: Model) -> list[str]:
     notes = []
     for names, draws, part in (
         (EVENTS, model.cpu_draws, "CPU"),
-        (PARAMETERS[:-1], model.device_draws[:, :-1], "device"),
+        (PARAMETERS[:6], model.device_draws[:, :6], "device"),
     ):
         notes += _tied(names, draws, part)
         for i, name in enumerate(names):

@@ -13,8 +13,8 @@ _RESAMPLES = 1000
 def medians(data: DataSet, seed: int = 0) -> pd.DataFrame:
     """Medians over replicates with bootstrap intervals: a row for each block size, depth and memory.
 
-    :return: the keys, ``replicates``, and with ``_low`` and ``_high`` beside each: ``bytes_per_s`` [byte/s], ``gib_per_s``
-        [GiB/s], ``cpu_s_per_gib`` [s/GiB] and ``cpu_us_per_io`` [us].
+    :return: the keys, ``replicates``, and with ``_low`` and ``_high`` beside each: ``bytes_per_s`` [byte/s],
+        ``gib_per_s`` [GiB/s], ``cpu_s_per_gib`` [s/GiB] and ``cpu_us_per_io`` [us].
     """
     rng = np.random.default_rng(seed)
     rows = []
@@ -39,13 +39,14 @@ def medians(data: DataSet, seed: int = 0) -> pd.DataFrame:
 def contrast(data: DataSet, seed: int = 0) -> pd.DataFrame:
     """2 MiB against 4 KiB vectors, replicate by replicate, as they ran back to back.
 
-    :return: a row for each block size and depth that has both: ``pairs``, the median ratios ``throughput`` and ``cpu`` (2 MiB /
-        4 KiB) with bootstrap intervals in ``_low`` and ``_high``, and ``cpu_saved_ns_per_vector`` [ns] likewise: the CPU
-        time that the vectors of 4 KiB cost, over how many more of them there are.
+    :return: a row for each block size and depth that has both: ``pairs``, the median ratios ``throughput`` and
+        ``cpu`` (2 MiB / 4 KiB) with bootstrap intervals in ``_low`` and ``_high``, and ``cpu_saved_ns_per_vector``
+        [ns] likewise: the CPU time that the vectors of 4 KiB cost, over how many more of them there are.
     """
     rng = np.random.default_rng(seed)
     rows = []
-    for (block, depth), members in data.writes.groupby(["block_bytes", "depth"], sort=True):
+    for _, members in data.writes.groupby(["block_bytes", "depth"], sort=True):
+        block, depth = int(members["block_bytes"].iloc[0]), int(members["depth"].iloc[0])
         wide = members.pivot_table(index="replicate", columns="memory", values=["rate", "cpu_s"]).dropna()
         if wide.empty or not {"malloc", "mmaphuge"} <= set(members["memory"]):
             continue
@@ -59,7 +60,7 @@ def contrast(data: DataSet, seed: int = 0) -> pd.DataFrame:
                 else np.array([np.nan])
             ),
         }
-        row = {"block_bytes": block, "depth": depth, "pairs": len(wide)}
+        row: dict[str, float] = {"block_bytes": block, "depth": depth, "pairs": len(wide)}
         for name, values in ratios.items():
             draws = np.median(values[rng.integers(0, len(values), (_RESAMPLES, len(values)))], axis=1)
             low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])

@@ -8,7 +8,8 @@ from zpmodel.errors import InputError
 from zpmodel.limits import QueueLimits
 from zpmodel.structure import histogram
 from zpmodel.structure.count import Structure, check_range, make_structure
-from zpmodel.structure.requests import ALLOCATED, BIOS, COUNTS, VECTORS, empty_tail, finish_request, submit_bio
+from zpmodel.structure.requests import ALLOCATED, BIOS, COUNTS, VECTORS, empty_tail, finish_plug, submit_bio
+from zpmodel.structure.splits import WORKS
 from zpmodel.structure.vectors import BIO_MAX_VECS, merge_pages
 from zpmodel.structure.walk import vector_table
 from zpmodel.units import KIB, MIB
@@ -45,7 +46,7 @@ def count_buffer(
     size = np.minimum(page, block_bytes - starts) - skip
     # Every second page of memory: physically never adjoining, which a frame number says without a special case.
     frames = (np.arange(len(starts), dtype=np.int64) * 2 + 2) * (page // 4096)
-    counts, tail = np.zeros(COUNTS, np.int64), empty_tail()
+    counts, work, tail = np.zeros(COUNTS, np.int64), np.zeros(WORKS, np.int64), empty_tail()
     bios, requests = (np.zeros((4096, histogram.COLUMNS), np.int64) for _ in range(2))
     kernel_limits = limits.for_kernel()
     room = len(frames) if fixed else BIO_MAX_VECS
@@ -60,10 +61,10 @@ def count_buffer(
         counts[ALLOCATED] += allocated
         full = histogram.add(bios, total, vectors, allocated, 1)
         full |= submit_bio(
-            kernel_limits, here.address, here.offset, here.length, vectors, sector, tail, requests, counts
+            kernel_limits, here.address, here.offset, here.length, vectors, sector, tail, requests, counts, work
         )
         assert not full, "one write makes fewer kinds of requests than the table holds"
         sector += total // 512
         at += int(np.count_nonzero(here.vector_of_add >= 0))
-    finish_request(tail, requests, counts)
-    return make_structure("write", block_bytes, counts, bios, requests)
+    finish_plug(tail, requests, counts, work)
+    return make_structure("write", block_bytes, counts, work, bios, requests)

@@ -28,6 +28,32 @@ Table = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
+class Work:
+    """What the kernel's loops do for a range besides what can be traced; it costs instructions, so it is counted.
+
+    :ivar pieces: turns of the loop that cuts a vector into segments (``bvec_split_segs``).
+    :ivar slow_visits: vectors that a split's walk could not take by the fast test, the one it stops at included.
+    :ivar gap_checks: vectors after a walk's first, with a virt boundary.
+    :ivar unwalked: parts of one small vector, which no walk looks at.
+    :ivar advanced: vectors that a bio is advanced past when its front is split off.
+    :ivar gap_walks: vectors of the newest request's last bio, for each try to merge with a virt boundary.
+    :ivar flushes: how many times the plug was flushed, the end included.
+    :ivar last_plug: requests in the last flush but one.
+    :ivar tables: bios with a vector table of their own (more than 4 vectors).
+    """
+
+    pieces: int
+    slow_visits: int
+    gap_checks: int
+    unwalked: int
+    advanced: int
+    gap_walks: int
+    flushes: int
+    last_plug: int
+    tables: int
+
+
+@dataclass(frozen=True)
 class Structure:
     """What the block layer makes of one range.
 
@@ -40,6 +66,7 @@ class Structure:
     :ivar back_merges: how many (parts of) bios joined the request before.
     :ivar requests: requests as the driver gets them; splits + bios = requests + back_merges.
     :ivar segments: segments of all requests.
+    :ivar work: what the kernel's loops do besides.
     :ivar bio_table: rows of (bytes, vectors, allocated, count), shape (kinds, 4).
     :ivar request_table: rows of (bytes, segments, offset of the first byte in its 4 KiB page, count), shape (kinds, 4).
     """
@@ -53,6 +80,7 @@ class Structure:
     back_merges: int
     requests: int
     segments: int
+    work: Work
     bio_table: Table
     request_table: Table
 
@@ -148,7 +176,7 @@ def _count_one(zero_page: ZeroPage, limits: QueueLimits, offset: int, length: in
     rows = _FIRST_ROWS
     while True:
         bios, requests = (np.zeros((rows, histogram.COLUMNS), np.int64) for _ in range(2))
-        too_small, counts = walk(
+        too_small, counts, work = walk(
             limits.for_kernel(zero_page.base_page_bytes),
             zero_page.size_bytes,
             zero_page.base_page_bytes,
@@ -163,10 +191,12 @@ def _count_one(zero_page: ZeroPage, limits: QueueLimits, offset: int, length: in
             break
         rows *= 8
         assert rows <= _MOST_ROWS, "more kinds of requests than a range can have"
-    return make_structure("write_zeroes" if write_zeroes else "write", int(length), counts, bios, requests)
+    return make_structure("write_zeroes" if write_zeroes else "write", int(length), counts, work, bios, requests)
 
 
-def make_structure(operation: Operation, length: int, counts: Table, bios: Table, requests: Table) -> Structure:
+def make_structure(
+    operation: Operation, length: int, counts: Table, work: Table, bios: Table, requests: Table
+) -> Structure:
     """Put the kernels' arrays into a :class:`Structure`."""
     request_table = _used(requests)
     return Structure(
@@ -179,6 +209,7 @@ def make_structure(operation: Operation, length: int, counts: Table, bios: Table
         back_merges=int(counts[BACK_MERGES]),
         requests=int(counts[REQUESTS]),
         segments=int(np.sum(request_table[:, 1] * request_table[:, 3])),
+        work=Work(*work.tolist()),
         bio_table=_used(bios),
         request_table=request_table,
     )

@@ -1,22 +1,39 @@
 """From bios to requests: splitting each bio, and merging the parts into the newest request of the plug.
 
 Only the newest request of a plug can take a bio of the same queue, so when the plug is flushed (at 32 requests, or when
-the newest has 128 KiB) changes nothing: the flush comes before a new request is added, and the older ones were past
-merging already. Source: ``blk_attempt_plug_merge``, ``blk_add_rq_to_plug`` in block/blk-merge.c and blk-mq.c.
+the newest has 128 KiB) changes no count: the flush comes before a new request is added, and the older ones were past
+merging already. It does cost time, so flushes are counted. Source: ``blk_attempt_plug_merge`` and ``blk_add_rq_to_plug``
+in block/blk-merge.c and blk-mq.c.
 """
 
 import numpy as np
 
 from zpmodel.accelerate import kernel
 from zpmodel.structure import histogram
-from zpmodel.structure.splits import chunk_left, largest_sectors, split_point
-from zpmodel.units import SECTOR
+from zpmodel.structure.splits import (
+    ADVANCED,
+    FLUSHES,
+    GAP_WALKS,
+    LAST_PLUG,
+    chunk_left,
+    largest_sectors,
+    split_point,
+)
+from zpmodel.units import KIB, SECTOR
 
 # mypy: disable-error-code="no-untyped-def"
 
 # The newest request of the plug, as an integer array: what a merge looks at.
 OPEN, BYTES, SEGMENTS, SEALED, START, FIRST_OFFSET, END_OFFSET, LAST_ADDRESS, END_ADDRESS = range(9)
-TAIL_FIELDS = 9
+# How many requests the plug holds, and vectors of the newest one's last bio: they cost time only.
+PLUGGED, LAST_VECTORS = 9, 10
+TAIL_FIELDS = 11
+
+PLUG_REQUESTS = 32
+"""A plug is flushed when it holds so many (BLK_MAX_REQUEST_COUNT)."""
+
+PLUG_BYTES = 128 * KIB
+"""... or when its newest request has so many bytes (BLK_PLUG_FLUSH_SIZE)."""
 
 # What is counted, as an integer array.
 BIOS, VECTORS, ALLOCATED, SPLITS, BACK_MERGES, REQUESTS = range(6)
@@ -62,7 +79,7 @@ def try_back_merge(limits, tail, size, segments, start_offset, start_address, st
 
 
 @kernel
-def submit_bio(limits, address, offset, length, vectors, sector, tail, requests, counts):
+def submit_bio(limits, address, offset, length, vectors, sector, tail, requests, counts, work):
     """Submit one bio of data starting at ``sector``: split it to the limits, make or grow requests.
 
     :return: 1 if the table of requests is full, else 0.
@@ -70,12 +87,13 @@ def submit_bio(limits, address, offset, length, vectors, sector, tail, requests,
     first = 0
     done = 0
     while first < vectors:
-        size, segments, split = split_point(limits, address, offset, length, first, done, vectors, sector)
+        size, segments, split = split_point(limits, address, offset, length, first, done, vectors, sector, work)
         counts[SPLITS] += split
         start_offset = offset[first] + done
         start_address = address[first] + done
         start_bytes = min(size, length[first] - done)
         left = size
+        before = first
         end_offset = start_offset
         last_address, end_address = start_address, start_address
         while left > 0:
@@ -88,21 +106,32 @@ def submit_bio(limits, address, offset, length, vectors, sector, tail, requests,
             if done == length[first]:
                 first += 1
                 done = 0
+        touched = first - before + (done > 0)
+        if split:
+            work[ADVANCED] += first - before
         merged = 0
         # A part that was split off is marked "no merge": neither may it join, nor may others join it.
         if tail[OPEN] and not tail[SEALED] and not split and limits.may_merge:
+            if limits.virt_boundary_mask:
+                work[GAP_WALKS] += tail[LAST_VECTORS]
             merged = try_back_merge(limits, tail, size, segments, start_offset, start_address, start_bytes)
         if merged:
             counts[BACK_MERGES] += 1
         else:
+            full = tail[PLUGGED] >= PLUG_REQUESTS or (limits.may_merge and tail[BYTES] >= PLUG_BYTES)
+            if tail[PLUGGED] > 0 and full:
+                work[FLUSHES] += 1
+                tail[PLUGGED] = 0
             if finish_request(tail, requests, counts):
                 return 1
+            tail[PLUGGED] += 1
             tail[OPEN] = 1
             tail[BYTES] = size
             tail[SEGMENTS] = segments
             tail[SEALED] = split
             tail[START] = sector
             tail[FIRST_OFFSET] = start_offset
+        tail[LAST_VECTORS] = touched
         tail[END_OFFSET] = end_offset
         tail[LAST_ADDRESS] = last_address
         tail[END_ADDRESS] = end_address
@@ -123,6 +152,16 @@ def submit_write_zeroes(limits, max_sectors, sectors, sector, requests, counts):
         sector += size
         sectors -= size
     return 0
+
+
+@kernel
+def finish_plug(tail, requests, counts, work):
+    """Issue what the plug still holds; return 1 if the table of requests is full."""
+    if tail[PLUGGED] > 0:
+        work[FLUSHES] += 1
+        work[LAST_PLUG] = tail[PLUGGED] - 1
+        tail[PLUGGED] = 0
+    return finish_request(tail, requests, counts)
 
 
 @kernel

@@ -5,6 +5,10 @@ from zpmodel.units import SECTOR
 
 # mypy: disable-error-code="no-untyped-def"
 
+# What the kernel's loops do besides what can be traced, as an integer array; see zpmodel.structure.count.Work.
+PIECES, SLOW_VISITS, GAP_CHECKS, UNWALKED, ADVANCED, GAP_WALKS, FLUSHES, LAST_PLUG, TABLES = range(9)
+WORKS = 9
+
 
 @kernel
 def chunk_left(sector, chunk_sectors):
@@ -28,15 +32,17 @@ def largest_sectors(limits, max_sectors, sector):
 
 
 @kernel
-def split_point(limits, address, offset, length, first, done, last, sector):
+def split_point(limits, address, offset, length, first, done, last, sector, work):
     """Find where a bio must be split.
 
     The bio's data are the vectors ``first`` to ``last`` (exclusive), the first less its ``done`` bytes. ``address`` is
     physical, ``offset`` the kernel's bv_offset: gaps are a matter of the offset, segment boundaries of the address.
+    What the walk does is added to ``work``.
 
     :return: (bytes of the first part [byte], its segments, 1 if a split is needed else 0).
     """
     if last - first == 1 and limits.chunk_sectors == 0 and offset[first] + length[first] <= limits.fast_segment_bytes:
+        work[UNWALKED] += 1
         return length[first] - done, 1, 0
     max_bytes = largest_sectors(limits, limits.max_sectors, sector) * SECTOR
     segments = 0
@@ -47,13 +53,16 @@ def split_point(limits, address, offset, length, first, done, last, sector):
         skip = done if i == first else 0
         start = offset[i] + skip
         size = length[i] - skip
-        if i > first and limits.virt_boundary_mask and (start | previous_end) & limits.virt_boundary_mask:
-            must_split = 1
-            break
+        if i > first and limits.virt_boundary_mask:
+            work[GAP_CHECKS] += 1
+            if (start | previous_end) & limits.virt_boundary_mask:
+                must_split = 1
+                break
         if segments < limits.max_segments and total + size <= max_bytes and start + size <= limits.fast_segment_bytes:
             segments += 1
             total += size
         else:
+            work[SLOW_VISITS] += 1
             room = max_bytes - total
             wanted = min(size, room)
             taken = 0
@@ -61,6 +70,7 @@ def split_point(limits, address, offset, length, first, done, last, sector):
                 at = address[i] + skip + taken
                 to_boundary = limits.seg_boundary_mask - (at & limits.seg_boundary_mask) + 1
                 piece = min(wanted, limits.max_segment_size, to_boundary)
+                work[PIECES] += 1
                 segments += 1
                 taken += piece
                 wanted -= piece

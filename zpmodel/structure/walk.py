@@ -19,20 +19,24 @@ from zpmodel.structure.requests import (
     START,
     VECTORS,
     empty_tail,
-    finish_request,
+    finish_plug,
     submit_bio,
     submit_write_zeroes,
 )
+from zpmodel.structure.splits import TABLES, WORKS
 from zpmodel.structure.vectors import BIO_MAX_VECS
 from zpmodel.units import SECTOR
 
 # mypy: disable-error-code="no-untyped-def"
 
+INLINE_VECS = 4
+"""Vectors that fit the bio itself (BIO_INLINE_VECS); more need a table of their own."""
+
 
 @kernel
 def vector_table(vectors):
     """Vectors allocated when so many are asked for: 1 to 4 are inline, then 16, 64, 128, 256 (``biovec_slab``)."""
-    if vectors <= 4:
+    if vectors <= INLINE_VECS:
         return vectors
     if vectors <= 16:
         return 16
@@ -64,9 +68,10 @@ def walk(limits, zero_bytes, base_page_bytes, write_zeroes_sectors, alignment_se
     :param alignment_sectors: common multiple of physical block and chunk [sector].
     :param bios: table of bios by (bytes, vectors, allocated), filled here.
     :param requests: table of requests by (bytes, segments, offset of the first byte in its page), filled here.
-    :return: (1 if a table was too small else 0, counts).
+    :return: (1 if a table was too small else 0, counts, work).
     """
     counts = np.zeros(COUNTS, np.int64)
+    work = np.zeros(WORKS, np.int64)
     tail = empty_tail()
     vector_length = np.full(BIO_MAX_VECS, zero_bytes, np.int64)
     zeros = np.zeros(BIO_MAX_VECS, np.int64)
@@ -75,7 +80,7 @@ def walk(limits, zero_bytes, base_page_bytes, write_zeroes_sectors, alignment_se
     else:
         full = min(BIO_MAX_VECS, UINT_MAX // zero_bytes) * zero_bytes
     # The state that the present one is compared with, and the counts at that moment.
-    old_sector, old_tail, old_counts = np.int64(-1), tail.copy(), counts.copy()
+    old_sector, old_tail, old_counts, old_work = np.int64(-1), tail.copy(), counts.copy(), work.copy()
     old_bios, old_requests = bios.copy(), requests.copy()
     steps, power = 0, 1
     searching = True
@@ -89,6 +94,8 @@ def walk(limits, zero_bytes, base_page_bytes, write_zeroes_sectors, alignment_se
                 periods = (left - 1) // period_bytes
                 for i in range(COUNTS):
                     counts[i] += periods * (counts[i] - old_counts[i])
+                for i in range(WORKS):
+                    work[i] += periods * (work[i] - old_work[i])
                 _repeat(bios, old_bios, periods)
                 _repeat(requests, old_requests, periods)
                 sector += periods * (sector - old_sector)
@@ -101,6 +108,7 @@ def walk(limits, zero_bytes, base_page_bytes, write_zeroes_sectors, alignment_se
                 old_sector = sector
                 old_tail[:] = tail
                 old_counts[:] = counts
+                old_work[:] = work
                 old_bios[:] = bios
                 old_requests[:] = requests
             steps += 1
@@ -115,13 +123,14 @@ def walk(limits, zero_bytes, base_page_bytes, write_zeroes_sectors, alignment_se
             vector_length[vectors - 1] = size - (vectors - 1) * zero_bytes
             counts[VECTORS] += vectors
             counts[ALLOCATED] += allocated
+            work[TABLES] += allocated > INLINE_VECS
             too_small = histogram.add(bios, size, vectors, allocated, 1)
-            too_small |= submit_bio(limits, zeros, zeros, vector_length, vectors, sector, tail, requests, counts)
+            too_small |= submit_bio(limits, zeros, zeros, vector_length, vectors, sector, tail, requests, counts, work)
         if too_small:
-            return 1, counts
+            return 1, counts, work
         sector += size // SECTOR
         left -= size
-    return finish_request(tail, requests, counts), counts
+    return finish_plug(tail, requests, counts, work), counts, work
 
 
 @kernel

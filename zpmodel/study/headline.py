@@ -6,37 +6,47 @@ from zpmodel.study.compare import Comparison
 from zpmodel.timing.estimate import Estimate
 from zpmodel.units import GIB, format_size
 
-_SENTENCES = {
-    "gain": "**A gain.** Zeroing {size} is predicted to be **{ratio} times faster** from the {page} zero page than from ZERO_PAGE",
-    "loss": "**A loss.** Zeroing {size} is predicted to take {ratio} times as long from the {page} zero page as from ZERO_PAGE",
-    "no gain": "**No gain in elapsed time** that the data can show: zeroing {size} from the {page} zero page goes at {ratio} times the speed "
-    "of ZERO_PAGE",
-}
-
 
 def headline(found: Comparison, page: Comparison) -> str:
     """Say what one policy is worth against PAGE_SIZE, in Markdown: elapsed time, CPU time, and what bounds each."""
-    size = found.prediction.structure.length
-    ratio = found.speedup if found.verdict != "loss" else _inverse(found.speedup)
-    text = _SENTENCES[found.verdict].format(size=format_size(size), page=found.policy, ratio=_interval(ratio))
-    per_gib = GIB / size
-    saved = found.cpu_saved_s.scaled(per_gib * 1e3)
-    before, after = page.prediction.cpu_s.scaled(per_gib * 1e3), found.prediction.cpu_s.scaled(per_gib * 1e3)
-    text += (
-        f" ({_seconds(page.prediction.elapsed_s.value)} down to {_seconds(found.prediction.elapsed_s.value)}, "
-        f"bound by {_bound(page)} before, {_bound(found)} after)."
-        if found.verdict == "gain"
-        else f" (bound by {_bound(page)} with ZERO_PAGE, by {_bound(found)} with the {found.policy} page)."
-    )
-    if saved.low > 0:
-        text += f" It saves **{_interval(saved)} ms of CPU time per GiB** ({before.value:.3g} ms down to {after.value:.3g} ms)."
-    elif saved.high < 0:
-        text += f" It costs {_interval(_negative(saved))} ms more CPU time per GiB."
-    else:
-        text += f" Its CPU time is not to be told apart from ZERO_PAGE's ({_interval(saved)} ms per GiB saved)."
+    text = f"{_elapsed(found, page)} {_cpu(found, page)}"
     if found.prediction.beyond:
         text += f" *Outside the calibrated range: {found.prediction.beyond}.*"
     return text
+
+
+def _elapsed(found: Comparison, page: Comparison) -> str:
+    size = format_size(found.prediction.structure.length)
+    before, after = (_seconds(item.prediction.elapsed_s.value) for item in (page, found))
+    bounds = f"bound by {_bound(page)} with ZERO_PAGE, by {_bound(found)} with the {found.policy} page"
+    source = f"from the {found.policy} zero page"
+    ratio = found.speedup
+    if found.verdict == "gain":
+        return (
+            f"**A gain.** Zeroing {size} is predicted to be **{_interval(ratio)} times as fast** {source} "
+            f"as from ZERO_PAGE ({before} down to {after}; {bounds})."
+        )
+    if found.verdict == "loss":
+        return (
+            f"**A loss.** Zeroing {size} is predicted to take **{_interval(_inverse(ratio))} times as long** {source} "
+            f"as from ZERO_PAGE ({before} up to {after}; {bounds})."
+        )
+    return (
+        f"**No gain in elapsed time** that the data can show: zeroing {size} {source} is predicted "
+        f"to go at {_interval(ratio)} times the speed of ZERO_PAGE ({before} and {after}; {bounds})."
+    )
+
+
+def _cpu(found: Comparison, page: Comparison) -> str:
+    """Per GiB, so that ranges of any length can be compared."""
+    ms_per_gib = GIB / found.prediction.structure.length * 1e3
+    saved = found.cpu_saved_s.scaled(ms_per_gib)
+    before, after = (item.prediction.cpu_s.value * ms_per_gib for item in (page, found))
+    if saved.low > 0:
+        return f"It saves **{_interval(saved)} ms of CPU time per GiB** ({before:.3g} ms down to {after:.3g} ms)."
+    if saved.high < 0:
+        return f"It costs {_interval(_negative(saved))} ms more CPU time per GiB."
+    return f"Its CPU time is not to be told apart from ZERO_PAGE's ({_interval(saved)} ms per GiB saved)."
 
 
 def measured_line(contrast: pd.DataFrame) -> str:
@@ -47,11 +57,13 @@ def measured_line(contrast: pd.DataFrame) -> str:
         low, high = row[f"{name}_low"], row[f"{name}_high"]
         return f"{row[name]:.2f} [{low:.2f}, {high:.2f}]"
 
-    where = "at {} blocks, queue depth {}"
+    def where(row: pd.Series) -> str:
+        return f"at {format_size(row['block_bytes'])} blocks, queue depth {int(row['depth'])}"
+
     return (
-        f"Measured with fio, without any model: 2 MiB vectors instead of 4 KiB ones change throughput by a factor of "
-        f"**{show(best, 'throughput')}** {where.format(format_size(best['block_bytes']), int(best['depth']))} at the most, and of "
-        f"{show(worst, 'throughput')} {where.format(format_size(worst['block_bytes']), int(worst['depth']))} at the least."
+        "Measured with fio, without any model: 2 MiB vectors instead of 4 KiB ones change throughput by a factor of "
+        f"**{show(best, 'throughput')}** {where(best)} at the most, and of "
+        f"{show(worst, 'throughput')} {where(worst)} at the least."
     )
 
 

@@ -10,8 +10,9 @@ EVENTS = ("operation", "wait", "vector", "request", "stall", "MiB")
 """Events of an operation, in this order.
 
 ``operation``: one call, with its first bio. ``wait``: the caller sleeps and is woken; shared by all that are in flight.
-``vector``: a vector filled and walked. ``request``: a request allocated, issued and completed. ``stall``: a request
-that found the device's ring full and was issued again later. ``MiB``: data moved, where a CPU touches them.
+``vector``: a vector filled and walked. ``request``: a request allocated, issued and completed. ``stall``: a run of the
+kernel thread that issues what found the device's ring full; each issues as many requests as the ring has room for.
+``MiB``: data moved, where a CPU touches them.
 """
 
 
@@ -39,17 +40,26 @@ def events_of(structure: Structure, limits: QueueLimits, ring: int | None, depth
     :param ring: see :func:`ring_of`.
     :param depth: operations in flight.
     """
-    room = in_flight_limit(structure, limits, ring)
-    wanted = depth * structure.requests
     return {
         "operation": 1.0,
         "wait": 1.0 / depth,
         "vector": float(structure.vectors),
         "request": float(structure.requests),
-        # Of the requests that want to be in flight, those without room wait for a completion to be issued.
-        "stall": structure.requests * max(0.0, 1.0 - room / wanted) if wanted else 0.0,
+        "stall": _stalls(structure.requests, in_flight_limit(structure, limits, ring), depth),
         "MiB": structure.length / MIB,
     }
+
+
+def _stalls(requests: int, room: float, depth: int) -> float:
+    """Runs of the issuing thread for one operation.
+
+    Once more requests are wanted than the ring holds, it never empties and each request waits for room; with one
+    operation in flight it is empty at the operation's start, and the first ones go out at once.
+    """
+    if depth * requests <= room:
+        return 0.0
+    waiting = requests - min(room, requests) if depth == 1 else requests
+    return waiting / room
 
 
 def as_row(events: Mapping[str, float]) -> list[float]:

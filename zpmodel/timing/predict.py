@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from zpmodel.limits import QueueLimits
 from zpmodel.structure import Structure, count
+from zpmodel.timing.device import latency_of, link_time
 from zpmodel.timing.estimate import Estimate
 from zpmodel.timing.events import EVENTS, as_row, events_of, in_flight_limit
 from zpmodel.timing.model import Model
@@ -75,10 +76,10 @@ def predict_zeroout(
     cpu_draws = model.cpu_draws @ events + shares * further_bios * model.cpu_draws[:, request]
     path = float(events @ model.path + _BIO_SHARE * further_bios * model.path[request])
     path_draws = model.path_draws @ events + shares * further_bios * model.path_draws[:, request]
-    elapsed = _elapsed(model.device, path, structure, in_flight)
+    elapsed = _elapsed(model.device, path, zero_page, structure, in_flight)
     elapsed_draws = np.array(
         [
-            _elapsed(device, total, structure, in_flight)
+            _elapsed(device, total, zero_page, structure, in_flight)
             for device, total in zip(model.device_draws, path_draws, strict=True)
         ]
     )
@@ -88,7 +89,10 @@ def predict_zeroout(
         cpu_s=model.estimate(cpu, cpu_draws, model.spread.cpu),
         elapsed_s=model.estimate(elapsed, elapsed_draws, model.spread.rate),
         bound_by=bound_by(
-            path / structure.requests, _link(model.device, structure), _latency(model.device, structure), in_flight
+            path / structure.requests,
+            _link(model.device, zero_page, structure),
+            _latency(model.device, structure),
+            in_flight,
         ),
         beyond=_beyond(model, zero_page, structure, limits),
         cpu_draws=cpu_draws,
@@ -96,23 +100,20 @@ def predict_zeroout(
     )
 
 
-def _link(device: Floats, structure: Structure) -> float:
-    """Time of the mean request on the device's data path [s]."""
-    return float(
-        device[2]
-        + device[3] * structure.segments / structure.requests
-        + device[4] * structure.length / structure.requests / MIB
-    )
+def _link(device: Floats, page: ZeroPage, structure: Structure) -> float:
+    """Time of the mean request on the device's data path [s]; all data come from the one zero page."""
+    segments, size = structure.segments / structure.requests, structure.length / structure.requests / MIB
+    return float(link_time(device, 1.0, segments, size, page.size_bytes / MIB))
 
 
 def _latency(device: Floats, structure: Structure) -> float:
     """Time that the mean request spends beside others [s]."""
-    return float(device[0] + device[1] * structure.length / structure.requests / MIB)
+    return float(latency_of(device, structure.length / structure.requests / MIB))
 
 
-def _elapsed(device: Floats, path: float, structure: Structure, in_flight: int) -> float:
-    cpu, link, latency = path / structure.requests, _link(device, structure), _latency(device, structure)
-    rate = steady_rate(cpu, link, latency, in_flight, float(device[5]))
+def _elapsed(device: Floats, path: float, page: ZeroPage, structure: Structure, in_flight: int) -> float:
+    cpu, link, latency = path / structure.requests, _link(device, page, structure), _latency(device, structure)
+    rate = steady_rate(cpu, link, latency, in_flight, float(device[-1]))
     return float(structure.requests / rate)
 
 
