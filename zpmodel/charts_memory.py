@@ -44,14 +44,22 @@ def clearing(points: pd.DataFrame, model: ClearingModel, title: str) -> Chart:
         .encode(x=x, y=alt.Y("low:Q", title="bandwidth [GB/s]", scale=scale), y2="high:Q", color=colour)
     )
     line = (
-        alt.Chart(table).mark_line().encode(x=x, y="bandwidth:Q", color=colour, strokeDash=alt.StrokeDash("method:N"))
+        alt.Chart(table)
+        .mark_line()
+        .encode(
+            x=x,
+            y="bandwidth:Q",
+            color=colour,
+            strokeDash=alt.StrokeDash("method:N", scale=alt.Scale(domain=names), legend=None),
+        )
     )
     dots = (
         alt.Chart(seen)
         .mark_point(filled=True, size=60)
-        .encode(x=x, y="gb_s:Q", color=colour, shape=alt.Shape("method:N", scale=alt.Scale(domain=names)))
+        .encode(x=x, y="gb_s:Q", color=colour, shape=alt.Shape("method:N", scale=alt.Scale(domain=names), legend=None))
     )
-    return (band + line + dots).properties(width=560, height=280, title=title)
+    chart: Chart = (band + line + dots).properties(width=560, height=280, title=title)
+    return chart
 
 
 def reading(table: pd.DataFrame, title: str) -> Chart:
@@ -64,8 +72,11 @@ def reading(table: pd.DataFrame, title: str) -> Chart:
     base = alt.Chart(rows).encode(x=_sizes("target_bytes", "destination, written again and again"), color=colour)
     low = alt.Y("low:Q", title="bandwidth [GB/s]", scale=alt.Scale(zero=True))
     band = base.mark_area(opacity=0.12).encode(y=low, y2="high:Q")
-    line = base.mark_line(point=True).encode(y="bandwidth:Q", strokeDash=alt.StrokeDash("source:N"))
-    return (band + line).properties(width=560, height=260, title=title)
+    line = base.mark_line(point=alt.OverlayMarkDef(size=50)).encode(
+        y="bandwidth:Q", strokeDash=alt.StrokeDash("source:N", legend=None)
+    )
+    chart: Chart = (band + line).properties(width=560, height=260, title=title)
+    return chart
 
 
 def life(table: pd.DataFrame, title: str) -> Chart:
@@ -75,18 +86,22 @@ def life(table: pd.DataFrame, title: str) -> Chart:
     """
     rows = table.assign(chance=[f"{value:.0%} of allocations fail" for value in table["failure"]])
     names = [f"{value:.0%} of allocations fail" for value in sorted(table["failure"].unique())]
-    return (
+    # Log, because a day without pressure and one with it differ by orders of magnitude; below a millionth is cut off.
+    shares = alt.Scale(type="log", domain=[1e-6, 1], clamp=True)
+    chart: Chart = (
         alt.Chart(rows)
         .mark_line(point=True)
         .encode(
             x=alt.X("scans_per_hour:Q", title="passes of the shrinker [1/h]", scale=alt.Scale(type="log")),
-            y=alt.Y("fallback_share:Q", title="users on the 4 KiB page [share]", axis=alt.Axis(format="%")),
+            y=alt.Y(
+                "fallback_share:Q", title="users on the 4 KiB page [share]", axis=alt.Axis(format=".4~%"), scale=shares
+            ),
             color=alt.Color("chance:N", scale=alt.Scale(domain=names, range=_COLOURS), legend=alt.Legend(title=None)),
-            strokeDash=alt.StrokeDash("chance:N", scale=alt.Scale(domain=names)),
-            shape=alt.Shape("chance:N", scale=alt.Scale(domain=names)),
+            strokeDash=alt.StrokeDash("chance:N", scale=alt.Scale(domain=names), legend=None),
         )
         .properties(width=560, height=260, title=title)
     )
+    return chart
 
 
 def getter(table: pd.DataFrame, title: str) -> Chart:
@@ -94,15 +109,21 @@ def getter(table: pd.DataFrame, title: str) -> Chart:
 
     :param table: ``cpus counting getter_ns``.
     """
-    return (
+    scale = alt.Scale(type="symlog", constant=1)  # a static key costs nothing, which a log scale can't show
+    chart: Chart = (
         alt.Chart(table)
         .mark_line(point=True)
         .encode(
             x=alt.X("cpus:Q", title="CPUs that issue I/O at the same time", scale=alt.Scale(type="log", base=2)),
-            y=alt.Y("getter_ns:Q", title="getter [ns per I/O]", scale=alt.Scale(type="symlog")),
+            y=alt.Y(
+                "getter_ns:Q",
+                title="getter [ns per I/O]",
+                scale=scale,
+                axis=alt.Axis(values=[0, 1, 10, 100, 1000, 10000]),
+            ),
             color=alt.Color("counting:N", scale=alt.Scale(range=_COLOURS), legend=alt.Legend(title=None)),
-            strokeDash=alt.StrokeDash("counting:N"),
-            shape=alt.Shape("counting:N"),
+            strokeDash=alt.StrokeDash("counting:N", legend=None),
         )
         .properties(width=560, height=240, title=title)
     )
+    return chart
