@@ -63,9 +63,10 @@ def measured(summary: pd.DataFrame, field: str, unit: str, title: str, subtitle:
     )
     lines = base.mark_line(strokeWidth=1.2).encode(y=y)
     layer = alt.layer(bars, lines, points).properties(width=250, height=230)
-    return layer.facet(
-        column=alt.Column("panel:N", sort=panels, title=None), title=_title(title, subtitle)
+    chart: Chart = layer.facet(
+        facet=alt.Facet("panel:N", sort=panels, title=None), columns=3, title=_title(title, subtitle)
     ).resolve_scale(x="independent")
+    return chart
 
 
 def ratios(table: pd.DataFrame, title: str, subtitle: str = "") -> Chart:
@@ -103,9 +104,10 @@ def ratios(table: pd.DataFrame, title: str, subtitle: str = "") -> Chart:
     )
     one = alt.Chart(shown).mark_rule(color=GREY, strokeDash=[5, 4]).encode(y="one:Q")
     layer = alt.layer(one, rules, points).properties(width=250, height=230)
-    return layer.facet(
-        column=alt.Column("panel:N", sort=panels, title=None), title=_title(title, subtitle)
+    chart: Chart = layer.facet(
+        facet=alt.Facet("panel:N", sort=panels, title=None), columns=3, title=_title(title, subtitle)
     ).resolve_scale(x="independent")
+    return chart
 
 
 def structure_bars(table: pd.DataFrame, title: str, subtitle: str = "") -> Chart:

@@ -2,8 +2,8 @@
 
 Only the newest request of a plug can take a bio of the same queue, so when the plug is flushed (at 32 requests, or when
 the newest has 128 KiB) changes no count: the flush comes before a new request is added, and the older ones were past
-merging already. It does cost time, so flushes are counted. Source: ``blk_attempt_plug_merge`` and ``blk_add_rq_to_plug``
-in block/blk-merge.c and blk-mq.c.
+merging already. It does cost time, so flushes are counted. Source: ``blk_attempt_plug_merge`` (block/blk-merge.c) and
+``blk_add_rq_to_plug`` (block/blk-mq.c).
 """
 
 import numpy as np
