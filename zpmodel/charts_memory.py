@@ -34,7 +34,9 @@ def clearing(points: pd.DataFrame, model: ClearingModel, title: str) -> Chart:
     for column in ("bandwidth", "low", "high"):
         table[column] = table[f"{column}_bytes_per_s"] / 1e9
     names = sorted(points["method"].unique())
-    colour = alt.Color("method:N", scale=alt.Scale(domain=names, range=_COLOURS), legend=alt.Legend(title=None))
+    colour = alt.Color(
+        "method:N", scale=alt.Scale(domain=names, range=_COLOURS), legend=alt.Legend(title=None, symbolOpacity=1)
+    )
     x = _sizes("call_bytes", "bytes per call" + (", the same memory again" if whole else ", going round 4 GiB"))
     # Log, so that a factor looks the same everywhere.
     scale = alt.Scale(type="log", nice=True)
@@ -68,7 +70,7 @@ def reading(table: pd.DataFrame, title: str) -> Chart:
     :param table: as :meth:`zpmodel.memory.reading.ReadingModel.predict` returns, sources below each other.
     """
     rows = table.assign(**{c: table[f"{c}_bytes_per_s"] / 1e9 for c in ("bandwidth", "low", "high")})
-    colour = alt.Color("source:N", scale=alt.Scale(range=_COLOURS), legend=alt.Legend(title=None))
+    colour = alt.Color("source:N", scale=alt.Scale(range=_COLOURS), legend=alt.Legend(title=None, symbolOpacity=1))
     base = alt.Chart(rows).encode(x=_sizes("target_bytes", "destination, written again and again"), color=colour)
     low = alt.Y("low:Q", title="bandwidth [GB/s]", scale=alt.Scale(zero=True))
     band = base.mark_area(opacity=0.12).encode(y=low, y2="high:Q")
@@ -96,7 +98,11 @@ def life(table: pd.DataFrame, title: str) -> Chart:
             y=alt.Y(
                 "fallback_share:Q", title="users on the 4 KiB page [share]", axis=alt.Axis(format=".4~%"), scale=shares
             ),
-            color=alt.Color("chance:N", scale=alt.Scale(domain=names, range=_COLOURS), legend=alt.Legend(title=None)),
+            color=alt.Color(
+                "chance:N",
+                scale=alt.Scale(domain=names, range=_COLOURS),
+                legend=alt.Legend(title=None, symbolOpacity=1),
+            ),
             strokeDash=alt.StrokeDash("chance:N", scale=alt.Scale(domain=names), legend=None),
         )
         .properties(width=560, height=260, title=title)
@@ -121,7 +127,9 @@ def getter(table: pd.DataFrame, title: str) -> Chart:
                 scale=scale,
                 axis=alt.Axis(values=[0, 1, 10, 100, 1000, 10000]),
             ),
-            color=alt.Color("counting:N", scale=alt.Scale(range=_COLOURS), legend=alt.Legend(title=None)),
+            color=alt.Color(
+                "counting:N", scale=alt.Scale(range=_COLOURS), legend=alt.Legend(title=None, symbolOpacity=1)
+            ),
             strokeDash=alt.StrokeDash("counting:N", legend=None),
         )
         .properties(width=560, height=240, title=title)
