@@ -43,7 +43,8 @@ def test_help_and_import_are_quick():
 
 
 def test_help_imports_nothing_heavy():
-    code = "import sys; sys.argv = ['zpmodel', '--help']\nfrom zpmodel.cli import main\ntry: main()\nexcept SystemExit: pass\n"
+    code = "import sys; sys.argv = ['zpmodel', '--help']\nfrom zpmodel.cli import main\n"
+    code += "try: main()\nexcept SystemExit: pass\n"
     code += "print([m for m in ('numpy', 'numba', 'pandas', 'altair', 'scipy') if m in sys.modules], file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr.strip() == "[]"
@@ -128,7 +129,8 @@ def test_bad_cases_print_nothing_even_after_good_ones(text):
 
 def test_a_reader_that_leaves_early_is_no_error():
     lines = "\n".join(shipped.data("kernel", "zeroout-7.2.jsonl").read_text().splitlines()[:5])
-    command = f"{sys.executable} -c 'from zpmodel.cli import main; main()' structure --cases - | head -n 1 >/dev/null; exit ${{PIPESTATUS[0]}}"
+    count = f"{sys.executable} -c 'from zpmodel.cli import main; main()' structure --cases -"
+    command = f"{count} | head -n 1 >/dev/null; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(
         ["bash", "-c", command], input=lines, capture_output=True, text=True, env=ENVIRONMENT, check=False
     )
@@ -160,7 +162,8 @@ def test_calibrate_compare_and_predict_one_after_the_other(tmp_path):
 def test_modules_import_downwards_only():
     """The house has floors, and imports run one way."""
     floors = {
-        "errors": 0, "units": 1, "accelerate": 1, "shipped": 1, "zeropage": 2, "limits": 2, "devices": 2, "charts": 2, "charts_memory": 2,
+        "errors": 0, "units": 1, "accelerate": 1, "shipped": 1, "zeropage": 2, "limits": 2, "devices": 2,
+        "charts": 2, "charts_memory": 2, "charts_validate": 2,
         "structure": 3, "memory": 3, "fio": 3, "reports": 3, "leftovers": 1, "scratch": 3, "zeroout": 4,
         "timing": 4, "tracing": 4, "calibration": 5, "callers": 5, "study": 6, "commands": 7, "cli": 7,
     }  # fmt: skip

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections import Counter
 
 import naive
 import numpy as np
@@ -33,6 +34,24 @@ def test_every_traced_range_of_linux_7_2_is_reproduced():
             assert ordered(model[name]) == ordered(truth[name]), (name, truth)
         for name in ("operation", "splits", "back_merges"):
             assert model[name] == truth[name], (name, truth)
+
+
+def test_every_traced_range_of_a_6_18_loop_device_is_reproduced():
+    """Random limits, schedulers and ranges; the tracepoints of 6.18 give sizes, not vectors and segments."""
+
+    def sizes(rows):
+        found = Counter()
+        for row in rows:
+            found[row["bytes"]] += row["count"]
+        return found
+
+    lines = shipped.data("kernel", "loop-6.18-page.jsonl").read_text().splitlines()
+    assert len(lines) == 400
+    for line, structure in zip(lines, count_cases(lines), strict=True):
+        truth, model = json.loads(line), structure.as_case()
+        assert sizes(model["bios"]) == sizes(truth["bios"]), truth
+        assert sizes(model["requests"]) == sizes(truth["requests"]), truth
+        assert (model["splits"], model["back_merges"]) == (truth["splits"], truth["back_merges"]), truth
 
 
 def test_fio_writes_are_cut_as_traced():

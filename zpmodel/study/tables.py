@@ -1,0 +1,83 @@
+"""The tables behind the comparison's notebook: rows for charts, and rows for reading."""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from zpmodel.calibration.fit import ratio_table
+from zpmodel.limits import QueueLimits
+from zpmodel.structure import count
+from zpmodel.study.compare import Comparison
+from zpmodel.zeropage import ZeroPage
+
+
+def policies(ranges: Mapping[str, Sequence[Comparison]]) -> pd.DataFrame:
+    """Elapsed and CPU time of each policy for reading; ``ranges`` maps a range's name to its comparisons."""
+    return pd.DataFrame(
+        [
+            {
+                "range": name,
+                "policy": item.policy,
+                "elapsed [s]": _interval(item.row(), "elapsed{}_s"),
+                "CPU [s]": _interval(item.row(), "cpu{}_s"),
+                "times as fast": "-" if item.policy == "page" else _interval(item.row(), "speedup{}"),
+                "bound by": item.prediction.bound_by,
+                "verdict": item.verdict,
+            }
+            for name, found in ranges.items()
+            for item in found
+        ]
+    )
+
+
+def _interval(row: Mapping[str, float], name: str) -> str:
+    value, low, high = (row[name.format(end)] for end in ("", "_low", "_high"))
+    return f"{value:.3g} [{low:.3g}, {high:.3g}]"
+
+
+def structures(pages: Mapping[str, ZeroPage], limits: QueueLimits, length: int) -> pd.DataFrame:
+    """Counts of zeroing ``length`` [byte] from each page: rows of ``zero_page``, ``thing`` and ``count``."""
+    found = {name: count(page, limits, 0, length) for name, page in pages.items()}
+    things = ("bios", "vectors", "splits", "requests", "segments")
+    return pd.DataFrame(
+        [
+            {"zero_page": name, "thing": thing, "count": getattr(counts, thing)}
+            for thing in things
+            for name, counts in found.items()
+        ]
+    )
+
+
+def blind_ratios(measured: pd.DataFrame, held_out: pd.DataFrame) -> pd.DataFrame:
+    """Measured 2 MiB / 4 KiB throughput ratios beside those predicted without their block size.
+
+    :param measured: as :func:`zpmodel.calibration.summary.contrast` gives it.
+    :param held_out: as :func:`zpmodel.calibration.fit.left_out` gives it.
+    :return: rows of ``block_bytes``, ``depth``, ``ratio``, ``low``, ``high`` and ``kind``.
+    """
+    names = {"throughput": "ratio", "throughput_low": "low", "throughput_high": "high"}
+    seen = measured.rename(columns=names).assign(kind="measured")
+    table = ratio_table(held_out[held_out["left_out"].str.startswith("block")])
+    value = table["ratio_predicted"]
+    blind = table.assign(ratio=value, low=value, high=value, kind="predicted without this block size")
+    return pd.concat([seen, blind])[["block_bytes", "depth", "ratio", "low", "high", "kind"]]
+
+
+def errors(held_out: pd.DataFrame) -> pd.DataFrame:
+    """Median errors of held-out predictions beside the noise of one run, for reading."""
+    ratios = ratio_table(held_out)
+    rows = [
+        ("CPU per I/O", held_out["cpu_s_predicted"] / held_out["cpu_s"], held_out["cpu_s_noise"].median()),
+        ("I/O rate", held_out["rate_predicted"] / held_out["rate"], held_out["rate_noise"].median()),
+        ("2 MiB / 4 KiB ratio of rates", ratios["ratio_predicted"] / ratios["ratio"], None),
+    ]
+    return pd.DataFrame(
+        [
+            {
+                "of": name,
+                "median error": f"{(quotient - 1).abs().median():.1%}",
+                "scatter of single runs": "-" if noise is None else f"{noise:.1%}",
+            }
+            for name, quotient, noise in rows
+        ]
+    )
