@@ -2,6 +2,7 @@ import itertools
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from zpmodel import shipped
@@ -10,7 +11,7 @@ from zpmodel.memory.bandwidth import NAMES, Calls, line_shares
 from zpmodel.memory.clearing_fit import fit_clearing, halves, leave_out, series
 from zpmodel.memory.machines import Caches, machine_names, read_machine
 from zpmodel.memory.residency import miss_share, miss_shares
-from zpmodel.memory.series import median_of_runs, published, published_machines, zero_sweep
+from zpmodel.memory.series import median_of_runs, micro_clearing, published, published_machines, zero_sweep
 
 SWEEP = ("memory", "epyc-turin", "zero-sweep")
 
@@ -124,6 +125,15 @@ def test_clearing_a_folio_takes_time_in_proportion() -> None:
     assert times["seconds"][0] == pytest.approx((2 << 20) / 9.44e9, rel=0.05)
     assert times["seconds"][2] == pytest.approx(256 * times["seconds"][0])
     assert np.all(times["low_seconds"] < times["seconds"])
+
+
+@pytest.mark.parametrize("mapping", ["4 KiB pages", "2 MiB pages"])
+def test_micro_benchmark_shows_the_step_up_and_half_of_it_predicts_the_rest(mapping: str) -> None:
+    points = micro_clearing(pd.read_csv(shipped.data("memory", "epyc-turin", "microbench.csv")), mapping)
+    caches = read_machine("epyc-turin").caches
+    assert fit_clearing(points, caches).elides
+    errors = pd.concat([leave_out(points, caches, kept)["error"] for kept in halves(points)])
+    assert errors.median() < 0.15
 
 
 def test_machine_files_have_sources_and_figures() -> None:

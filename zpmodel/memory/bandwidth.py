@@ -41,6 +41,7 @@ BELIEFS: dict[str, tuple[float, float]] = {
     "l2_over_l1": (np.log(0.3), 1.0),
     "log_write_allocate": (np.log(2.0), 0.2),
     "log_clzero": (0.0, 0.25),
+    "log_elided": (0.0, 0.25),
     "llc_share": (1.4, 1.0),
     "log_elision": (np.log(0.5), 0.5),
     "log_setup_rep-stos": (np.log(60.0), 1.0),
@@ -51,7 +52,8 @@ BELIEFS: dict[str, tuple[float, float]] = {
 
 A line from DRAM with write-allocate: 15 GB/s a core, within a factor of 2. ``a_over_b``: log of (cost ratio - 1), so
 that a level never costs less than the one nearer to the core. Write-allocate moves 2 lines where writing past the
-caches moves 1.
+caches moves 1. ``log_clzero``, ``log_elided``: over a non-temporal line: the same traffic, but a loop of 8-byte stores
+may not keep up with it.
 ``llc_share``: logit of the share of the last-level cache that this core's data can hold. ``log_elision``: T / LLC size.
 A string instruction starts in tens of nanoseconds, a plain store loop in a few.
 """
@@ -78,6 +80,7 @@ def line_costs(theta: Floats) -> dict[str, float]:
         "dram_ns": dram,
         "non_temporal_ns": past,
         "clzero_ns": past * float(np.exp(value["log_clzero"])),
+        "elided_ns": past * float(np.exp(value["log_elided"])),
         "llc_share": 1 / (1 + float(np.exp(-value["llc_share"]))),
         "elision_share": float(np.exp(value["log_elision"])),
         **{f"setup_{name}_ns": float(np.exp(value[f"log_setup_{name}"])) for name in METHODS},
@@ -153,7 +156,7 @@ def call_ns(theta: Floats, caches: Caches, calls: Calls, *, elides: bool) -> Flo
     """Time of each call [ns], by the formula at the top of this file."""
     cost = line_costs(theta)
     shares = line_shares(theta, caches, calls, elides=elides)
-    levels = np.array([cost[f"{name}_ns"] for name in ("l1", "l2", "llc", "dram", "non_temporal", "non_temporal")])
+    levels = np.array([cost[f"{name}_ns"] for name in ("l1", "l2", "llc", "dram", "non_temporal", "elided")])
     line = shares @ levels
     line = np.where(calls.method == "clzero", cost["clzero_ns"], line)
     setup = np.array([cost[f"setup_{name}_ns"] for name in calls.method.tolist()])
@@ -192,7 +195,12 @@ class ClearingModel:
         names = line_costs(self.theta)
         table = pd.DataFrame([line_costs(draw) for draw in draws])
         owner = {"l1_ns": "l2_over_l1", "l2_ns": "llc_over_l2", "llc_ns": "dram_over_llc", "dram_ns": "log_dram_ns"}
-        owner |= {"non_temporal_ns": "log_write_allocate", "clzero_ns": "log_clzero", "llc_share": "llc_share"}
+        owner |= {
+            "non_temporal_ns": "log_write_allocate",
+            "clzero_ns": "log_clzero",
+            "elided_ns": "log_elided",
+            "llc_share": "llc_share",
+        }
         owner |= {"elision_share": "log_elision"} | {f"setup_{m}_ns": f"log_setup_{m}" for m in METHODS}
         for name, value in names.items():
             low, high = (float(table[name].quantile(q)) for q in (0.025, 0.975))

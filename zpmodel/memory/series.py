@@ -81,3 +81,19 @@ def median_of_runs(sweep: pd.DataFrame, memory: str) -> pd.DataFrame:
         raise InputError("sweep", "memory", memory, ", ".join(sorted(set(sweep["memory"]))))
     keys = ["method", "call_bytes", "region_bytes", "instruction_bytes"]
     return mine.groupby(keys)["bandwidth_bytes_per_s"].median().reset_index()
+
+
+def micro_clearing(measured: pd.DataFrame, mapping: str) -> pd.DataFrame:
+    """Clearing points of the micro-benchmark for one mapping: the median of the repeats, smallest call first.
+
+    :param measured: as :func:`zpmodel.memory.microbench.measure` returns.
+    :param mapping: ``4 KiB pages`` or ``2 MiB pages``.
+    :return: ``method call_bytes region_bytes bandwidth_bytes_per_s``.
+    :raises InputError: when there is no such row.
+    """
+    mine = measured[(measured["operation"] == "clear") & (measured["mapping"] == mapping)]
+    if mine.empty:
+        raise InputError("micro-benchmark", "mapping", mapping, ", ".join(sorted(set(measured["mapping"]))))
+    mine = mine.rename(columns={"target_bytes": "region_bytes"})
+    keys = ["method", "call_bytes", "region_bytes"]
+    return mine.groupby(keys)["bandwidth_bytes_per_s"].median().reset_index()
