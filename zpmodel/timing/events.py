@@ -45,7 +45,8 @@ def events_of(structure: Structure, limits: QueueLimits, ring: int | None, depth
         "wait": 1.0 / depth,
         "vector": float(structure.vectors),
         "request": float(structure.requests),
-        "stall": _stalls(structure.requests, in_flight_limit(structure, limits, ring), depth),
+        # Where it is tags that run out, the submitter sleeps until one is free; nobody issues in its stead.
+        "stall": 0.0 if ring is None else _stalls(structure.requests, in_flight_limit(structure, limits, ring), depth),
         "MiB": structure.length / MIB,
     }
 
