@@ -1,0 +1,197 @@
+"""What the kernel's own zero-out costs a CPU, in instructions: one cost for each kind of work, counted exactly.
+
+``blkdev_issue_zeroout()`` on a device that completes at once is CPU work alone. Its counts follow from the structure; four
+costs carry nearly all of it (the call, a bio, a vector, a request). Of the loops inside (a vector cut into segments, a plug
+flushed, a bio advanced past its vectors) a few sizes of request and page can't tell one from the other, so their costs start
+from those of a kernel where every size was counted, and move only as far as the data ask.
+"""
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.optimize import nnls
+
+from zpmodel.errors import InputError
+from zpmodel.limits import QueueLimits
+from zpmodel.structure import Structure, count
+from zpmodel.timing.estimate import Estimate
+from zpmodel.units import KIB
+from zpmodel.zeropage import ZeroPage
+
+Floats = npt.NDArray[np.float64]
+
+WORK = (
+    "call",
+    "bio",
+    "table",
+    "table_vector",
+    "vector",
+    "request",
+    "visit",
+    "piece",
+    "passed",
+    "gap",
+    "gap_walk",
+    "flush",
+    "worker",
+)
+"""Kinds of work, in this order.
+
+``call``: one zero-out, with the wait for it. ``bio``: a bio allocated, submitted, completed. ``table``: a vector table that is
+not inline, and ``table_vector`` its room, which kernels with ``init_on_alloc`` clear. ``vector``: a vector added and walked.
+``request``: a request made, issued and completed. ``visit``: a vector looked at by the slow way of ``bio_split_io_at``, and
+``piece`` a segment cut there. ``passed``: a vector that ``bio_advance`` steps over after a split. ``gap``: two vectors
+compared because of a virt boundary, and ``gap_walk`` a vector passed on the way to a bio's last one for that. ``flush``: a
+plug issued. ``worker``: a further request of the last plug, which a worker issues.
+"""
+
+_BUILD = np.array([7350, 50, 480, 3, 171, 2070, 32, 31, 7.3, 3.2, 13.4, 90, 105], dtype=float)
+"""Instructions of each in a 7.2.13 kernel: least squares over the ranges in zeroout-instructions-7.2-mitigated.csv."""
+
+_DOUBT = np.array([0.5, 1.0, 0.6, 1.0, 0.3, 0.5, 0.1, 0.1, 0.2, 0.2, 0.2, 0.4, 0.4])
+"""How far another build's costs may be from these, as shares: loops of a few lines compile alike, call chains do not, and
+whether vector tables are cleared is an option."""
+
+_MISFIT = 0.005
+"""What the best fit to all ranges of one kernel leaves unexplained, one standard deviation [1]."""
+
+_FLUSH_BYTES = 128 * KIB  # BLK_PLUG_FLUSH_SIZE
+_PLUG_REQUESTS = 32  # BLK_MAX_REQUEST_COUNT
+_INLINE_VECTORS = 4
+_INTERVAL = 1.645  # standard deviations of a 90 % interval
+
+
+def work_of(structure: Structure, zero_page: ZeroPage, limits: QueueLimits) -> Floats:
+    """Count the work of one zero-out, shape (kinds,), in the order of :data:`WORK`.
+
+    :param structure: what :func:`zpmodel.structure.count` makes of the range with this page and these limits.
+    :raises InputError: on data-less Write Zeroes, which have no vectors.
+    """
+    if structure.operation != "write":
+        raise InputError("kernel work", "operation", structure.operation, "write: limits without Write Zeroes")
+    s, table = structure, structure.bio_table
+    outline = table[table[:, 2] > _INLINE_VECTORS]
+    slow = zero_page.size_bytes > limits.for_kernel(zero_page.base_page_bytes).fast_segment_bytes
+    bounded, merging = limits.virt_boundary_mask > 0, limits.nomerges != 2
+    large = structure.request_table[structure.request_table[:, 0] >= _FLUSH_BYTES]
+    flush_each = int(large[:, 3].sum()) if merging else 0
+    return np.array(
+        [
+            1,
+            s.bios,
+            int(outline[:, 3].sum()),
+            int((outline[:, 2] * outline[:, 3]).sum()),
+            s.vectors,
+            s.requests,
+            # A split ends in a slow look at the vector that no longer fits, whatever its size.
+            s.splits + (s.vectors if slow else 0),
+            s.segments if slow else 0,
+            s.vectors * s.splits / (s.splits + s.bios),
+            s.vectors - s.bios if bounded else 0,
+            # Only a request that was not cut off is asked whether a bio fits behind its last vector.
+            s.vectors * (s.bios - 1) / s.bios if bounded and merging and not s.splits else 0,
+            flush_each or -(-s.requests // _PLUG_REQUESTS),
+            0 if flush_each else (s.requests - 1) % _PLUG_REQUESTS,
+        ],
+        dtype=float,
+    )
+
+
+def count_work(zero_page: ZeroPage, limits: QueueLimits, length: int, offset: int = 0) -> Floats:
+    """Count the work of zeroing a range, shape (kinds,): :func:`work_of` its structure."""
+    return work_of(count(zero_page, limits, offset, length), zero_page, limits)
+
+
+_LIMITS = (
+    *("max_sectors", "max_segments", "max_segment_size", "virt_boundary_mask"),
+    *("logical_block_size", "nomerges", "scheduler"),
+)
+_RANGE = ("zero_page_bytes", "offset_bytes", "length_bytes")
+
+
+def read_table(path: Path | str) -> pd.DataFrame:
+    """Read a table of zero-outs: instructions or nanoseconds by page, limits and range.
+
+    :return: the file's columns, and ``zero_page_bytes``, ``max_sectors``, ``offset_bytes`` where it says them otherwise.
+    :raises InputError: where a column is missing.
+    """
+    try:
+        table = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise InputError(str(path), "file", str(error), "a table with a header line") from None
+    if "zero_page_bytes" not in table and "persistent_huge_zero_folio" in table:
+        table["zero_page_bytes"] = np.where(table["persistent_huge_zero_folio"], 2048 * KIB, 4 * KIB)
+    if "max_sectors" not in table and "max_sectors_kb" in table:
+        table["max_sectors"] = table["max_sectors_kb"] * 2
+    if "offset_bytes" not in table:
+        table["offset_bytes"] = 0
+    for name in (*_LIMITS[:3], *_RANGE):
+        if name not in table:
+            raise InputError(str(path), "column", name, "zero page, limits and length of each zero-out")
+    return table
+
+
+def limits_of(row: Mapping[Hashable, Any]) -> QueueLimits:
+    """The queue limits of one row of :func:`read_table`."""
+    return QueueLimits.from_mapping({name: row[name] for name in _LIMITS if name in row}, source="table")
+
+
+def table_work(table: pd.DataFrame) -> Floats:
+    """Count the work of each row of :func:`read_table`, shape (rows, kinds)."""
+    keys = [name for name in (*_LIMITS, *_RANGE) if name in table]
+    counted: dict[tuple[Any, ...], Floats] = {}
+    rows = []
+    for row in table[keys].to_dict("records"):
+        key = tuple(row.values())
+        if key not in counted:
+            page = ZeroPage("folio", row["zero_page_bytes"])
+            counted[key] = count_work(page, limits_of(row), row["length_bytes"], row["offset_bytes"])
+        rows.append(counted[key])
+    return np.array(rows)
+
+
+@dataclass(frozen=True)
+class WorkCosts:
+    """Fitted instructions of each kind of work.
+
+    :ivar costs: in the order of :data:`WORK` [instructions], shape (kinds,).
+    :ivar covariance: of ``costs``, shape (kinds, kinds).
+    """
+
+    costs: Floats
+    covariance: Floats
+
+    def predict(self, zero_page: ZeroPage, limits: QueueLimits, length: int, offset: int = 0) -> Estimate:
+        """Instructions of zeroing a range, with the interval of costs and of what the model leaves unexplained."""
+        return self.of(count_work(zero_page, limits, length, offset))
+
+    def of(self, work: Floats) -> Estimate:
+        """Instructions of counted work of shape (kinds,)."""
+        value = float(work @ self.costs)
+        wide = _INTERVAL * float(np.hypot(np.sqrt(work @ self.covariance @ work), _MISFIT * value))
+        return Estimate(value, max(0.0, value - wide), value + wide)
+
+
+def fit_work(table: pd.DataFrame, *, rounded_to: float = 1.0) -> WorkCosts:
+    """Fit instruction costs to rows of :func:`read_table` with ``instructions``; few rows move few costs.
+
+    Least squares with normal priors, no cost negative.
+
+    :param rounded_to: what the counts are rounded to [instructions]: an error of its own, which weighs on short ranges.
+    :raises InputError: without rows, or without counts.
+    """
+    if table.empty or "instructions" not in table or not (table["instructions"] > 0).all():
+        raise InputError("kernel work", "instructions", len(table), "at least one row, counts above 0")
+    work, counted = table_work(table), table["instructions"].to_numpy(float)
+    sigma = np.hypot(rounded_to / np.sqrt(12), _MISFIT * counted)
+    scale = _BUILD * _DOUBT
+    # In units of each prior's width, so that the solver sees columns of one size.
+    system = np.vstack([work * scale / sigma[:, None], np.eye(len(WORK))])
+    found, _ = nnls(system, np.concatenate([counted / sigma, 1 / _DOUBT]))
+    covariance = np.linalg.inv(system.T @ system)
+    return WorkCosts(found * scale, covariance * np.outer(scale, scale))
