@@ -3,16 +3,18 @@
 import numpy as np
 import pandas as pd
 
+from zpmodel.calibration.fit import with_cold
 from zpmodel.calibration.points import KEYS, DataSet, describe
 from zpmodel.limits import UINT_MAX, QueueLimits
 from zpmodel.timing.device import closed_loop
 from zpmodel.units import KIB, MIB
 
+CACHE_MIB = 4.0
 BLOCKS = (4 * KIB, 16 * KIB, 64 * KIB, 256 * KIB, 512 * KIB, MIB, 2 * MIB, 4 * MIB, 8 * MIB)
 DEPTHS = (1, 4, 16)
-# operation, wait, vector, request, stall, MiB [s]
-CPU = np.array([3e-6, 20e-6, 60e-9, 4e-6, 8e-6, 3e-6])
-PATH = np.array([2e-6, 10e-6, 50e-9, 2e-6, 1e-6, 1e-6])
+# operation, wait, vector, request, stall, MiB, cold MiB [s]
+CPU = np.array([3e-6, 20e-6, 60e-9, 4e-6, 8e-6, 3e-6, 2e-6])
+PATH = np.array([2e-6, 10e-6, 50e-9, 2e-6, 1e-6, 1e-6, 1e-7])
 # latency, stream, request, segment, MiB, cold [s], cache [MiB], rounds
 DEVICE = np.array([30e-6, 20e-6, 5e-6, 150e-9, 200e-6, 50e-6, 4.0, 0.5])
 
@@ -27,6 +29,7 @@ def data_set(
         columns=list(KEYS),
     )
     events, load = describe(limits, ring, keys)
+    events = with_cold(events, load, CACHE_MIB)
     rate = closed_loop(device, load._replace(path=events @ path))
     rows = []
     for i, key in enumerate(keys.itertuples(index=False)):

@@ -163,7 +163,7 @@ def test_cpu_of_a_long_range_is_its_counts_times_their_costs(model):
     structure = count(ZeroPage.named("page"), model.limits, 0, GIB)
     room = in_flight_limit(structure, model.limits, model.ring)
     stalls = (structure.requests - room) / room
-    by_hand = np.array([1, 1, structure.vectors, structure.requests, stalls, 1024]) @ model.cpu
+    by_hand = np.array([1, 1, structure.vectors, structure.requests, stalls, 1024, 0]) @ model.cpu
     by_hand += 0.1 * (structure.bios - 1) * model.cpu[3]
     assert found.cpu_s.value == pytest.approx(by_hand)
 

@@ -1,6 +1,6 @@
 """From a measured data set to a model: fit, bootstrap over replicates, and score on what was left out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ from zpmodel.calibration.linear import fit_costs
 from zpmodel.calibration.points import KEYS, DataSet, Groups, group
 from zpmodel.errors import InputError
 from zpmodel.timing.device import Load, closed_loop
-from zpmodel.timing.events import EVENTS
+from zpmodel.timing.events import EVENTS, cold_share
 from zpmodel.timing.model import Model, Reach, Spread
 
 Floats = npt.NDArray[np.float64]
@@ -19,6 +19,8 @@ Floats = npt.NDArray[np.float64]
 RESAMPLES = 1000
 _FLOOR = 0.05  # no replicate spread is believed to be below this [log]: drift between pairs is not in it
 _PRIOR_WIDTH = 4.0  # of the device's log parameters: keeps apart from infinity what a data set can't tell
+_CACHES = (2.0, 4.0, 8.0, 16.0, 32.0)
+_CACHE_RESAMPLES = 40  # so many resamples choose a cache anew; the others take theirs in turn
 _START = np.array([30e-6, 3e-5, 5e-6, 1e-7, 2e-4, 2e-5, 4.0, 0.5])
 
 
@@ -26,6 +28,7 @@ _START = np.array([30e-6, 3e-5, 5e-6, 1e-7, 2e-4, 2e-5, 4.0, 0.5])
 class Costs:
     """Fitted costs and their bootstrap draws; arrays as in :class:`zpmodel.timing.model.Model`."""
 
+    cache_mib: float
     cpu: Floats
     path: Floats
     device: Floats
@@ -67,6 +70,8 @@ def resampled_costs(data: DataSet, *, resamples: int, seed: int) -> Costs:
     columns = {name: data.writes[name].to_numpy() for name in ("cpu_s", "path_s", "rate")}
     sigma = {name: _sigma(values, groups) for name, values in columns.items()}
     median = {name: np.array([np.median(values[rows]) for rows in groups.rows]) for name, values in columns.items()}
+    cache = _cache_of(groups.events, groups.load, median["cpu_s"], sigma["cpu_s"])
+    groups = replace(groups, events=with_cold(groups.events, groups.load, cache))
     cpu, path, device = _fit(groups.events, groups.load, median, sigma)
     through = groups.load._replace(path=np.maximum(groups.events @ path, 1e-9))
     fitted = {"cpu_s": groups.events @ cpu, "path_s": groups.events @ path, "rate": closed_loop(device, through)}
@@ -75,10 +80,16 @@ def resampled_costs(data: DataSet, *, resamples: int, seed: int) -> Costs:
         drawn = [np.median(values[rows[pick]], axis=1) for rows, pick in zip(groups.rows, picks, strict=True)]
         resampled[name] = _widened(np.stack(drawn, axis=1), median[name], fitted[name], groups, rng)
     cpu_draws, path_draws, device_draws = (np.empty((resamples, len(best))) for best in (cpu, path, device))
+    events = {size: with_cold(groups.events, groups.load, size) for size in _CACHES}
+    caches = [
+        _cache_of(groups.events, groups.load, sample, sigma["cpu_s"])
+        for sample in resampled["cpu_s"][:_CACHE_RESAMPLES]
+    ]
     for i in range(resamples):
         sample = {name: values[i] for name, values in resampled.items()}
-        cpu_draws[i], path_draws[i], device_draws[i] = _fit(groups.events, groups.load, sample, sigma, start=device)
-    return Costs(cpu, path, device, cpu_draws, path_draws, device_draws)
+        mine = events[caches[i % len(caches)]]
+        cpu_draws[i], path_draws[i], device_draws[i] = _fit(mine, groups.load, sample, sigma, start=device)
+    return Costs(cache, cpu, path, device, cpu_draws, path_draws, device_draws)
 
 
 def _picks(groups: Groups, rng: np.random.Generator, resamples: int) -> list[npt.NDArray[np.int64]]:
@@ -118,9 +129,28 @@ def _sigma(values: Floats, groups: Groups) -> Floats:
     return error
 
 
+def with_cold(events: Floats, load: Load, cache_mib: float) -> Floats:
+    """The events with the share of the data that a cache of this size [MiB] doesn't hold, shape (points, events)."""
+    share = np.array([cold_share(float(size), cache_mib) for size in load.working_set])
+    filled = events.copy()
+    filled[:, EVENTS.index("cold MiB")] = load.mebibytes * share
+    return filled
+
+
+def _cache_of(events: Floats, load: Load, cpu_s: Floats, sigma: Floats) -> float:
+    """The cache [MiB] with which CPU times fit best; only its rough size can be told, so a few are tried."""
+
+    def misfit(cache_mib: float) -> float:
+        residuals = fit_costs(with_cold(events, load, cache_mib), cpu_s, sigma).residuals / sigma
+        return float(np.sum(np.minimum(np.abs(residuals), 3.0)))
+
+    return min(_CACHES, key=misfit)
+
+
 def _fit(
     events: Floats, load: Load, observed: dict[str, Floats], sigma: dict[str, Floats], start: Floats | None = None
 ) -> tuple[Floats, Floats, Floats]:
+    """Costs of CPU, submitting thread and device; ``events`` have their cold share already."""
     cpu = fit_costs(events, observed["cpu_s"], sigma["cpu_s"]).costs
     path = fit_costs(events, observed["path_s"], sigma["path_s"]).costs
     full = load._replace(path=np.maximum(events @ path, 1e-9))
@@ -197,8 +227,13 @@ def _predict_left_out(
         return {name: value[mask] for name, value in values.items()}
 
     load_in, load_out = (Load(*(field[mask] for field in groups.load)) for mask in (~out, out))
-    cpu, path, device = _fit(groups.events[~out], load_in, of(median, ~out), of(sigma, ~out))
-    load_out = load_out._replace(path=np.maximum(groups.events[out] @ path, 1e-9))
+    cache = _cache_of(groups.events[~out], load_in, median["cpu_s"][~out], sigma["cpu_s"][~out])
+    events_in, events_out = (
+        with_cold(groups.events[~out], load_in, cache),
+        with_cold(groups.events[out], load_out, cache),
+    )
+    cpu, path, device = _fit(events_in, load_in, of(median, ~out), of(sigma, ~out))
+    load_out = load_out._replace(path=np.maximum(events_out @ path, 1e-9))
     rows = [rows for rows, is_out in zip(groups.rows, out, strict=True) if is_out]
 
     def noise(name: str) -> list[float]:
@@ -207,7 +242,7 @@ def _predict_left_out(
     return groups.keys[out].assign(
         replicates=[len(r) for r in rows],
         cpu_s=median["cpu_s"][out],
-        cpu_s_predicted=groups.events[out] @ cpu,
+        cpu_s_predicted=events_out @ cpu,
         cpu_s_noise=noise("cpu_s"),
         rate=median["rate"][out],
         rate_predicted=closed_loop(device, load_out),

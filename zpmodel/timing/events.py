@@ -6,13 +6,13 @@ from zpmodel.limits import QueueLimits
 from zpmodel.structure import Structure
 from zpmodel.units import MIB
 
-EVENTS = ("operation", "wait", "vector", "request", "stall", "MiB")
+EVENTS = ("operation", "wait", "vector", "request", "stall", "MiB", "cold MiB")
 """Events of an operation, in this order.
 
 ``operation``: one call, with its first bio. ``wait``: the caller sleeps and is woken; shared by all that are in flight.
 ``vector``: a vector filled and walked. ``request``: a request allocated, issued and completed. ``stall``: a run of the
 kernel thread that issues what found the device's ring full; each issues as many requests as the ring has room for.
-``MiB``: data moved, where a CPU touches them.
+``MiB``: data moved, where a CPU touches them; ``cold MiB``: the part of them that no cache held.
 """
 
 
@@ -32,14 +32,23 @@ def in_flight_limit(structure: Structure, limits: QueueLimits, ring: int | None)
     return min(float(limits.nr_requests), max(1.0, ring // per_request))
 
 
-def events_of(structure: Structure, limits: QueueLimits, ring: int | None, depth: int) -> dict[str, float]:
+def cold_share(working_set_mib: float, cache_mib: float) -> float:
+    """The share of data that comes from memory when a working set is walked round and round past a cache [1]."""
+    return max(0.0, 1.0 - cache_mib / working_set_mib)
+
+
+def events_of(
+    structure: Structure, limits: QueueLimits, ring: int | None, depth: int, cold: float = 0.0
+) -> dict[str, float]:
     """Count the events of one operation when ``depth`` of them are kept in flight.
 
     :param structure: the operation's structure.
     :param limits: the queue's limits.
     :param ring: see :func:`ring_of`.
     :param depth: operations in flight.
+    :param cold: share of the data that no cache held, see :func:`cold_share`.
     """
+    size = structure.length / MIB
     return {
         "operation": 1.0,
         "wait": 1.0 / depth,
@@ -47,7 +56,8 @@ def events_of(structure: Structure, limits: QueueLimits, ring: int | None, depth
         "request": float(structure.requests),
         # Where it is tags that run out, the submitter sleeps until one is free; nobody issues in its stead.
         "stall": 0.0 if ring is None else _stalls(structure.requests, in_flight_limit(structure, limits, ring), depth),
-        "MiB": structure.length / MIB,
+        "MiB": size,
+        "cold MiB": size * cold,
     }
 
 

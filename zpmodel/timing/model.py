@@ -39,6 +39,7 @@ class Model:
     :ivar name: which data set they come from.
     :ivar limits: the measured device's limits.
     :ivar ring: descriptors of its ring, or None.
+    :ivar cache_mib: what the CPUs that touch the data keep in cache [MiB].
     :ivar cpu: CPU time of each of EVENTS, all threads [s], shape (events,).
     :ivar path: the part of it on the submitting thread [s], shape (events,).
     :ivar device: the device's PARAMETERS, shape (parameters,).
@@ -50,6 +51,7 @@ class Model:
     name: str
     limits: QueueLimits
     ring: int | None
+    cache_mib: float
     cpu: Floats
     path: Floats
     device: Floats

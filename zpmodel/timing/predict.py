@@ -9,7 +9,7 @@ from zpmodel.limits import QueueLimits
 from zpmodel.structure import Structure, count
 from zpmodel.timing.device import latency_of, link_time
 from zpmodel.timing.estimate import Estimate
-from zpmodel.timing.events import EVENTS, as_row, events_of, in_flight_limit
+from zpmodel.timing.events import EVENTS, as_row, cold_share, events_of, in_flight_limit
 from zpmodel.timing.model import Model
 from zpmodel.timing.overlap import bound_by, steady_rate
 from zpmodel.units import MIB
@@ -67,8 +67,9 @@ def predict_zeroout(
     structure = count(zero_page, queue, offset, length)
     room = in_flight_limit(structure, queue, ring)
     in_flight = max(1, min(int(room), structure.requests, _MOST_IN_FLIGHT))
+    cold = cold_share(zero_page.size_bytes / MIB, model.cache_mib)
     # One call, one wait at the end; what is in flight are its own requests.
-    events = np.array(as_row({**events_of(structure, queue, ring, 1), "wait": 1.0}))
+    events = np.array(as_row({**events_of(structure, queue, ring, 1, cold), "wait": 1.0}))
     further_bios = structure.bios - 1
     request = EVENTS.index("request")
     shares = np.random.default_rng(1).uniform(0, 0.25, model.draws)
