@@ -9,7 +9,7 @@ from zpmodel import shipped
 from zpmodel.errors import InputError
 from zpmodel.memory.bandwidth import NAMES, Calls, line_shares
 from zpmodel.memory.clearing_fit import fit_clearing, halves, leave_out, series
-from zpmodel.memory.machines import Caches, machine_names, read_machine
+from zpmodel.memory.machines import Caches, machine_names, measured_machine, read_machine
 from zpmodel.memory.residency import miss_share, miss_shares
 from zpmodel.memory.series import median_of_runs, micro_clearing, published, published_machines, zero_sweep
 
@@ -157,3 +157,17 @@ def test_what_is_wrong_is_named(tmp_path: Path) -> None:
     (tmp_path / "bare.toml").write_text("[caches]\nl1d = { bytes = 1 }\n")
     with pytest.raises(InputError, match="source"):
         read_machine(tmp_path / "bare.toml")
+
+
+@pytest.mark.parametrize("name", ["kvm-zen5-virtio", "kvm-zen5-loop"])
+def test_left_out_block_sizes_of_the_measured_sets_are_predicted(name):
+    folder = shipped.data("fio", name)
+    points = median_of_runs(zero_sweep(folder / "points"))
+    for kept in halves(points):
+        assert leave_out(points, measured_machine(folder).caches, kept)["error"].median() <= 0.10
+
+
+def test_a_data_set_without_cache_sizes_is_refused(tmp_path):
+    (tmp_path / "machine.toml").write_text('[cpu]\nmodel = "x"\n')
+    with pytest.raises(InputError, match=r"machine\.toml"):
+        measured_machine(tmp_path)

@@ -116,7 +116,7 @@ def _powers(first: int, last: int, factor: int = 2) -> tuple[int, ...]:
     return tuple(values)
 
 
-FULL = Matrix(_powers(4 * KIB, 8 * MIB), (1, 2, 4, 8, 16), _powers(4 * KIB, 32 * MIB))
+FULL = Matrix(_powers(4 * KIB, 8 * MIB), (1, 2, 4, 8, 16), _powers(4 * KIB, 128 * MIB))
 """About ten minutes: five or six rounds of 60 pairs and the /dev/zero sweep."""
 
 QUICK = replace(

@@ -7,7 +7,7 @@ from typing import Any
 
 from zpmodel import shipped
 from zpmodel.errors import InputError
-from zpmodel.units import is_power_of_two
+from zpmodel.units import is_power_of_two, parse_size
 
 
 @dataclass(frozen=True)
@@ -100,3 +100,20 @@ def read_machine(name_or_path: str | Path) -> Machine:
     if "tlb" in content:
         tlb = Tlb(number("tlb", "l1d_entries", "entries"), number("tlb", "l2_entries", "entries"))
     return Machine(str(content.get("name", path.stem)), str(content.get("model", path.stem)), caches, tlb, sources)
+
+
+def measured_machine(folder: str | Path) -> Machine:
+    """The CPU that a data set of ``zpmodel measure`` was made on, from its ``machine.toml``; without TLBs.
+
+    :raises InputError: where the file is missing, or the machine showed no cache sizes.
+    """
+    path = Path(folder) / "machine.toml"
+    try:
+        cpu = tomllib.loads(path.read_text(encoding="utf-8"))["cpu"]
+        l1, l2, llc = (
+            parse_size(str(cpu["cache"][level]), where=str(path), field=level) for level in ("l1d", "l2", "l3")
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(str(path), "cpu.cache", repr(error), "a machine.toml that says l1d, l2 and l3") from None
+    name = Path(folder).resolve().name
+    return Machine(name, str(cpu.get("model", name)), Caches(l1, l2, llc), None, {"caches": str(path)})
