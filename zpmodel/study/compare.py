@@ -123,6 +123,7 @@ def _mixed(model: Model, page: Prediction, huge: Prediction, share: float) -> Pr
         elapsed_s=model.estimate(mean(page.elapsed_s.value, huge.elapsed_s.value), elapsed_draws, model.spread.rate),
         bound_by=huge.bound_by,
         beyond=huge.beyond,
+        events=share * page.events + (1 - share) * huge.events,
         cpu_draws=cpu_draws,
         elapsed_draws=elapsed_draws,
     )

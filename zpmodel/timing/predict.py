@@ -34,6 +34,7 @@ class Prediction:
     :ivar elapsed_s: from call to return [s].
     :ivar bound_by: ``submission`` (the CPU), ``device`` (its data path) or ``latency`` (too few requests in flight).
     :ivar beyond: why this is outside the calibrated range; empty where it is inside.
+    :ivar events: counts of EVENTS that the CPU time is made of, shape (events,).
     :ivar cpu_draws: draws of ``cpu_s`` from the costs' uncertainty alone, shape (draws,); ``elapsed_draws``
         likewise. Draw i is the same costs for every prediction, so that differences and ratios keep only what does
         not cancel.
@@ -45,6 +46,7 @@ class Prediction:
     elapsed_s: Estimate
     bound_by: str
     beyond: str
+    events: Floats
     cpu_draws: Floats
     elapsed_draws: Floats
 
@@ -96,6 +98,7 @@ def predict_zeroout(
             in_flight,
         ),
         beyond=_beyond(model, zero_page, structure, limits),
+        events=events,
         cpu_draws=cpu_draws,
         elapsed_draws=elapsed_draws,
     )

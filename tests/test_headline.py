@@ -1,0 +1,59 @@
+"""The answer in words: its verdict, its numbers, and that it says where they come from."""
+
+import numpy as np
+import pytest
+import synthetic
+
+from zpmodel.calibration.fit import calibrate
+from zpmodel.calibration.summary import contrast
+from zpmodel.limits import UINT_MAX, QueueLimits
+from zpmodel.study.compare import compare
+from zpmodel.study.headline import headline, measured_line
+from zpmodel.units import GIB, MIB
+
+
+def words(data, length):
+    model = calibrate(data, resamples=60)
+    page, _, static = compare(model, length)
+    return headline(model, static, page)
+
+
+def test_a_gain_is_said_with_its_numbers():
+    text = words(synthetic.data_set(1), GIB)
+    assert text.startswith("**A gain.** Zeroing 1 GiB")
+    assert "ms of CPU time per GiB" in text
+
+
+def test_a_loss_is_said_plainly():
+    device = np.array([20e-6, 1e-3, 1e-6, 1e-12, 50e-6, 1e-9, 4.0, 0.2])
+    limits = QueueLimits(8192, 256, UINT_MAX, nr_requests=256)
+    text = words(synthetic.data_set(2, device=device, limits=limits, ring=None), 4 * MIB)
+    assert text.startswith("**A loss.**")
+    assert "Mind the device" not in text
+
+
+def test_no_gain_is_said_plainly():
+    device = np.array([50e-6, 1e-7, 1e-9, 1e-12, 2e-3, 1e-9, 4.0, 0.5])
+    text = words(synthetic.data_set(1, device=device, ring=None, noise=0.03), GIB)
+    assert text.startswith("**No gain in elapsed time**")
+    assert "It saves" in text
+
+
+def test_a_ring_that_explains_most_is_named():
+    cpu = synthetic.CPU.copy()
+    cpu[4] = 80e-6  # a stall
+    text = words(synthetic.data_set(3, cpu=cpu), GIB)
+    assert "Mind the device" in text
+    assert "ring of 256 descriptors" in text
+
+
+def test_what_was_measured_is_said_without_a_model():
+    data = synthetic.data_set(4, noise=0.01, outliers=0)
+    table = contrast(data)
+    text = measured_line(table)
+    assert f"{table['throughput'].max():.2f} [" in text
+    assert f"{table['throughput'].min():.2f} [" in text
+    row = table[(table["block_bytes"] == MIB) & (table["depth"] == 1)].iloc[0]
+    # 255 vectors more cost their CPU, plus a request that 4 KiB pages need for the last two of 256 segments
+    extra = 255 * synthetic.CPU[2] + synthetic.CPU[3] + synthetic.CPU[4]
+    assert row["cpu_saved_ns_per_vector"] == pytest.approx(extra / 255 * 1e9, rel=0.15)
