@@ -64,7 +64,7 @@ def _ring(model: Model, found: Comparison, page: Comparison) -> str:
     share = fewer[stall] * model.cpu[stall] / saved
     return (
         f"\n\n**Mind the device:** {share:.0%} of the CPU time saved here is this device's ring of {model.ring} "
-        "descriptors. Each 4 KiB vector takes one, so a request fills the ring and the next has to be issued again by a "
+        "descriptors. Each 4 KiB vector takes one: a request fills the ring, and the next has to be issued again by a "
         "kernel thread. "
         "A device without such a ring (NVMe) has no such stalls; the vectors alone save "
         f"**{_interval(vectors)} ms of CPU time per GiB**."
