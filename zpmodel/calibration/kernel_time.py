@@ -1,10 +1,10 @@
 """The same work in nanoseconds: what the kernel's own zero-out takes a processor, fitted to noisy calls.
 
-The cost structure is that of :mod:`zpmodel.calibration.kernel_work`, and so are the ratios between costs, as far as the
-data don't say otherwise: instructions of one kind may run faster than those of another, not ten times as fast. What a
-call waits beside its work is no cost of an event: it differs from boot to boot by more than the work of a short range. So
-it is a random part of each boot, larger for configurations that keep the processor busy for longer (a shared host gives
-it back later); four configurations say so, weakly, and the interval is as wide as that.
+The cost structure is that of :mod:`zpmodel.calibration.kernel_work`, and so are the ratios between costs, as far as
+the data don't say otherwise: instructions of one kind may run faster than those of another, not ten times as fast.
+What a call waits beside its work is no cost of an event: it differs from boot to boot by more than the work of a
+short range. So it is a random part of each boot, larger for configurations that keep the processor busy for longer (a
+shared host gives it back later); four configurations say so, weakly, and the interval is as wide as that.
 """
 
 from dataclasses import dataclass
@@ -80,7 +80,7 @@ def fit_time(table: pd.DataFrame, instructions: WorkCosts, seed: int = 0) -> Wor
     keys = [*CONFIGURATION, "boot", "length_bytes"]
     logs = table.assign(log=np.log(table["elapsed_ns"])).groupby(keys)["log"]
     medians = logs.median().reset_index().merge(table.drop_duplicates(keys).drop(columns="elapsed_ns"), on=keys)
-    boots = medians.groupby([*CONFIGURATION, "boot"]).ngroup().to_numpy()
+    boots = np.asarray(medians.groupby([*CONFIGURATION, "boot"]).ngroup(), dtype=np.int64)
     if boots.max() < 1:
         raise InputError("kernel time", "boots", int(boots.max()) + 1, "at least two")
     spread = logs.agg(lambda x: 1.4826 * np.median(np.abs(x - np.median(x)))).to_numpy()
@@ -131,7 +131,8 @@ def _solve(model: _Model) -> tuple[Floats, Floats, float]:
     for _ in range(30):
         found = least_squares(model.residuals, parameters, args=(tau,))
         parameters = found.x
-        covariance = np.linalg.pinv(found.jac.T @ found.jac)
+        jacobian = np.asarray(found.jac, dtype=float)
+        covariance: Floats = np.linalg.pinv(jacobian.T @ jacobian)
         # What the waits are seen to differ by, and what is unknown of each.
         own = parameters[_GLOBAL:] ** 2 + np.diag(covariance)[_GLOBAL:]
         before, tau = tau, max(_LEAST_TAU, float(np.mean(own)) ** 0.5)
@@ -143,8 +144,8 @@ def _solve(model: _Model) -> tuple[Floats, Floats, float]:
 def _draw(model: _Model, best: Floats, covariance: Floats, tau: float, rng: np.random.Generator) -> WorkTime:
     drawn = rng.multivariate_normal(best, covariance, _DRAWS)
     waits = drawn[:, 3:5].copy()
-    # With few boots the spread of waits is itself uncertain: Student's t. Boots that follow each other are alike, so the
-    # median over two of them is no closer to the mean than one.
+    # With few boots the spread of waits is itself uncertain: Student's t. Boots that follow each other are alike, so
+    # the median over two of them is no closer to the mean than one.
     waits[:, 0] += rng.standard_t(max(2, model.boot_count - 1), _DRAWS) * tau
     noise = rng.normal(0, float(np.min(model.sigma)), _DRAWS)
     return WorkTime(model.costs(best), model.costs(drawn), best[3:5], waits, noise)

@@ -1,9 +1,9 @@
 """What the kernel's own zero-out costs a CPU, in instructions: one cost for each kind of work, counted exactly.
 
-``blkdev_issue_zeroout()`` on a device that completes at once is CPU work alone. Its counts follow from the structure; four
-costs carry nearly all of it (the call, a bio, a vector, a request). Of the loops inside (a vector cut into segments, a plug
-flushed, a bio advanced past its vectors) a few sizes of request and page can't tell one from the other, so their costs start
-from those of a kernel where every size was counted, and move only as far as the data ask.
+``blkdev_issue_zeroout()`` on a device that completes at once is CPU work alone. Its counts follow from the structure;
+four costs carry nearly all of it (the call, a bio, a vector, a request). Of the loops inside (a vector cut into
+segments, a plug flushed, a bio advanced past its vectors) a few sizes of request and page can't tell one from the
+other, so their costs start from those of a kernel where every size was counted, and move only as far as the data ask.
 """
 
 from collections.abc import Hashable, Mapping
@@ -42,20 +42,21 @@ WORK = (
 )
 """Kinds of work, in this order.
 
-``call``: one zero-out, with the wait for it. ``bio``: a bio allocated, submitted, completed. ``table``: a vector table that is
-not inline, and ``table_vector`` its room, which kernels with ``init_on_alloc`` clear. ``vector``: a vector added and walked.
-``request``: a request made, issued and completed. ``visit``: a vector looked at by the slow way of ``bio_split_io_at``, and
-``piece`` a segment cut there. ``passed``: a vector that ``bio_advance`` steps over after a split. ``gap``: two vectors
-compared because of a virt boundary, and ``gap_walk`` a vector passed on the way to a bio's last one for that. ``flush``: a
-plug issued. ``worker``: a further request of the last plug, which a worker issues.
+``call``: one zero-out, with the wait for it. ``bio``: a bio allocated, submitted, completed. ``table``: a vector
+table that is not inline, and ``table_vector`` its room, which kernels with ``init_on_alloc`` clear. ``vector``: a
+vector added and walked. ``request``: a request made, issued and completed. ``visit``: a vector looked at by the slow
+way of ``bio_split_io_at``, and ``piece`` a segment cut there. ``passed``: a vector that ``bio_advance`` steps over
+after a split. ``gap``: two vectors compared because of a virt boundary, and ``gap_walk`` a vector passed on the way
+to a bio's last one for that. ``flush``: a plug issued. ``worker``: a further request of the last plug, which a worker
+issues.
 """
 
 _BUILD = np.array([7350, 50, 480, 3, 171, 2070, 32, 31, 7.3, 3.2, 13.4, 90, 105], dtype=float)
 """Instructions of each in a 7.2.13 kernel: least squares over the ranges in zeroout-instructions-7.2-mitigated.csv."""
 
 _DOUBT = np.array([0.5, 1.0, 0.6, 1.0, 0.3, 0.5, 0.1, 0.1, 0.2, 0.2, 0.2, 0.4, 0.4])
-"""How far another build's costs may be from these, as shares: loops of a few lines compile alike, call chains do not, and
-whether vector tables are cleared is an option."""
+"""How far another build's costs may be from these, as shares: loops of a few lines compile alike, call chains do not,
+and whether vector tables are cleared is an option."""
 
 _MISFIT = 0.005
 """What the best fit to all ranges of one kernel leaves unexplained, one standard deviation [1]."""
@@ -117,7 +118,8 @@ _RANGE = ("zero_page_bytes", "offset_bytes", "length_bytes")
 def read_table(path: Path | str) -> pd.DataFrame:
     """Read a table of zero-outs: instructions or nanoseconds by page, limits and range.
 
-    :return: the file's columns, and ``zero_page_bytes``, ``max_sectors``, ``offset_bytes`` where it says them otherwise.
+    :return: the file's columns, and ``zero_page_bytes``, ``max_sectors``, ``offset_bytes`` where it says them
+        otherwise.
     :raises InputError: where a column is missing.
     """
     try:
