@@ -249,8 +249,7 @@ def published_scores() -> Iterator[Score]:
         bar, truth = values["bar"], f"{values['series']}: {values['truth']}"
         asked = "interval" if bar is None else f"{bar:.0%}" if bar >= 0.01 else "all but the last"
         measured, predicted, low, high = (values[name] for name in ("measured", "predicted", "low", "high"))
-        unit, error, source = (values[name] for name in ("unit", "error", "source"))
-        inside = bool(values["inside"])
+        unit, error, source, inside = str(row["unit"]), values["error"], str(row["source"]), bool(row["inside"])
         yield Score("published", truth, measured, predicted, low, high, unit, error, asked, inside, source)
 
 
@@ -284,3 +283,49 @@ def zero_out_scores() -> Iterator[Score]:
 def summary(scores: pd.DataFrame) -> str:
     """``N of M truths within their bar``."""
     return f"{int(scores['inside'].sum())} of {len(scores)} truths within their bar"
+
+
+def trust(scores: pd.DataFrame) -> str:
+    """How far the model can be trusted, in words (Markdown): a line a family, the failures named."""
+    lines = [f"**{summary(scores)}.**", ""]
+    for family, title in FAMILIES.items():
+        group = scores[scores["family"] == family]
+        if group.empty:
+            continue
+        errors = group["error"].dropna().abs()
+        line = f"- **{title}**: {int(group['inside'].sum())} of {len(group)} within"
+        if family != "structure":
+            line += f"; typically off by {errors.median():.1%}, at worst {errors.max():.0%}"
+        outside = group[~group["inside"]].sort_values("error", key=abs, ascending=False)
+        if len(outside):
+            worst = outside.iloc[0]
+            more = f", and {len(outside) - 1} more" if len(outside) > 1 else ""
+            line += f". *Outside:* {worst['truth']} ({worst['error']:+.0%}){more}"
+        lines.append(line + ".")
+    return "\n".join(lines)
+
+
+def score_table(scores: pd.DataFrame) -> pd.DataFrame:
+    """Scores as people read them, a row a truth, those outside their bar first."""
+    ordered = scores.sort_values("inside", kind="stable")
+    table = pd.DataFrame(
+        {
+            "verdict": ["within" if inside else "OUTSIDE" for inside in ordered["inside"]],
+            "measured": [_number(value) for value in ordered["measured"]],
+            "predicted [90 % interval]": [
+                _number(value) + ("" if low != low or low is None else f" [{low:.3g}, {high:.3g}]")
+                for value, low, high in ordered[["predicted", "low", "high"]].itertuples(index=False)
+            ],
+            "unit": list(ordered["unit"]),
+            "error": ["-" if value != value else f"{value:+.1%}" for value in ordered["error"].astype(float)],
+            "bar": list(ordered["bar"]),
+            "source": list(ordered["source"]),
+        },
+        index=list(ordered["truth"]),
+    )
+    empty = [name for name in table if table[name].isin(["-", ""]).all()]
+    return table.drop(columns=empty)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None or value != value else f"{value:.4g}"
