@@ -1,8 +1,8 @@
-"""Does it matter to a software device whether the data it copies come from one hot page? Run as root: hot_source.py FOLDER.
+"""Does it matter to a software device whether the data that it copies come from one hot page?
 
-Threads write 2 MiB blocks with O_DIRECT to a file of 1 GiB in FOLDER, either all from the same 2 MiB huge page (as a static
-zero page is) or each from pages of its own (as fio's buffers are). Interleaved in random order, seven times; prints medians
-[GiB/s] and all runs. Needs 17 free huge pages.
+Run as root: hot_source.py FOLDER. Threads write 2 MiB blocks with O_DIRECT to a file of 1 GiB in FOLDER, all from the
+same 2 MiB huge page (as from a static zero page) or each from pages of its own (as from fio's buffers). Interleaved
+in random order, seven times; prints medians [GiB/s] and all runs. Needs 16 free huge pages.
 """
 
 import mmap
@@ -63,9 +63,8 @@ def main():
         os.close(fd)
     for (threads, same), rates in found.items():
         name = "the same page" if same else "own pages"
-        print(
-            f"{threads} in flight, {name}: {statistics.median(rates):.2f} GiB/s of {[round(r, 1) for r in sorted(rates)]}"
-        )
+        runs = ", ".join(f"{value:.1f}" for value in sorted(rates))
+        print(f"{threads} in flight, {name}: {statistics.median(rates):.2f} GiB/s ({runs})")
 
 
 if __name__ == "__main__":
