@@ -33,7 +33,7 @@ def replicates_left_out(data: DataSet) -> pd.DataFrame:
         medians = out.groupby(list(KEYS), sort=True)[["cpu_s", "rate"]].median().reset_index()
         frame = medians.assign(cpu_s_predicted=events @ fit.cpu, rate_predicted=closed_loop(fit.device, load))
         others = rest.groupby(list(KEYS))[["cpu_s", "rate"]].median()
-        frame = frame.join(others, on=list(KEYS), rsuffix="_others")
+        frame = frame.join(others.add_suffix("_others"), on=list(KEYS))
         frames.append(frame.assign(left_out=f"replicates {number}"))
     return pd.concat(frames, ignore_index=True)
 

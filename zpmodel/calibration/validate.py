@@ -121,7 +121,8 @@ def structure_scores() -> Iterator[Score]:
             yield _all_of(
                 "structure", f"ranges counted exactly: {kind}", number, right[kind], "every one", f"data/kernel/{name}"
             )
-    found_rows = [_fio_row(row) for row in csv.DictReader(shipped.data("kernel", "fio-io-structure.csv").open())]
+    text = shipped.data("kernel", "fio-io-structure.csv").read_text(encoding="utf-8")
+    found_rows = [_fio_row(row) for row in csv.DictReader(text.splitlines())]
     source = "data/kernel/fio-io-structure.csv"
     yield _all_of("structure", "fio's own writes cut exactly", len(found_rows), sum(found_rows), "every one", source)
 

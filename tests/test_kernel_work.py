@@ -1,0 +1,155 @@
+"""The kernel's own zero-out: instructions and times of configurations that were not fitted."""
+
+import numpy as np
+import pytest
+
+from zpmodel import shipped
+from zpmodel.calibration import kernel_work
+from zpmodel.calibration.kernel_time import fit_time
+from zpmodel.calibration.kernel_work import WORK, count_work, fit_work, read_table, table_work
+from zpmodel.calibration.validate import own_kernel_points, whole_instruction_costs
+from zpmodel.errors import InputError
+from zpmodel.limits import UINT_MAX, QueueLimits
+from zpmodel.units import GIB, KIB, MIB
+from zpmodel.zeropage import ZeroPage
+
+NULL_BLK = QueueLimits(1024, 128, UINT_MAX, virt_boundary_mask=4095)
+PAGE, STATIC = ZeroPage.named("page"), ZeroPage.named("static")
+
+
+@pytest.fixture(scope="module")
+def counted():
+    return read_table(shipped.data("kernel", "zeroout-instructions.csv"))
+
+
+@pytest.fixture(scope="module")
+def timed():
+    return read_table(shipped.data("kernel", "zeroout-native.csv"))
+
+
+def kinds(work):
+    return dict(zip(WORK, work.tolist(), strict=True))
+
+
+def test_work_of_a_gibibyte_by_hand():
+    # 1024 bios of 256 vectors, each cut into two requests of 128 segments: one split a bio.
+    page = kinds(count_work(PAGE, NULL_BLK, GIB))
+    assert (page["bio"], page["vector"], page["request"], page["visit"]) == (1024, 262144, 2048, 1024)
+    assert (page["table"], page["table_vector"], page["piece"]) == (1024, 262144, 0)
+    assert (page["passed"], page["gap"], page["gap_walk"]) == (131072, 261120, 0)
+    assert (page["flush"], page["worker"]) == (2048, 0)
+    # 2 bios of 256 vectors of 2 MiB, four requests each.
+    static = kinds(count_work(STATIC, NULL_BLK, GIB))
+    assert (static["bio"], static["vector"], static["request"], static["piece"]) == (2, 512, 2048, 2048)
+    assert static["visit"] == 512 + 2046
+
+
+def test_small_requests_leave_the_plug_by_32():
+    work = kinds(count_work(STATIC, QueueLimits(128, 128, UINT_MAX), 4 * MIB))
+    assert (work["request"], work["flush"], work["worker"], work["gap"]) == (64, 2, 31, 0)
+
+
+def test_data_less_zeroes_have_no_such_work():
+    with pytest.raises(InputError, match="write"):
+        count_work(PAGE, QueueLimits(1024, 128, UINT_MAX, write_zeroes_max_bytes=MIB), GIB)
+
+
+@pytest.mark.parametrize(("fitted", "asked"), [(128, 512), (512, 128)])
+def test_one_request_size_predicts_the_other_within_3_percent(counted, fitted, asked):
+    costs = fit_work(counted[counted["max_sectors_kb"] == fitted], rounded_to=1000)
+    rest = counted[counted["max_sectors_kb"] == asked]
+    error = table_work(rest) @ costs.costs / rest["instructions"] - 1
+    assert np.abs(error).max() < 0.03, error.tolist()
+    assert np.abs(error[rest["length_bytes"] >= 8 * MIB]).max() < 0.01
+
+
+@pytest.mark.parametrize(("kernel", "worst", "most"), [("7.2-tiny", 0.03, 0.02), ("6.12", 0.035, 0.03)])
+def test_other_sizes_of_everything_on_kernels_of_our_own(kernel, worst, most):
+    error = own_kernel_points(kernel)["error"].abs()
+    assert len(error) > 700
+    assert error.max() < worst
+    assert np.quantile(error, 0.93) < most
+
+
+def test_the_loop_costs_are_those_of_the_counted_kernel():
+    table = read_table(shipped.data("kernel", "zeroout-instructions-7.2-mitigated.csv"))
+    table = table[(table["scheduler"] == "none") & (table["nomerges"] == 0)]
+    work, truth = table_work(table), table["instructions"].to_numpy(float)
+    # Without priors: least squares of relative errors.
+    found, *_ = np.linalg.lstsq(work / truth[:, None], np.ones(len(truth)), rcond=None)
+    for name in ("call", "vector", "request", "visit", "piece", "passed", "gap", "gap_walk", "flush", "worker"):
+        at = WORK.index(name)
+        assert found[at] == pytest.approx(kernel_work._BUILD[at], rel=0.12), name
+
+
+def test_without_the_loops_other_segments_are_mispredicted(monkeypatch):
+    monkeypatch.setattr(kernel_work, "_BUILD", np.where(np.arange(len(WORK)) < 6, kernel_work._BUILD, 1e-3))
+    assert own_kernel_points("7.2-tiny")["error"].abs().max() > 0.05
+
+
+def test_an_interval_holds_its_value_and_grows_with_the_unknown(counted):
+    costs = fit_work(counted, rounded_to=1000)
+    small = QueueLimits(128, 128, 64 * KIB)
+    for page in (PAGE, ZeroPage.named("64KiB"), STATIC, ZeroPage.named("32MiB")):
+        found = costs.predict(page, small, GIB)
+        assert 0 < found.low < found.value < found.high
+    few = fit_work(counted[counted["max_sectors_kb"] == 128].head(2), rounded_to=1000)
+    width = [(e.high - e.low) / e.value for e in (costs.predict(STATIC, small, GIB), few.predict(STATIC, small, GIB))]
+    assert width[1] > 2 * width[0]
+
+
+def test_tables_without_counts_are_refused(counted, tmp_path):
+    with pytest.raises(InputError):
+        fit_work(counted.drop(columns="instructions"))
+    with pytest.raises(InputError):
+        fit_work(counted.head(0))
+    (tmp_path / "t.csv").write_text("max_sectors_kb,length_bytes\n128,1\n")
+    with pytest.raises(InputError, match="max_segments"):
+        read_table(tmp_path / "t.csv")
+    with pytest.raises(InputError, match=r"none\.csv"):
+        read_table(tmp_path / "none.csv")
+
+
+# Times
+
+
+def test_medians_of_long_ranges_are_explained(timed):
+    times = fit_time(timed, whole_instruction_costs())
+    for (size, kib, length), group in timed.groupby(["zero_page_bytes", "max_sectors_kb", "length_bytes"]):
+        limits = QueueLimits(kib * 2, 128, UINT_MAX, virt_boundary_mask=4095)
+        found, truth = times.predict(ZeroPage("folio", int(size)), limits, int(length)), group["elapsed_ns"].median()
+        assert found.low < truth < found.high, (size, kib, length)
+        if length >= GIB:
+            assert found.value == pytest.approx(truth, rel=0.15), (size, kib, length)
+
+
+@pytest.mark.parametrize(("fitted", "asked"), [(128, 512), (512, 128)])
+def test_medians_of_the_other_request_size_lie_in_their_intervals(timed, fitted, asked):
+    times = fit_time(timed[timed["max_sectors_kb"] == fitted], whole_instruction_costs())
+    rest = timed[timed["max_sectors_kb"] == asked]
+    limits = QueueLimits(asked * 2, 128, UINT_MAX, virt_boundary_mask=4095)
+    for (size, length), group in rest.groupby(["zero_page_bytes", "length_bytes"]):
+        found, truth = times.predict(ZeroPage("folio", int(size)), limits, int(length)), group["elapsed_ns"].median()
+        assert found.low < truth < found.high, (size, length)
+        if length == 4 * GIB:
+            assert found.value == pytest.approx(truth, rel=0.15), (size, length)
+
+
+def test_known_times_are_found_again(timed):
+    """SYNTHETIC: times made from known costs and waits, in the layout of the measured table."""
+    instructions = whole_instruction_costs()
+    truth = 0.25 * instructions.costs
+    truth[WORK.index("call")] = 0
+    truth[WORK.index("vector")] *= 0.8
+    rng = np.random.default_rng(3)
+    table = timed.assign(elapsed_ns=(table_work(timed) @ truth + 4e5) * np.exp(rng.normal(0, 0.05, len(timed))))
+    found = fit_time(table, instructions)
+    for name in ("vector", "request"):
+        at = WORK.index(name)
+        low, high = np.quantile(found.cost_draws[:, at], [0.05, 0.95])
+        assert low < truth[at] < high, name
+    with pytest.raises(InputError, match="boot"):
+        fit_time(timed.drop(columns="boot"), instructions)
+    one = (timed["boot"] == 1) & (timed["max_sectors_kb"] == 128) & (timed["zero_page_bytes"] == 4096)
+    with pytest.raises(InputError, match="two"):
+        fit_time(timed[one], instructions)

@@ -1,0 +1,134 @@
+"""Scoring: every family is there, truths are right or wrong by rules that can fail, the command prints them all."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import synthetic
+from click.testing import CliRunner
+
+from zpmodel import shipped
+from zpmodel.calibration import validate as scoring
+from zpmodel.calibration.held_out import held_out_points, replicates_left_out, run_noise
+from zpmodel.calibration.points import read_set
+from zpmodel.commands.validate import command
+from zpmodel.errors import InputError
+from zpmodel.timing.estimate import Estimate
+
+
+@pytest.fixture(scope="module")
+def scores():
+    return scoring.validate(read_set(shipped.data("fio", shipped.DEFAULT_DATA_SET)))
+
+
+def test_every_family_is_scored(scores):
+    assert set(scores["family"]) == set(scoring.FAMILIES)
+    assert (scores["source"].str.len() > 5).all()
+    assert not scores.duplicated(["family", "truth"]).any()
+
+
+def test_structure_is_exact(scores):
+    rows = scores[scores["family"] == "structure"]
+    assert rows["inside"].all()
+    assert rows["measured"].sum() == 2906 + 400 + 25
+
+
+def test_bars_on_the_shipped_truths(scores):
+    rows = scores[scores["family"] == "instructions"]
+    assert rows[rows["unit"] == "instructions"]["inside"].all()
+    held_out = scores[(scores["family"] == "fio") & scores["unit"].eq("share")]
+    assert held_out["measured"].between(0.85, 0.97).all()
+
+
+def test_a_wrong_structure_is_seen():
+    truth = {"operation": "write", "splits": 1, "back_merges": 0, "bios": [], "requests": [{"bytes": 512, "count": 2}]}
+    model = {**truth, "requests": [{"bytes": 512, "segments": 1, "count": 2}]}
+    assert scoring._same(truth, model)
+    assert not scoring._same(truth, {**model, "splits": 2})
+    assert not scoring._same(truth, {**model, "requests": [{"bytes": 1024, "segments": 1, "count": 2}]})
+    assert not scoring._same(truth, {**model, "bios": [{"bytes": 512, "bvecs": 1, "count": 1}]})
+
+
+def test_a_score_is_inside_by_its_interval_and_its_bar():
+    def inside(measured, bar):
+        return scoring.Score.of("native", "x", measured, Estimate(10, 8, 13), "ms", bar, "here").inside
+
+    assert inside(9.5, ("interval, 15%", 0.15))
+    assert not inside(8.2, ("interval, 15%", 0.15))
+    assert inside(8.2, ("interval", None))
+    assert not inside(7.9, ("interval", None))
+    assert inside(9.9, ("3%", 0.03))
+    assert not inside(9.5, ("3%", 0.03))
+
+
+def test_zero_outs_are_taken_where_both_folders_have_the_name(tmp_path, monkeypatch):
+    for name in ("fio/a", "fio/b", "zeroout/b", "zeroout/c", "kernel"):
+        (tmp_path / name).mkdir(parents=True)
+    for name in ("fio/a/machine.toml", "fio/b/machine.toml", "zeroout/b/zeroout.csv", "zeroout/c/zeroout.csv"):
+        (tmp_path / name).touch()
+    monkeypatch.setattr(shipped, "data", lambda *parts: tmp_path.joinpath(*parts))
+    assert scoring.zero_out_sets() == [(tmp_path / "fio/b", tmp_path / "zeroout/b")]
+
+
+# Points left out of a SYNTHETIC set of known noise
+
+
+@pytest.fixture(scope="module")
+def known():
+    return synthetic.data_set(11, noise=0.05, outliers=0)
+
+
+def test_noise_of_a_known_set_is_found(known):
+    floor = run_noise(known)
+    # The median size of a normal error is 0.67 standard deviations, less what the median of five takes with it.
+    assert floor["cpu_s"] == pytest.approx(0.67 * 0.05, rel=0.35)
+    assert floor["ratio"] == pytest.approx(0.67 * 0.05 * 2**0.5, rel=0.35)
+
+
+def test_replicates_left_out_are_predicted_and_not_seen(known):
+    found = replicates_left_out(known)
+    assert len(found) == len(known.writes)
+    assert np.abs(found["cpu_s_predicted"] / found["cpu_s"] - 1).median() < 0.06
+    changed = known.writes.copy()
+    changed.loc[changed["replicate"] == 1, "cpu_s"] *= 3
+    again = replicates_left_out(type(known)(known.name, {}, known.limits, known.ring, changed))
+    one = found["left_out"] == "replicates 1"
+    assert again.loc[one, "cpu_s_predicted"].to_numpy() == pytest.approx(found.loc[one, "cpu_s_predicted"].to_numpy())
+    assert again.loc[one, "cpu_s"].to_numpy() == pytest.approx(3 * found.loc[one, "cpu_s"].to_numpy())
+
+
+def test_intervals_hold_nine_points_of_ten(known):
+    points = held_out_points(known)
+    assert 0.85 <= points["inside"].mean() <= 0.97
+    assert (points["low"] <= points["predicted"]).all()
+    assert (points["high"] >= points["predicted"]).all()
+
+
+# What people see
+
+
+def test_the_command_prints_all_and_fails_for_none(scores, monkeypatch):
+    document = json.loads(CliRunner().invoke(command, ["--json"]).stdout)
+    monkeypatch.setattr(scoring, "validate", lambda data: scores)  # as computed above
+    shown = CliRunner().invoke(command, [])
+    assert shown.exit_code == 0, shown.output
+    assert scoring.summary(scores) in shown.output
+    assert shown.output.count("OUTSIDE") == (~scores["inside"]).sum()
+    assert document["of"] == len(document["truths"]) == len(scores)
+    assert document["within"] == sum(row["inside"] for row in document["truths"])
+
+
+def test_a_folder_that_is_no_data_set_is_refused(tmp_path):
+    assert isinstance(CliRunner().invoke(command, [str(tmp_path)]).exception, InputError)
+
+
+def test_words_and_table_name_the_failures_first(scores):
+    failed = scores[~scores["inside"]]
+    table = scoring.score_table(scores)
+    assert list(table["verdict"][: len(failed)]) == ["OUTSIDE"] * len(failed)
+    text = scoring.trust(scores)
+    for family, group in failed.groupby("family"):
+        worst = group.loc[pd.to_numeric(group["error"]).abs().idxmax(), "truth"]
+        assert scoring.FAMILIES[family] in text
+        assert worst in text
