@@ -264,7 +264,7 @@ def command(target: Path, out: Path) -> list[str]:
     program = (
         "from zpmodel.fio.jobs import Matrix; from zpmodel.fio.measure import measure\n"
         f"matrix = Matrix({TINY.blocks}, {TINY.depths}, {TINY.zero_blocks}, seconds_per_point=0.05,"
-        f" min_rounds=4, max_rounds=4, precision=0, file_bytes={TINY.file_bytes})\n"
+        f" min_rounds=9, max_rounds=9, precision=0, file_bytes={TINY.file_bytes})\n"
         f"measure({str(target)!r}, {str(out)!r}, matrix=matrix, seed=0)"
     )
     return [sys.executable, "-c", program]
@@ -295,7 +295,7 @@ def test_killed_at_twenty_random_moments_it_ends_with_the_same_set(tmp_path: Pat
         before = {name: (path.stat().st_ino, path.read_bytes()) for name, path in points.items()}
     subprocess.run(command(tmp_path / "target", out), check=True)
     whole = Matrix(
-        TINY.blocks, TINY.depths, TINY.zero_blocks, 0.05, min_rounds=4, max_rounds=4, precision=0, file_bytes=4 * MIB
+        TINY.blocks, TINY.depths, TINY.zero_blocks, 0.05, min_rounds=9, max_rounds=9, precision=0, file_bytes=4 * MIB
     )
     assert set(dataset.finished(out)) == planned(whole)
     assert 0 < len(before) < len(planned(whole))

@@ -276,12 +276,12 @@ def test_one_range_saved_in_the_fields_of_a_case(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("root")
 def test_lost_events_are_refused_not_undercounted() -> None:
     page = running_zero_page()[0]
-    with scratch.scratch_device(32 << 20) as device, tracer(device.fd) as trace:
+    with scratch.scratch_device(256 << 20) as device, tracer(device.fd) as trace:
         device.set_queue(max_sectors_kb=4)
         # The model is told of requests larger than they are, so that far too little room is made.
         limits = QueueLimits(max_sectors=2560, max_segments=128, max_segment_size=65536)
         with pytest.raises(RefusedError, match="lost"):
-            trace(page, limits, 0, 32 << 20)
+            trace(page, limits, 0, 256 << 20)
 
 
 def instances() -> list[str]:

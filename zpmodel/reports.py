@@ -1,5 +1,6 @@
 """Batch reports: notebooks through papermill, then one HTML site that opens without a network."""
 
+import base64
 import html
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +21,8 @@ from zpmodel.errors import InputError, ZpmodelError
 
 HEADLINE_TAG = "headline"
 """The tag of the cell whose output is repeated on the index page."""
+
+_CHART = re.compile(r'<img[^>]*src="data:image/svg\+xml;base64,([^"]+)"[^>]*>')
 
 _STYLE = """
 body { font: 16px/1.5 "DejaVu Sans", Arial, sans-serif; color: #1a1a1a; max-width: 62rem; margin: 0 auto }
@@ -139,7 +142,14 @@ def _render(name: str, path: Path) -> Page:
     body, _ = exporter.from_notebook_node(notebook)
     short = nbformat.v4.new_notebook(cells=tagged, metadata=notebook.metadata)  # type: ignore[no-untyped-call]
     headline, _ = exporter.from_notebook_node(short)
-    return Page(name, title, headline, body)
+    return Page(name, title, headline, _CHART.sub(_with_alternative_text, body))
+
+
+def _with_alternative_text(image: re.Match[str]) -> str:
+    """Give a chart its own title as the text that stands for it; nbconvert has none."""
+    titles = re.findall(r"role-title-text.*?<text[^>]*>([^<]+)<", base64.b64decode(image[1]).decode("utf-8"), re.DOTALL)
+    text = titles[0].replace('"', "&quot;") if titles else "chart"
+    return f'<img alt="{text}" src="data:image/svg+xml;base64,{image[1]}">'
 
 
 def _nav(pages: Sequence[Page], current: str) -> str:
