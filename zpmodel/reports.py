@@ -147,8 +147,9 @@ def _render(name: str, path: Path) -> Page:
 
 def _with_alternative_text(image: re.Match[str]) -> str:
     """Give a chart its own title as the text that stands for it; nbconvert has none."""
+    # The chart's own title comes after those of its panels.
     titles = re.findall(r"role-title-text.*?<text[^>]*>([^<]+)<", base64.b64decode(image[1]).decode("utf-8"), re.DOTALL)
-    text = titles[0].replace('"', "&quot;") if titles else "chart"
+    text = titles[-1].replace('"', "&quot;") if titles else "chart"
     return f'<img alt="{text}" src="data:image/svg+xml;base64,{image[1]}">'
 
 
