@@ -47,6 +47,8 @@ def test_work_of_a_gibibyte_by_hand():
 def test_small_requests_leave_the_plug_by_32():
     work = kinds(count_work(STATIC, QueueLimits(128, 128, UINT_MAX), 4 * MIB))
     assert (work["request"], work["flush"], work["worker"], work["gap"]) == (64, 2, 31, 0)
+    work = kinds(count_work(STATIC, QueueLimits(128, 128, UINT_MAX), 4 * MIB + 64 * KIB))
+    assert (work["request"], work["flush"], work["worker"]) == (65, 3, 0)
 
 
 def test_data_less_zeroes_have_no_such_work():
@@ -144,6 +146,7 @@ def test_known_times_are_found_again(timed):
     rng = np.random.default_rng(3)
     table = timed.assign(elapsed_ns=(table_work(timed) @ truth + 4e5) * np.exp(rng.normal(0, 0.05, len(timed))))
     found = fit_time(table, instructions)
+    assert found.costs[WORK.index("call")] == 0  # it can't be told from the wait
     for name in ("vector", "request"):
         at = WORK.index(name)
         low, high = np.quantile(found.cost_draws[:, at], [0.05, 0.95])
