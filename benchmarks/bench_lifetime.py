@@ -1,7 +1,4 @@
-"""Time a machine-day of the on-demand folio's life at 1000 users/s, against the plain Python version.
-
-Run from the checkout: ``python benchmarks/bench_lifetime.py``.
-"""
+"""How fast a machine-day of the on-demand folio's life is simulated. Run: pytest benchmarks -q -s"""
 
 import sys
 import time
@@ -15,24 +12,15 @@ from zpmodel.memory.lifetime import Life, Users
 from zpmodel.memory.lifetime_events import simulate
 
 
-def main() -> None:
+def test_a_machine_day_at_1000_users_a_second(benchmark):
     life = Life(Users(1000.0, 0.005), scans_per_s=0.01, failure=0.1)
-    simulate(life, seconds=1.0)
-    day = min(_seconds(lambda: simulate(life)) for _ in range(3))
-    users = simulate(life).users
-    slow_s = 60.0
-    slow_users = naive_lifetime.simulate(life, slow_s, 1)["users"]
-    slow = min(_seconds(lambda: naive_lifetime.simulate(life, slow_s, 1)) for _ in range(3))
-    fast_rate, slow_rate = users / day, slow_users / slow
-    print(f"one machine-day, {users:,} users: {day:.2f} s")
-    print(f"users/s: compiled {fast_rate:,.0f}, plain Python {slow_rate:,.0f}: {fast_rate / slow_rate:.0f} times")
-
-
-def _seconds(run) -> float:
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
-
-
-if __name__ == "__main__":
-    main()
+    simulate(life, seconds=1.0)  # compile
+    started = time.perf_counter()
+    slow_users = naive_lifetime.simulate(life, 60.0, 1)["users"]
+    slow_rate = slow_users / (time.perf_counter() - started)
+    benchmark.pedantic(simulate, (life,), rounds=3)
+    day = benchmark.stats.stats.min
+    fast_rate = simulate(life).users / day
+    print(f"\none machine-day in {day:.2f} s: {fast_rate:,.0f} users/s, {fast_rate / slow_rate:.0f} times plain Python")
+    assert day < 1
+    assert fast_rate > 50 * slow_rate
