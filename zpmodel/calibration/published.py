@@ -16,7 +16,7 @@ from zpmodel import shipped
 from zpmodel.limits import UINT_MAX, QueueLimits
 from zpmodel.structure import count
 from zpmodel.timing.estimate import LEVEL, Estimate
-from zpmodel.units import GIB, KIB, MIB
+from zpmodel.units import GIB, KIB, MIB, format_size
 from zpmodel.zeropage import ZeroPage
 
 Floats = npt.NDArray[np.float64]
@@ -106,7 +106,7 @@ def _middle(table: pd.DataFrame, series: _Series) -> list[dict[str, object]]:
         time = times[first] + slope * (events[i] - events[first])
         predicted = 1e9 / time if series.is_rate else time
         source = f"{row.source}; fitted on both ends"
-        what = f"{row.output} at {row.input} {int(float(str(row.input_value)))}"
+        what = f"{str(row.output).replace('_', ' ')} at {format_size(int(str(row.input_value)))}"
         rows.append(_row(series.case, what, float(str(row.value)), predicted, str(row.unit), series.bar, source))
     return rows
 
