@@ -105,7 +105,7 @@ def _bound(found: Comparison) -> str:
     return {
         "submission": "the submitting CPU",
         "device": "the device",
-        "latency": "latency, with too little in flight",
+        "latency": "latency (too few requests in flight)",
     }[found.prediction.bound_by]
 
 
