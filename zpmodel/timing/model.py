@@ -7,7 +7,6 @@ import numpy as np
 import numpy.typing as npt
 
 from zpmodel.limits import QueueLimits
-from zpmodel.timing.device import Load, closed_loop
 from zpmodel.timing.estimate import Estimate
 
 Floats = npt.NDArray[np.float64]
@@ -65,23 +64,6 @@ class Model:
     def draws(self) -> int:
         """How many draws there are."""
         return len(self.cpu_draws)
-
-    def cpu_of(self, events: Floats) -> tuple[float, Floats]:
-        """CPU seconds of one operation: best value and draws [s]; ``events`` of shape (events,)."""
-        return float(events @ self.cpu), self.cpu_draws @ events
-
-    def rates_of(self, events: Floats, load: Load) -> tuple[Floats, Floats]:
-        """Operations per second of closed loops [1/s]: best values (points,) and draws (draws, points).
-
-        :param events: shape (points, events).
-        :param load: what they ask of the device; its ``path`` is filled in here.
-        """
-        best = closed_loop(self.device, load._replace(path=events @ self.path))
-        rows = [
-            closed_loop(device, load._replace(path=events @ path))
-            for device, path in zip(self.device_draws, self.path_draws, strict=True)
-        ]
-        return best, np.array(rows)
 
     def scatter(self, sigma: float, draws: Floats) -> Floats:
         """Multiply draws with log-normal scatter, always the same for the same number of draws."""
