@@ -8,6 +8,8 @@ from zpmodel import shipped
 from zpmodel.devices import find_limits, nvme, preset_names
 from zpmodel.errors import InputError
 from zpmodel.limits import UINT_MAX, QueueLimits
+from zpmodel.structure import count
+from zpmodel.zeropage import ZeroPage
 
 GOOD = {"max_segments": 128, "max_segment_size": 65536, "max_sectors_kb": 1280}
 
@@ -32,7 +34,7 @@ GOOD = {"max_segments": 128, "max_segment_size": 65536, "max_sectors_kb": 1280}
         ({"seg_boundary_mask": 65536}, "power of two less 1"),
         ({"virt_boundary_mask": 4096}, "power of two less 1"),
         ({"chunk_sectors": 9, "physical_block_size": 4096}, "multiple of the physical block"),
-        ({"write_zeroes_max_bytes": 1000}, "multiple of the logical block"),
+        ({"write_zeroes_max_bytes": 1000}, "multiple of 512"),
         ({"nomerges": 3}, "0, 1 or 2"),
         ({"nr_requests": 0}, "at least 1"),
         ({"scheduler": "cfq"}, "mq-deadline"),
@@ -56,6 +58,23 @@ def test_what_has_no_default_must_be_given(name):
 
 def test_values_that_only_other_tools_know_are_passed_over():
     assert QueueLimits.from_mapping({**GOOD, "rotational": 0, "io_timeout": 30000}).max_sectors == 2560
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        # a loop device with blocks of 4 KiB: UINT_MAX rounded down to sectors
+        {"logical_block_size": 4096, "physical_block_size": 4096, "write_zeroes_max_bytes": 4294966784},
+        # NVMe with blocks of 16 KiB and PRPs
+        {"logical_block_size": 16384, "physical_block_size": 16384, "virt_boundary_mask": 4095},
+        {"max_segments": 1, "max_segment_size": 4294967295},
+        {"max_sectors_kb": 120, "max_hw_sectors_kb": 120, "physical_block_size": 4096},
+        {"chunk_sectors": 3 * 1024, "physical_block_size": 4096},
+    ],
+)
+def test_what_real_devices_have_is_taken(change):
+    limits = QueueLimits.from_mapping({**GOOD, **change})
+    assert count(ZeroPage.named("static"), limits, 0, 1 << 30).length == 1 << 30
 
 
 def test_the_half_kib_that_sysfs_rounds_away():

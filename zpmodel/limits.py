@@ -122,18 +122,12 @@ class QueueLimits:
             self._refuse("seg_boundary_mask", self.seg_boundary_mask, "a power of two less 1, at least 4095 (a page)")
         if not is_power_of_two(self.virt_boundary_mask + 1):
             self._refuse("virt_boundary_mask", self.virt_boundary_mask, "0, or a power of two less 1")
-        if self.virt_boundary_mask and self.virt_boundary_mask < logical - 1:
-            self._refuse(
-                "virt_boundary_mask", self.virt_boundary_mask, f"at least the logical block less 1, {logical - 1}"
-            )
         if self.chunk_sectors % (physical // SECTOR) or self.chunk_sectors > UINT_MAX:
             self._refuse(
                 "chunk_sectors", self.chunk_sectors, f"a multiple of the physical block, {physical // SECTOR} sectors"
             )
-        if self.write_zeroes_max_bytes % logical:
-            self._refuse(
-                "write_zeroes_max_bytes", self.write_zeroes_max_bytes, f"a multiple of the logical block, {logical}"
-            )
+        if self.write_zeroes_max_bytes % SECTOR:
+            self._refuse("write_zeroes_max_bytes", self.write_zeroes_max_bytes, f"a multiple of {SECTOR}")
         if self.nomerges not in (0, 1, 2):
             self._refuse("nomerges", self.nomerges, "0, 1 or 2")
         if self.nr_requests < 1:
