@@ -10,7 +10,8 @@ report: $(VENV)/ready  ## the main job: one HTML site from the shipped fio data
 
 test: $(VENV)/ready  ## all tests, then one pass of the kernels' tests without the compiler
 	$(RUN)/python -m pytest -q -p no:cacheprovider
-	NUMBA_DISABLE_JIT=1 $(RUN)/python -m pytest -q -p no:cacheprovider -m "not slow and not root and not fio" tests/test_structure.py tests/test_overlap.py
+	NUMBA_DISABLE_JIT=1 $(RUN)/python -m pytest -q -p no:cacheprovider tests/test_structure.py tests/test_overlap.py \
+		-k "by_hand or periods or grow_over or fits or pages_fill or nvme or vectors_merge or rounds or bound or flight"
 
 check: $(VENV)/ready  ## style, types, generated files in step
 	$(RUN)/ruff check .

@@ -113,6 +113,32 @@ def test_kernel_agrees_with_the_slow_version(limits, zero_bytes, offset_blocks, 
         assert {name: n for name, n in vars(model.work).items() if n} == {name: n for name, n in seen.work.items() if n}
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    queues(),
+    st.integers(24, 29).map(lambda n: 1 << n),
+    st.integers(0, 3),
+    st.integers(1, 2),
+    st.sampled_from([-1, 0, 1, 8, 513, 4000]),
+)
+def test_bios_of_large_folios_end_by_their_bytes(limits, zero_bytes, offset_blocks, bios, extra_blocks):
+    block = limits["logical_block_size"]
+    # Few parts, so that the slow version is quick; the lengths around k x 4 GiB are what matters.
+    limits |= {"max_sectors": 1 << 22, "max_segments": 65535, "max_segment_size": UINT_MAX, "virt_boundary_mask": 0}
+    limits |= {"chunk_sectors": 0, "seg_boundary_mask": UINT_MAX, "write_zeroes_max_bytes": 0}
+    offset, length = offset_blocks * block, bios * (UINT_MAX // zero_bytes) * zero_bytes + extra_blocks * block
+    seen = naive.zeroout(limits, zero_bytes, offset, length)
+    model = count(ZeroPage("folio", zero_bytes), QueueLimits.from_mapping(limits), offset, length)
+    assert {(a, b, c): n for a, b, c, n in model.bio_table.tolist()} == seen.bios
+    assert {(r["bytes"], r["segments"]): r["count"] for r in model.request_histogram()} == seen.requests
+
+
+def test_a_short_last_vector_still_fits():
+    limits = QueueLimits(8192, 128, UINT_MAX)
+    model = count(ZeroPage("folio", 512 * MIB), limits, 0, 7 * 512 * MIB + 4096)
+    assert [(r["bytes"], r["bvecs"], r["count"]) for r in model.bio_histogram()] == [(7 * 512 * MIB + 4096, 8, 1)]
+
+
 @settings(max_examples=150, deadline=None)
 @given(queues(), powers, st.integers(0, 1 << 40), st.integers(1, 1 << 33))
 def test_laws_of_any_queue(limits, zero_bytes, offset_blocks, length_blocks):

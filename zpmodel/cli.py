@@ -60,6 +60,9 @@ def main() -> None:
     except click.exceptions.Abort:
         click.echo("zpmodel: interrupted", err=True)
         sys.exit(130)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.ctx.get_help() if error.ctx else "", err=True)
+        sys.exit(2)
     except click.ClickException as error:
         click.echo(f"zpmodel: {' '.join(error.format_message().split())}", err=True)
         sys.exit(2)
@@ -70,4 +73,9 @@ def main() -> None:
         # The reader (`| head`) has what it wanted; leave without a second complaint when Python flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as error:
+        # What no command expected: a disk that is full, a file that went away.
+        click.echo(f"zpmodel: {error}", err=True)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(2)
     sys.exit(status if isinstance(status, int) else 0)

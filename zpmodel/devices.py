@@ -11,6 +11,7 @@ from zpmodel.limits import QueueLimits
 
 _NVME = re.compile(r"nvme-mdts(\d+)(?:@(\d+)\.(\d+))?(\+iommu)?")
 _LATEST = (7, 2)
+_EARLIEST, _UNKNOWN = (5, 0), (8, 0)  # before, the driver's limits were others; after, nobody knows
 
 Version = tuple[int, ...]
 
@@ -29,6 +30,11 @@ def nvme(mdts: int, kernel: Version = _LATEST, *, translating_iommu: bool = Fals
     :param translating_iommu: whether an IOMMU translates (and so caps requests at 128 KiB).
     :raises InputError: for an MDTS that NVMe doesn't have.
     """
+    if not _EARLIEST <= kernel < _UNKNOWN:
+        shown = ".".join(map(str, kernel))
+        raise InputError(
+            "nvme", "kernel", shown, f"a version from {_EARLIEST[0]}.{_EARLIEST[1]} to {_UNKNOWN[0] - 1}.x"
+        )
     if not 0 <= mdts <= 20:
         raise InputError("nvme", "mdts", mdts, "0 (no limit) to 20: transfers of 4 KiB << mdts")
     table = _read("nvme")
@@ -56,15 +62,23 @@ def find_limits(text: str) -> QueueLimits:
     :raises InputError: where it is none of these, naming the presets.
     """
     path = Path(text)
-    if path.is_dir():
+    try:
+        folder, file = path.is_dir(), path.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        folder = file = False
+    if folder:
         return QueueLimits.from_directory(path)
-    if path.is_file():
+    if file:
         return QueueLimits.from_file(path)
     match = _NVME.fullmatch(text)
     if match:
         kernel = (int(match[2]), int(match[3])) if match[2] else _LATEST
         return nvme(int(match[1]), kernel, translating_iommu=bool(match[4]))
-    if re.fullmatch(r"[\w-]+", text) and shipped.data("devices").joinpath(f"{text}.toml").is_file():
+    if (
+        text != "nvme"
+        and re.fullmatch(r"[\w-]{1,64}", text)
+        and shipped.data("devices").joinpath(f"{text}.toml").is_file()
+    ):
         return QueueLimits.from_mapping(_read(text)["limits"], source=text)
     accepted = f"a file, /sys/block/DEV, a copied queue directory, or one of {', '.join(preset_names())}"
     raise InputError("--limits", "name", text, accepted)

@@ -10,7 +10,7 @@ SECTOR = 512
 KIB, MIB, GIB, TIB = 1 << 10, 1 << 20, 1 << 30, 1 << 40
 
 _FACTORS = {"": 1, "k": KIB, "m": MIB, "g": GIB, "t": TIB, "p": 1 << 50, "e": 1 << 60}
-_SIZE = re.compile(r"(\d+)\s*(?:([kmgtpe])(?:i?b)?|b)?", re.IGNORECASE)
+_SIZE = re.compile(r"(\d{1,30})\s*(?:([kmgtpe])(?:i?b)?|b)?", re.IGNORECASE)
 
 
 def parse_size(text: str | int, *, where: str = "command line", field: str = "size") -> int:

@@ -158,6 +158,9 @@ def check_free(out: Path) -> None:
     for name in ("zeroout.csv", "machine.toml"):
         if (out / name).exists():
             raise RefusedError(f"{out / name} exists; measured files are never overwritten, name another folder")
+    parent = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise RefusedError(f"{out} can't be written to; name another folder")
 
 
 def queue_of(fd: int) -> Path:

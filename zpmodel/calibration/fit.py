@@ -294,4 +294,5 @@ def _reach(data: DataSet, groups: Groups) -> Reach:
         depth=int(groups.keys["depth"].max()),
         request_bytes=max(size for size, _ in requests),
         request_segments=max(segments for _, segments in requests),
+        memories=tuple(sorted(groups.keys["memory"].unique())),
     )

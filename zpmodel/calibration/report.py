@@ -52,9 +52,10 @@ def doubts(model: Model) -> list[str]:
         for i, name in enumerate(names):
             if float(np.quantile(draws[:, i], 0.05)) <= 1e-12:
                 notes.append(f"{part}: the cost of {_a(name)} can't be told from zero here.")
-    if model.reach.request_segments == 1:
+    if len(model.reach.memories) < 2:
         notes.append(
-            "Only one kind of buffer page was measured: the cost of a vector is not identifiable. Reserve huge pages."
+            f"Only buffers of {model.reach.memories[0]} were measured: the cost of a vector is not identifiable. "
+            "Reserve huge pages and measure both."
         )
     return notes
 

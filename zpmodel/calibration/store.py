@@ -1,7 +1,7 @@
 """Calibrations as files: JSON that a person can read and another machine can use."""
 
 import json
-import tempfile
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from zpmodel.errors import InputError
+from zpmodel.fio.files import write_atomically
 from zpmodel.limits import QueueLimits
 from zpmodel.timing.device import PARAMETERS
 from zpmodel.timing.events import EVENTS
 from zpmodel.timing.model import Model, Reach, Spread
 
-FORMAT = 1
+FORMAT = 2
 _ARRAYS = ("cpu", "path", "device", "cpu_draws", "path_draws", "device_draws")
 _KEPT_DRAWS = 400  # enough for a 90 % interval; the file stays small
 
@@ -41,13 +42,18 @@ def save(model: Model, path: Path | str) -> None:
         values = values[:_KEPT_DRAWS] if values.ndim == 2 else values
         document[name] = [[float(f"{v:.6g}") for v in row] for row in np.atleast_2d(values)]
     try:
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            json.dump(document, file, separators=(",", ":"))
-            file.write("\n")
-        Path(file.name).chmod(0o644)
-        Path(file.name).replace(path)
+        write_atomically(path, json.dumps(document, separators=(",", ":")) + "\n")
     except OSError as error:
-        raise InputError(str(path), "file", str(error), "a file that can be written") from None
+        raise InputError(str(path), "file", error.strerror or str(error), "a file that can be written") from None
+
+
+def check_writable(path: Path) -> None:
+    """Refuse a place that :func:`save` could not write to, before the work is done.
+
+    :raises InputError: where it is a folder, or its folder is missing or can't be written.
+    """
+    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        raise InputError("--out", "file", str(path), "a file in a folder that exists and can be written")
 
 
 def read(path: Path | str) -> Model:
@@ -71,14 +77,39 @@ def read(path: Path | str) -> Model:
         arrays = {name: np.array(document[name], dtype=float) for name in _ARRAYS}
         for name in ("cpu", "path", "device"):
             arrays[name] = arrays[name][0]
-        return Model(
+        model = Model(
             name=str(document["name"]),
             limits=QueueLimits.from_mapping(document["limits"], source=str(path)),
-            ring=document["ring"],
+            ring=None if document["ring"] is None else int(document["ring"]),
             cache_mib=float(document["cache_mib"]),
-            spread=Spread(**document["spread"]),
-            reach=Reach(**document["reach"]),
+            spread=Spread(**{name: float(value) for name, value in document["spread"].items()}),
+            reach=_reach(document["reach"]),
             **arrays,
         )
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise InputError(str(path), "content", f"{type(error).__name__}: {error}", "a whole calibration") from None
+    _check(model, str(path))
+    return model
+
+
+def _reach(values: dict[str, Any]) -> Reach:
+    memories = tuple(str(name) for name in values["memories"])
+    return Reach(**{name: int(value) for name, value in values.items() if name != "memories"}, memories=memories)
+
+
+def _check(model: Model, where: str) -> None:
+    """Refuse numbers that no calibration has."""
+    for name in _ARRAYS:
+        values, width = getattr(model, name), len(PARAMETERS) if name.startswith("device") else len(EVENTS)
+        shape = (model.draws, width) if name.endswith("draws") else (width,)
+        if values.shape != shape or values.size == 0 or not np.all(np.isfinite(values)) or np.any(values < 0):
+            raise InputError(where, name, f"shape {values.shape}", f"shape {shape}, every number finite and at least 0")
+    if np.any(model.device[:-1] <= 0) or np.any(model.device_draws[:, :-1] <= 0):
+        raise InputError(where, "device", "0", "parameters above 0")
+    numbers = {**vars(model.spread), "cache_mib": model.cache_mib, "ring": model.ring or 1}
+    numbers |= {name: value for name, value in vars(model.reach).items() if name != "memories"}
+    for name, value in numbers.items():
+        if not np.isfinite(value) or value <= 0:
+            raise InputError(where, name, value, "a number above 0")
+    if not model.reach.memories:
+        raise InputError(where, "memories", "none", "the buffer memories that were measured")

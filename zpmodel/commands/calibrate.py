@@ -13,7 +13,7 @@ from zpmodel.commands.output import emit_json, emit_table, json_option
 @click.option(
     "--resamples", type=click.IntRange(20, 100_000), default=1000, show_default=True, help="Bootstrap resamples."
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the bootstrap.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the bootstrap.")
 @json_option
 def command(folder: Path, out: Path | None, resamples: int, seed: int, as_json: bool) -> None:
     """Costs of this machine and device, from the data set FOLDER that zpmodel measure made.
@@ -25,11 +25,10 @@ def command(folder: Path, out: Path | None, resamples: int, seed: int, as_json: 
     from zpmodel.calibration.fit import calibrate
     from zpmodel.calibration.points import read_set
     from zpmodel.calibration.report import cost_table, doubts
-    from zpmodel.calibration.store import save
-    from zpmodel.errors import InputError
+    from zpmodel.calibration.store import check_writable, save
 
-    if out is not None and not out.parent.is_dir():
-        raise InputError("--out", "folder", str(out.parent), "a folder that exists")
+    if out is not None:
+        check_writable(out)
     model = calibrate(read_set(folder), resamples=resamples, seed=seed)
     if out is not None:
         save(model, out)

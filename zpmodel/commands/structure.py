@@ -38,8 +38,11 @@ def command(
     512-byte sectors), "offset", "length", and "zero_page_bytes" or "persistent_huge_zero_folio".
     """
     if cases is not None:
-        if limits or length:
-            raise click.UsageError("--cases brings its own limits and ranges: leave out --limits and --length")
+        given = [name for name in ("zero_page", "limits", "offset", "length") if _was_given(name)]
+        if given:
+            raise click.UsageError(
+                f"--cases brings its own pages, limits and ranges: leave out --{given[0].replace('_', '-')}"
+            )
         _many(cases)
         return
     if not limits or not length:
@@ -86,6 +89,11 @@ def command(
     _histogram(found.request_histogram())
 
 
+def _was_given(name: str) -> bool:
+    source = click.get_current_context().get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
 def _histogram(rows: list[dict[str, int]]) -> None:
     from zpmodel.units import format_size
 
@@ -102,6 +110,6 @@ def _many(cases: IO[str]) -> None:
     try:
         # All or nothing: a bad line near the end must not leave half an output that looks whole.
         lines = [json.dumps(found.as_case()) for found in count_cases(cases, source=cases.name)]
-    except UnicodeDecodeError as error:
-        raise InputError(cases.name, "encoding", str(error), "UTF-8 text") from None
+    except (UnicodeDecodeError, OSError) as error:
+        raise InputError(cases.name, "content", str(error), "UTF-8 text that can be read") from None
     sys.stdout.writelines(f"{line}\n" for line in lines)

@@ -1,6 +1,7 @@
 """``zpmodel trace``: what a kernel's block layer did, against the model."""
 
 import json
+import math
 import os
 import sys
 from collections.abc import Iterable
@@ -67,6 +68,12 @@ def command(
     Segments are not in the kernel's events: only bytes and counts are compared.
     """
     _refuse_contradictions(scratch, ranges, device, watch, files, limits, length, save)
+    if save is not None and not (save.parent.is_dir() and os.access(save.parent, os.W_OK)):
+        from zpmodel.errors import InputError
+
+        raise InputError("--save", "folder", str(save.parent), "a folder that exists and can be written")
+    if watch is not None and not math.isfinite(watch):
+        raise click.UsageError("--watch takes seconds from 0.1 to 3600")
     if save is not None and save.exists():
         from zpmodel.errors import RefusedError
 

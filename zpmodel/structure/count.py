@@ -223,6 +223,8 @@ def _used(table: Table) -> Table:
 def case_zero_page(case: Mapping[str, Any], source: str) -> ZeroPage:
     """The zero page of a case: ``zero_page_bytes``, or ``persistent_huge_zero_folio`` of an x86-64 kernel."""
     size, persistent = case.get("zero_page_bytes"), case.get("persistent_huge_zero_folio")
+    if size is not None and persistent is not None:
+        raise InputError(source, "zero_page_bytes", size, "either it or persistent_huge_zero_folio, not both")
     if size is not None:
         if isinstance(size, bool) or not isinstance(size, int):
             raise InputError(source, "zero_page_bytes", size, "a whole number of bytes")

@@ -3,7 +3,8 @@
 All bios but the last are alike. What the block layer makes of one depends only on where it starts within a chunk and a
 physical block, and on the newest request of the plug. So when that state is seen a second time, everything since has
 been one period of a cycle, and whole periods are counted without being walked. The cycle is found with Brent's method,
-which keeps one earlier state. A 1 TiB range costs as much as a few bios.
+which keeps one earlier state. A 1 TiB range costs as much as a few bios; with a chunk that lines up with bios and blocks
+only after many of them (a large odd number of sectors), as much as those.
 """
 
 import numpy as np
@@ -79,6 +80,9 @@ def walk(limits, zero_bytes, base_page_bytes, write_zeroes_sectors, alignment_se
         full = write_zeroes_sectors * SECTOR
     else:
         full = min(BIO_MAX_VECS, UINT_MAX // zero_bytes) * zero_bytes
+    # Large folios end a bio by its bytes; then a short last vector may still fit where a whole folio would not.
+    by_bytes = write_zeroes_sectors == 0 and full < BIO_MAX_VECS * zero_bytes
+    kept = zero_bytes if by_bytes else 1
     # The state that the present one is compared with, and the counts at that moment.
     old_sector, old_tail, old_counts, old_work = np.int64(-1), tail.copy(), counts.copy(), work.copy()
     old_bios, old_requests = bios.copy(), requests.copy()
@@ -91,7 +95,7 @@ def walk(limits, zero_bytes, base_page_bytes, write_zeroes_sectors, alignment_se
             if old_sector >= 0 and same_state(sector, tail, old_sector, old_tail, alignment_sectors):
                 period_bytes = (sector - old_sector) * SECTOR
                 # One full bio stays to be walked, so that the last one meets the state that it would.
-                periods = (left - 1) // period_bytes
+                periods = max(0, left - kept) // period_bytes
                 for i in range(COUNTS):
                     counts[i] += periods * (counts[i] - old_counts[i])
                 for i in range(WORKS):
@@ -112,7 +116,7 @@ def walk(limits, zero_bytes, base_page_bytes, write_zeroes_sectors, alignment_se
                 old_bios[:] = bios
                 old_requests[:] = requests
             steps += 1
-        size = min(full, left)
+        size = left if by_bytes and left <= UINT_MAX else min(full, left)
         counts[BIOS] += 1
         if write_zeroes_sectors > 0:
             too_small = histogram.add(bios, size, 0, 0, 1)

@@ -23,12 +23,13 @@ class Spread:
 
 @dataclass(frozen=True)
 class Reach:
-    """The largest values that the calibration saw; beyond, a prediction is an extrapolation."""
+    """What the calibration saw; beyond, a prediction is an extrapolation."""
 
     block_bytes: int
     depth: int
     request_bytes: int
     request_segments: int
+    memories: tuple[str, ...]
 
 
 @dataclass(frozen=True)

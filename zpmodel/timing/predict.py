@@ -132,6 +132,8 @@ def _beyond(model: Model, zero_page: ZeroPage, structure: Structure, limits: Que
         reasons.append("larger requests than measured")
     if int(segments.max()) > model.reach.request_segments:
         reasons.append("more segments a request than measured")
+    if len(model.reach.memories) < 2:
+        reasons.append(f"only buffers of {model.reach.memories[0]} were measured, so vectors have no cost of their own")
     if zero_page.size_bytes > 2 << 20:
         reasons.append("a larger zero page than 2 MiB")
     return "; ".join(reasons)
