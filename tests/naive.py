@@ -10,6 +10,10 @@ from dataclasses import dataclass, field
 UINT_MAX = 2**32 - 1
 
 
+class EinvalError(Exception):
+    """What the kernel answers where less than a logical block fits a request."""
+
+
 @dataclass
 class Vec:
     address: int  # physical
@@ -113,7 +117,7 @@ def first_part(lim: dict, bio: Bio, whole: list[Vec], work: Counter) -> tuple[in
     if split:
         nbytes = nbytes // lim["logical_block_size"] * lim["logical_block_size"]
         if nbytes == 0:
-            return bio.size, segments, False
+            raise EinvalError
     return nbytes, segments, split
 
 

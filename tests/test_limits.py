@@ -28,8 +28,8 @@ GOOD = {"max_segments": 128, "max_segment_size": 65536, "max_sectors_kb": 1280}
         ({"max_hw_sectors_kb": 512}, "at most max_hw_sectors"),
         ({"logical_block_size": 520}, "power of two"),
         ({"logical_block_size": 131072}, "65536"),
-        ({"physical_block_size": 256}, "at least the logical block"),
-        ({"logical_block_size": 4096, "physical_block_size": 512}, "at least the logical block"),
+        ({"physical_block_size": 520}, "power of two"),
+        ({"zoned": "host-managed"}, "not modelled"),
         ({"seg_boundary_mask": 511}, "at least 4095"),
         ({"seg_boundary_mask": 65536}, "power of two less 1"),
         ({"virt_boundary_mask": 4096}, "power of two less 1"),
@@ -37,7 +37,7 @@ GOOD = {"max_segments": 128, "max_segment_size": 65536, "max_sectors_kb": 1280}
         ({"write_zeroes_max_bytes": 1000}, "multiple of 512"),
         ({"nomerges": 3}, "0, 1 or 2"),
         ({"nr_requests": 0}, "at least 1"),
-        ({"scheduler": "cfq"}, "mq-deadline"),
+        ({"scheduler": ""}, "mq-deadline"),
         ({"max_segmets": 5}, "max_segments"),
         ({"chunk_sector": 5}, "chunk_sectors"),
     ],
@@ -66,10 +66,12 @@ def test_values_that_only_other_tools_know_are_passed_over():
         # a loop device with blocks of 4 KiB: UINT_MAX rounded down to sectors
         {"logical_block_size": 4096, "physical_block_size": 4096, "write_zeroes_max_bytes": 4294966784},
         # NVMe with blocks of 16 KiB and PRPs
-        {"logical_block_size": 16384, "physical_block_size": 16384, "virt_boundary_mask": 4095},
+        {"logical_block_size": 16384, "physical_block_size": 16384, "virt_boundary_mask": 4095, "max_segments": 128},
         {"max_segments": 1, "max_segment_size": 4294967295},
         {"max_sectors_kb": 120, "max_hw_sectors_kb": 120, "physical_block_size": 4096},
         {"chunk_sectors": 3 * 1024, "physical_block_size": 4096},
+        {"logical_block_size": 4096, "physical_block_size": 512},
+        {"scheduler": "adios", "zoned": "none"},
     ],
 )
 def test_what_real_devices_have_is_taken(change):

@@ -13,7 +13,6 @@ from zpmodel.errors import InputError
 from zpmodel.units import KIB, SECTOR, is_power_of_two
 
 UINT_MAX = (1 << 32) - 1
-SCHEDULERS = ("none", "mq-deadline", "kyber", "bfq")
 
 # What sysfs calls a value; a queue directory holds more files than these, which say nothing about structure.
 _SYSFS_NAMES = (
@@ -101,8 +100,11 @@ class QueueLimits:
         logical, physical = self.logical_block_size, self.physical_block_size
         if not is_power_of_two(logical) or not 512 <= logical <= 64 * KIB:
             self._refuse("logical_block_size", logical, "a power of two from 512 to 65536")
-        if not is_power_of_two(physical) or physical < logical:
-            self._refuse("physical_block_size", physical, f"a power of two, at least the logical block size {logical}")
+        if not is_power_of_two(physical):
+            self._refuse("physical_block_size", physical, "a power of two")
+        # The kernel raises it rather than refuse.
+        physical = max(physical, logical)
+        object.__setattr__(self, "physical_block_size", physical)
         least = max(8, logical // SECTOR)
         if not least <= self.max_sectors <= UINT_MAX:
             self._refuse(
@@ -132,8 +134,8 @@ class QueueLimits:
             self._refuse("nomerges", self.nomerges, "0, 1 or 2")
         if self.nr_requests < 1:
             self._refuse("nr_requests", self.nr_requests, "at least 1")
-        if self.scheduler not in SCHEDULERS:
-            self._refuse("scheduler", self.scheduler, ", ".join(SCHEDULERS))
+        if not re.fullmatch(r"[a-z][\w-]*", self.scheduler):
+            self._refuse("scheduler", self.scheduler, "a scheduler's name, such as none or mq-deadline")
 
     def _refuse(self, field: str, value: object, accepted: str) -> None:
         raise InputError(self.source, field, value, accepted)
@@ -180,6 +182,8 @@ class QueueLimits:
             near = difflib.get_close_matches(str(name), known - set(values), n=1, cutoff=0.85)
             if name not in known and near:
                 raise InputError(source, "name", str(name), near[0])
+        if values.get("zoned", "none") not in (None, "", "none"):
+            raise InputError(source, "zoned", values["zoned"], "none: zoned devices are not modelled")
         for name in _REQUIRED:
             if name not in values:
                 raise InputError(source, name, "(missing)", "a value as under /sys/block/DEV/queue")
@@ -216,7 +220,7 @@ class QueueLimits:
         if not (folder / "max_segments").is_file():
             raise InputError(str(path), "directory", path.name, "/sys/block/DEV, its queue directory, or a copy of it")
         values: dict[str, str] = {}
-        for name in _SYSFS_NAMES:
+        for name in (*_SYSFS_NAMES, "zoned"):
             try:
                 values[name] = (folder / name).read_text(encoding="utf-8", errors="replace").strip()
             except OSError:

@@ -2,7 +2,11 @@
 
 import base64
 import html
+import os
 import re
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,8 +16,8 @@ from typing import Any
 
 import nbformat
 import papermill
+import yaml
 from nbconvert import HTMLExporter
-from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
 from zpmodel import shipped
@@ -116,21 +120,57 @@ def _check(chosen: Sequence[str], parameters: Mapping[str, Any]) -> None:
 def _run(name: str, out: Path, parameters: Mapping[str, Any], resume: bool) -> Path:
     source, target = shipped.notebooks() / f"{name}.ipynb", out / "notebooks" / f"{name}.ipynb"
     mine = {key: value for key, value in parameters.items() if key in papermill.inspect_notebook(str(source))}
-    if resume and target.is_file() and nbformat.read(str(target), 4).metadata.papermill.parameters == mine:  # type: ignore[no-untyped-call]
+    if resume and target.is_file() and _read(target).metadata.papermill.parameters == mine:
         return target
     unfinished = target.with_suffix(".running.ipynb")
+    command = [
+        sys.executable,
+        "-m",
+        "papermill",
+        str(source),
+        str(unfinished),
+        "--kernel",
+        "python3",
+        "--no-progress-bar",
+    ]
+    # In a session of its own, so that Ctrl-C reaches only us: papermill and its kernel would each print a traceback.
+    process = subprocess.Popen(
+        [*command, "--parameters_yaml", yaml.safe_dump(mine)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
     try:
-        papermill.execute_notebook(
-            str(source), str(unfinished), parameters=mine, kernel_name="python3", progress_bar=False, log_output=False
-        )
-    except PapermillExecutionError as error:
-        raise ZpmodelError(f"notebook {name}, cell {error.exec_count}: {error.ename}: {error.evalue}") from None
-    unfinished.replace(target)
+        _, words = process.communicate()
+        if process.returncode:
+            raise ZpmodelError(f"notebook {name}: {_failure(unfinished, words)}")
+        unfinished.replace(target)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        unfinished.unlink(missing_ok=True)
     return target
 
 
+def _failure(unfinished: Path, words: str) -> str:
+    """What went wrong in a notebook: its last error, or else the last words of papermill."""
+    if unfinished.is_file():
+        for number, cell in enumerate(_read(unfinished).cells):
+            for output in cell.get("outputs", []):
+                if output.output_type == "error":
+                    return f"cell {number}: {output.ename}: {' '.join(output.evalue.split())}"
+    return (words.strip().splitlines() or ["it failed"])[-1]
+
+
+def _read(path: Path) -> Any:
+    return nbformat.read(str(path), as_version=4)  # type: ignore[no-untyped-call]
+
+
 def _render(name: str, path: Path) -> Page:
-    notebook = nbformat.read(str(path), as_version=4)  # type: ignore[no-untyped-call]
+    notebook = _read(path)
     config = Config(
         {"HTMLExporter": {"exclude_input": True, "exclude_input_prompt": True, "exclude_output_prompt": True}}
     )

@@ -13,6 +13,7 @@ from zpmodel.errors import InputError
 from zpmodel.timing.device import Load, closed_loop
 from zpmodel.timing.events import EVENTS, cold_share
 from zpmodel.timing.model import Model, Reach, Spread
+from zpmodel.units import KIB
 
 Floats = npt.NDArray[np.float64]
 
@@ -21,6 +22,9 @@ _FLOOR = 0.05  # no replicate spread is believed to be below this [log]: drift b
 _PRIOR_WIDTH = 4.0  # of the device's log parameters: keeps apart from infinity what a data set can't tell
 _CACHES = (2.0, 4.0, 8.0, 16.0, 32.0)
 _CACHE_RESAMPLES = 40  # so many resamples choose a cache anew; the others take theirs in turn
+_LARGE_BLOCK = 512 * KIB
+_ENOUGH = 10  # points, to say by how much they scatter
+_NO_RATIO = 0.5  # log standard deviation of a ratio that was never measured: anything from half to double
 _START = np.array([30e-6, 3e-5, 5e-6, 1e-7, 2e-4, 2e-5, 4.0, 0.5])
 
 
@@ -253,16 +257,20 @@ def _predict_left_out(
 def _spread(held_out: pd.DataFrame) -> Spread:
     def sigma(logs: Floats) -> float:
         # So that nine of ten fall inside the 90 % interval, whatever the shape of the tails.
-        return float(np.quantile(np.abs(logs), 0.9) / 1.645) if len(logs) else 0.3
+        return float(np.quantile(np.abs(logs), 0.9) / 1.645)
 
     def errors(table: pd.DataFrame, name: str) -> Floats:
         logs: Floats = np.log(table[name].to_numpy(float) / table[f"{name}_predicted"].to_numpy(float))
         return logs
 
+    def widest(name: str) -> float:
+        """Zeroing is done in large pieces, whose points may scatter more than most: the larger of both counts."""
+        table = ratios if name == "ratio" else held_out
+        large = table[table["block_bytes"] >= _LARGE_BLOCK]
+        return max(sigma(errors(part, name)) for part in (table, large if len(large) >= _ENOUGH else table))
+
     ratios = ratio_table(held_out)
-    return Spread(
-        *(sigma(errors(table, name)) for table, name in ((held_out, "cpu_s"), (held_out, "rate"), (ratios, "ratio")))
-    )
+    return Spread(widest("cpu_s"), widest("rate"), widest("ratio") if len(ratios) else _NO_RATIO)
 
 
 def ratio_table(held_out: pd.DataFrame) -> pd.DataFrame:
@@ -284,15 +292,15 @@ def ratio_table(held_out: pd.DataFrame) -> pd.DataFrame:
 
 
 def _reach(data: DataSet, groups: Groups) -> Reach:
+    memories = tuple(sorted(groups.keys["memory"].unique()))
+    blocks = [int(size) for size in groups.keys["block_bytes"].unique()]
     requests = [
-        (row["bytes"], row["segments"])
-        for block, memory in {(int(b), str(m)) for b, _, m in groups.keys[list(KEYS)].itertuples(index=False)}
-        for row in data.structure(block, memory).request_histogram()
+        row for block in blocks for memory in memories for row in data.structure(block, memory).request_histogram()
     ]
     return Reach(
-        block_bytes=int(groups.keys["block_bytes"].max()),
-        depth=int(groups.keys["depth"].max()),
-        request_bytes=max(size for size, _ in requests),
-        request_segments=max(segments for _, segments in requests),
-        memories=tuple(sorted(groups.keys["memory"].unique())),
+        request_bytes=(min(row["bytes"] for row in requests), max(row["bytes"] for row in requests)),
+        request_segments=max(row["segments"] for row in requests),
+        in_flight=int(np.max(np.minimum(groups.load.depth * groups.load.requests, groups.load.room))),
+        depths=tuple(sorted(int(depth) for depth in groups.keys["depth"].unique())),
+        memories=memories,
     )

@@ -93,8 +93,14 @@ def read(path: Path | str) -> Model:
 
 
 def _reach(values: dict[str, Any]) -> Reach:
-    memories = tuple(str(name) for name in values["memories"])
-    return Reach(**{name: int(value) for name, value in values.items() if name != "memories"}, memories=memories)
+    least, most = (int(size) for size in values["request_bytes"])
+    return Reach(
+        request_bytes=(least, most),
+        request_segments=int(values["request_segments"]),
+        in_flight=int(values["in_flight"]),
+        depths=tuple(int(depth) for depth in values["depths"]),
+        memories=tuple(str(name) for name in values["memories"]),
+    )
 
 
 def _check(model: Model, where: str) -> None:
@@ -106,10 +112,15 @@ def _check(model: Model, where: str) -> None:
             raise InputError(where, name, f"shape {values.shape}", f"shape {shape}, every number finite and at least 0")
     if np.any(model.device[:-1] <= 0) or np.any(model.device_draws[:, :-1] <= 0):
         raise InputError(where, "device", "0", "parameters above 0")
-    numbers = {**vars(model.spread), "cache_mib": model.cache_mib, "ring": model.ring or 1}
-    numbers |= {name: value for name, value in vars(model.reach).items() if name != "memories"}
-    for name, value in numbers.items():
+    reach = model.reach
+    numbers = {**vars(model.spread), "cache_mib": model.cache_mib, "ring": 1 if model.ring is None else model.ring}
+    numbers |= {
+        "request_segments": reach.request_segments,
+        "in_flight": reach.in_flight,
+        "depths": min(reach.depths, default=0),
+    }
+    for name, value in {**numbers, "request_bytes": min(reach.request_bytes)}.items():
         if not np.isfinite(value) or value <= 0:
             raise InputError(where, name, value, "a number above 0")
-    if not model.reach.memories:
+    if not reach.memories:
         raise InputError(where, "memories", "none", "the buffer memories that were measured")

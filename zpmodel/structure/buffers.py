@@ -7,9 +7,9 @@ import numpy as np
 from zpmodel.errors import InputError
 from zpmodel.limits import QueueLimits
 from zpmodel.structure import histogram
-from zpmodel.structure.count import Structure, check_range, make_structure
+from zpmodel.structure.count import Structure, check_range, impossible, make_structure
 from zpmodel.structure.requests import ALLOCATED, BIOS, COUNTS, VECTORS, empty_tail, finish_plug, submit_bio
-from zpmodel.structure.splits import WORKS
+from zpmodel.structure.splits import IMPOSSIBLE, WORKS
 from zpmodel.structure.vectors import BIO_MAX_VECS, merge_pages
 from zpmodel.structure.walk import vector_table
 from zpmodel.units import KIB, MIB
@@ -59,11 +59,13 @@ def count_buffer(
         counts[BIOS] += 1
         counts[VECTORS] += vectors
         counts[ALLOCATED] += allocated
-        full = histogram.add(bios, total, vectors, allocated, 1)
-        full |= submit_bio(
+        status = histogram.add(bios, total, vectors, allocated, 1)
+        status |= submit_bio(
             kernel_limits, here.address, here.offset, here.length, vectors, sector, tail, requests, counts, work
         )
-        assert not full, "one write makes fewer kinds of requests than the table holds"
+        if status & IMPOSSIBLE:
+            raise impossible(limits)
+        assert not status, "one write makes fewer kinds of requests than the table holds"
         sector += total // 512
         at += int(np.count_nonzero(here.vector_of_add >= 0))
     finish_plug(tail, requests, counts, work)

@@ -14,6 +14,7 @@ from zpmodel.errors import InputError
 from zpmodel.limits import UINT_MAX, QueueLimits
 from zpmodel.structure import histogram
 from zpmodel.structure.requests import ALLOCATED, BACK_MERGES, BIOS, REQUESTS, SPLITS, VECTORS
+from zpmodel.structure.splits import IMPOSSIBLE
 from zpmodel.structure.walk import walk
 from zpmodel.units import MIB, SECTOR
 from zpmodel.zeropage import ZeroPage
@@ -176,7 +177,7 @@ def _count_one(zero_page: ZeroPage, limits: QueueLimits, offset: int, length: in
     rows = _FIRST_ROWS
     while True:
         bios, requests = (np.zeros((rows, histogram.COLUMNS), np.int64) for _ in range(2))
-        too_small, counts, work = walk(
+        status, counts, work = walk(
             limits.for_kernel(zero_page.base_page_bytes),
             zero_page.size_bytes,
             zero_page.base_page_bytes,
@@ -187,11 +188,19 @@ def _count_one(zero_page: ZeroPage, limits: QueueLimits, offset: int, length: in
             bios,
             requests,
         )
-        if not too_small:
+        if status & IMPOSSIBLE:
+            raise impossible(limits)
+        if not status:
             break
         rows *= 8
         assert rows <= _MOST_ROWS, "more kinds of requests than a range can have"
     return make_structure("write_zeroes" if write_zeroes else "write", int(length), counts, work, bios, requests)
+
+
+def impossible(limits: QueueLimits) -> InputError:
+    """What the kernel answers with EINVAL: a logical block that needs more segments than a request may have."""
+    accepted = f"enough for a logical block of {limits.logical_block_size} bytes (the kernel fails this write: EINVAL)"
+    return InputError(limits.source, "max_segments", limits.max_segments, accepted)
 
 
 def make_structure(

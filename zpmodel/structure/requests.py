@@ -14,6 +14,7 @@ from zpmodel.structure.splits import (
     ADVANCED,
     FLUSHES,
     GAP_WALKS,
+    IMPOSSIBLE,
     LAST_PLUG,
     chunk_left,
     largest_sectors,
@@ -82,12 +83,14 @@ def try_back_merge(limits, tail, size, segments, start_offset, start_address, st
 def submit_bio(limits, address, offset, length, vectors, sector, tail, requests, counts, work):
     """Submit one bio of data starting at ``sector``: split it to the limits, make or grow requests.
 
-    :return: 1 if the table of requests is full, else 0.
+    :return: 1 if the table of requests is full, IMPOSSIBLE where the kernel fails the write, else 0.
     """
     first = 0
     done = 0
     while first < vectors:
         size, segments, split = split_point(limits, address, offset, length, first, done, vectors, sector, work)
+        if split == IMPOSSIBLE:
+            return IMPOSSIBLE
         counts[SPLITS] += split
         start_offset = offset[first] + done
         start_address = address[first] + done

@@ -9,6 +9,9 @@ from zpmodel.units import SECTOR
 PIECES, SLOW_VISITS, GAP_CHECKS, UNWALKED, ADVANCED, GAP_WALKS, FLUSHES, LAST_PLUG, TABLES = range(9)
 WORKS = 9
 
+IMPOSSIBLE = 2
+"""What a split, and so a whole count, ends with where the kernel fails the write."""
+
 
 @kernel
 def chunk_left(sector, chunk_sectors):
@@ -39,7 +42,8 @@ def split_point(limits, address, offset, length, first, done, last, sector, work
     physical, ``offset`` the kernel's bv_offset: gaps are a matter of the offset, segment boundaries of the address.
     What the walk does is added to ``work``.
 
-    :return: (bytes of the first part [byte], its segments, 1 if a split is needed else 0).
+    :return: (bytes of the first part [byte], its segments, 1 if a split is needed, else 0; or IMPOSSIBLE where less
+        than a logical block fits, which the kernel answers with EINVAL).
     """
     if last - first == 1 and limits.chunk_sectors == 0 and offset[first] + length[first] <= limits.fast_segment_bytes:
         work[UNWALKED] += 1
@@ -84,9 +88,5 @@ def split_point(limits, address, offset, length, first, done, last, sector, work
     if must_split:
         total -= total % (limits.logical_block_sectors * SECTOR)
         if total == 0:
-            # Less than a logical block fits: the kernel's split of nothing is no split, and the bio goes out whole.
-            must_split = 0
-            total = -done
-            for i in range(first, last):
-                total += length[i]
+            must_split = IMPOSSIBLE
     return total, segments, must_split

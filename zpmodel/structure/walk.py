@@ -3,8 +3,8 @@
 All bios but the last are alike. What the block layer makes of one depends only on where it starts within a chunk and a
 physical block, and on the newest request of the plug. So when that state is seen a second time, everything since has
 been one period of a cycle, and whole periods are counted without being walked. The cycle is found with Brent's method,
-which keeps one earlier state. A 1 TiB range costs as much as a few bios; with a chunk that lines up with bios and blocks
-only after many of them (a large odd number of sectors), as much as those.
+which keeps one earlier state. A 1 TiB range costs as much as a few bios; with a chunk that lines up with bios and
+blocks only after many of them (a large odd number of sectors), as much as those.
 """
 
 import numpy as np
@@ -69,7 +69,7 @@ def walk(limits, zero_bytes, base_page_bytes, write_zeroes_sectors, alignment_se
     :param alignment_sectors: common multiple of physical block and chunk [sector].
     :param bios: table of bios by (bytes, vectors, allocated), filled here.
     :param requests: table of requests by (bytes, segments, offset of the first byte in its page), filled here.
-    :return: (1 if a table was too small else 0, counts, work).
+    :return: (1 if a table was too small, with IMPOSSIBLE where the kernel fails the write, else 0; counts; work).
     """
     counts = np.zeros(COUNTS, np.int64)
     work = np.zeros(WORKS, np.int64)
@@ -119,8 +119,8 @@ def walk(limits, zero_bytes, base_page_bytes, write_zeroes_sectors, alignment_se
         size = left if by_bytes and left <= UINT_MAX else min(full, left)
         counts[BIOS] += 1
         if write_zeroes_sectors > 0:
-            too_small = histogram.add(bios, size, 0, 0, 1)
-            too_small |= submit_write_zeroes(limits, write_zeroes_sectors, size // SECTOR, sector, requests, counts)
+            status = histogram.add(bios, size, 0, 0, 1)
+            status |= submit_write_zeroes(limits, write_zeroes_sectors, size // SECTOR, sector, requests, counts)
         else:
             allocated = vector_table(min((left + base_page_bytes - 1) // base_page_bytes, BIO_MAX_VECS))
             vectors = (size + zero_bytes - 1) // zero_bytes
@@ -128,10 +128,10 @@ def walk(limits, zero_bytes, base_page_bytes, write_zeroes_sectors, alignment_se
             counts[VECTORS] += vectors
             counts[ALLOCATED] += allocated
             work[TABLES] += allocated > INLINE_VECS
-            too_small = histogram.add(bios, size, vectors, allocated, 1)
-            too_small |= submit_bio(limits, zeros, zeros, vector_length, vectors, sector, tail, requests, counts, work)
-        if too_small:
-            return 1, counts, work
+            status = histogram.add(bios, size, vectors, allocated, 1)
+            status |= submit_bio(limits, zeros, zeros, vector_length, vectors, sector, tail, requests, counts, work)
+        if status:
+            return status, counts, work
         sector += size // SECTOR
         left -= size
     return finish_plug(tail, requests, counts, work), counts, work

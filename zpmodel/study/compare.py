@@ -55,7 +55,9 @@ class Comparison:
             "cpu_saved_low_s": self.cpu_saved_s.low,
             "cpu_saved_high_s": self.cpu_saved_s.high,
             "bound_by": self.prediction.bound_by,
-            "verdict": self.verdict,
+            "verdict": f"{self.verdict} (extrapolated)"
+            if self.prediction.beyond and self.policy != "page"
+            else self.verdict,
             "bios": counts.bios,
             "vectors": counts.vectors,
             "requests": counts.requests,

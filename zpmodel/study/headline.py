@@ -59,15 +59,31 @@ def _ring(model: Model, found: Comparison, page: Comparison) -> str:
     if model.ring is None or saved <= 0 or fewer[stall] * model.cpu[stall] < 0.5 * saved:
         return ""
     ms_per_gib = GIB / found.prediction.structure.length * 1e3
-    draws = fewer[vector] * model.cpu_draws[:, vector]
-    vectors = Estimate.of(fewer[vector] * model.cpu[vector], draws).scaled(ms_per_gib)
-    share = fewer[stall] * model.cpu[stall] / saved
+    value, draws = fewer[vector] * model.cpu[vector], fewer[vector] * model.cpu_draws[:, vector]
+    vectors = model.estimate(value, draws, model.spread.cpu).scaled(ms_per_gib)
+    stalls = model.cpu_draws[:, stall] * fewer[stall] / (model.cpu_draws @ fewer)
+    share = Estimate.of(fewer[stall] * model.cpu[stall] / saved, stalls)
+    held = f"{share.value:.0%} [{share.low:.0%}, {share.high:.0%}]"
     return (
-        f"\n\n**Mind the device:** {share:.0%} of the CPU time saved here is this device's ring of {model.ring} "
-        "descriptors. Each 4 KiB vector takes one: a request fills the ring, and the next has to be issued again by a "
-        "kernel thread. "
-        "A device without such a ring (NVMe) has no such stalls; the vectors alone save "
-        f"**{_interval(vectors)} ms of CPU time per GiB**."
+        f"\n\n**Mind the device:** {held} of the CPU time saved here is this device's ring of {model.ring} "
+        "descriptors. "
+        "Each 4 KiB vector takes one: a request fills the ring, and the next has to be issued again by a kernel "
+        "thread. "
+        "A device without such a ring (NVMe) has no such stalls. By this fit the vectors alone save "
+        f"**{_interval(vectors)} ms of CPU time per GiB**; NVMe itself was not measured."
+    )
+
+
+def beside_measured(found: Comparison, medians: pd.DataFrame) -> str:
+    """Say where a prediction is faster than anything that was measured; empty where it is not."""
+    predicted = found.prediction.structure.length / found.prediction.elapsed_s.value / GIB
+    fastest = float(medians["gib_per_s"].max())
+    if predicted <= fastest:
+        return ""
+    return (
+        f"**Faster than anything measured:** {predicted:.2g} GiB/s are predicted, fio's fastest point went "
+        f"{fastest:.2g} GiB/s. fio's buffers together are larger than the cache of a device that is software; zeroes "
+        "are one page over and over. No zero-out was timed on this device with a 2 MiB page."
     )
 
 

@@ -41,9 +41,8 @@ class Load(NamedTuple):
 
 
 @kernel
-def link_time(device, requests, segments, mebibytes, working_set):  # type: ignore[no-untyped-def]
-    """Time on the data path [s] of so many requests with their segments and data; ``device`` as in PARAMETERS."""
-    cold = max(0.0, 1.0 - device[6] / working_set)
+def link_time(device, requests, segments, mebibytes, cold):  # type: ignore[no-untyped-def]
+    """Time on the data path [s]; ``device`` as in PARAMETERS, ``cold`` the share of the data outside the cache."""
     return requests * device[2] + segments * device[3] + mebibytes * (device[4] + cold * device[5])
 
 
@@ -57,7 +56,8 @@ def latency_of(device, mebibytes):  # type: ignore[no-untyped-def]
 def operation_rates(device, path, requests, segments, mebibytes, room, depth, working_set, out):  # type: ignore[no-untyped-def]
     """Operations per second of each point [1/s], into ``out``; ``device`` is in the order of PARAMETERS."""
     for i in range(len(out)):
-        link = link_time(device, requests[i], segments[i], mebibytes[i], working_set[i])
+        cold = max(0.0, 1.0 - device[6] / working_set[i])
+        link = link_time(device, requests[i], segments[i], mebibytes[i], cold)
         # An operation of more requests than the queue holds waits for the device several times over.
         times = max(1.0, requests[i] / room[i])
         held = max(1, int(min(depth[i], max(1.0, room[i] / requests[i]))))

@@ -23,12 +23,19 @@ class Spread:
 
 @dataclass(frozen=True)
 class Reach:
-    """What the calibration saw; beyond, a prediction is an extrapolation."""
+    """What the calibration saw; beyond, a prediction is an extrapolation.
 
-    block_bytes: int
-    depth: int
-    request_bytes: int
+    :ivar request_bytes: its smallest and its largest request [byte].
+    :ivar request_segments: most segments of a request.
+    :ivar in_flight: most requests in flight.
+    :ivar depths: its queue depths.
+    :ivar memories: its buffer memories.
+    """
+
+    request_bytes: tuple[int, int]
     request_segments: int
+    in_flight: int
+    depths: tuple[int, ...]
     memories: tuple[str, ...]
 
 

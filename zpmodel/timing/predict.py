@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from zpmodel.limits import QueueLimits
 from zpmodel.structure import Structure, count
-from zpmodel.timing.device import latency_of, link_time
+from zpmodel.timing.device import PARAMETERS, latency_of, link_time
 from zpmodel.timing.estimate import Estimate
 from zpmodel.timing.events import EVENTS, as_row, cold_share, events_of, in_flight_limit
 from zpmodel.timing.model import Model
@@ -21,7 +21,12 @@ _BIO_SHARE = 0.1
 """CPU of a further bio, as a share of a request's. fio's I/O has one bio each, so it can't tell; instructions
 counted in Linux 7.2 say 2 % to 15 %. The interval takes it from nothing to a quarter."""
 
-_MOST_IN_FLIGHT = 256  # beyond, a closed loop's rate changes no more
+_STILL_COLD = 0.25
+"""Of what data outside the cache cost a device more than data inside, the share that zeroes from one page still cost.
+
+tools/hot_source.py: the same 2 MiB page goes 8.2 GiB/s, pages of their own 7.0, where the cache's speed would be 9.9.
+The interval takes it from nothing to half.
+"""
 
 
 @dataclass(frozen=True)
@@ -68,35 +73,33 @@ def predict_zeroout(
     ring = model.ring if queue == model.limits else None
     structure = count(zero_page, queue, offset, length)
     room = in_flight_limit(structure, queue, ring)
-    in_flight = max(1, min(int(room), structure.requests, _MOST_IN_FLIGHT))
+    # No more than was measured: deeper, a rate would be an extrapolation, and hardly higher.
+    in_flight = max(1, min(int(room), structure.requests, model.reach.in_flight))
     cold = cold_share(zero_page.size_bytes / MIB, model.cache_mib)
     # One call, one wait at the end; what is in flight are its own requests.
     events = np.array(as_row({**events_of(structure, queue, ring, 1, cold), "wait": 1.0}))
     further_bios = structure.bios - 1
     request = EVENTS.index("request")
-    shares = np.random.default_rng(1).uniform(0, 0.25, model.draws)
+    rng = np.random.default_rng(1)
+    shares, still_cold = rng.uniform(0, 0.25, model.draws), rng.uniform(0, 2 * _STILL_COLD, model.draws)
     cpu = float(events @ model.cpu + _BIO_SHARE * further_bios * model.cpu[request])
     cpu_draws = model.cpu_draws @ events + shares * further_bios * model.cpu_draws[:, request]
     path = float(events @ model.path + _BIO_SHARE * further_bios * model.path[request])
     path_draws = model.path_draws @ events + shares * further_bios * model.path_draws[:, request]
-    elapsed = _elapsed(model.device, path, zero_page, structure, in_flight)
+    elapsed = _elapsed(model.device, path, _cold(_STILL_COLD, zero_page, model.device), structure, in_flight)
     elapsed_draws = np.array(
         [
-            _elapsed(device, total, zero_page, structure, in_flight)
-            for device, total in zip(model.device_draws, path_draws, strict=True)
+            _elapsed(device, total, _cold(float(share), zero_page, device), structure, in_flight)
+            for device, total, share in zip(model.device_draws, path_draws, still_cold, strict=True)
         ]
     )
+    link = _link(model.device, _cold(_STILL_COLD, zero_page, model.device), structure)
     return Prediction(
         zero_page=zero_page,
         structure=structure,
         cpu_s=model.estimate(cpu, cpu_draws, model.spread.cpu),
         elapsed_s=model.estimate(elapsed, elapsed_draws, model.spread.rate),
-        bound_by=bound_by(
-            path / structure.requests,
-            _link(model.device, zero_page, structure),
-            _latency(model.device, structure),
-            in_flight,
-        ),
+        bound_by=bound_by(path / structure.requests, link, _latency(model.device, structure), in_flight),
         beyond=_beyond(model, zero_page, structure, limits),
         events=events,
         cpu_draws=cpu_draws,
@@ -104,10 +107,15 @@ def predict_zeroout(
     )
 
 
-def _link(device: Floats, page: ZeroPage, structure: Structure) -> float:
-    """Time of the mean request on the device's data path [s]; all data come from the one zero page."""
+def _cold(still: float, page: ZeroPage, device: Floats) -> float:
+    """Share of the data that costs as if outside the cache: all come from the one zero page."""
+    return max(still, cold_share(page.size_bytes / MIB, float(device[PARAMETERS.index("cache")])))
+
+
+def _link(device: Floats, cold: float, structure: Structure) -> float:
+    """Time of the mean request on the device's data path [s]."""
     segments, size = structure.segments / structure.requests, structure.length / structure.requests / MIB
-    return float(link_time(device, 1.0, segments, size, page.size_bytes / MIB))
+    return float(link_time(device, 1.0, segments, size, cold))
 
 
 def _latency(device: Floats, structure: Structure) -> float:
@@ -115,8 +123,8 @@ def _latency(device: Floats, structure: Structure) -> float:
     return float(latency_of(device, structure.length / structure.requests / MIB))
 
 
-def _elapsed(device: Floats, path: float, page: ZeroPage, structure: Structure, in_flight: int) -> float:
-    cpu, link, latency = path / structure.requests, _link(device, page, structure), _latency(device, structure)
+def _elapsed(device: Floats, path: float, cold: float, structure: Structure, in_flight: int) -> float:
+    cpu, link, latency = path / structure.requests, _link(device, cold, structure), _latency(device, structure)
     rate = steady_rate(cpu, link, latency, in_flight, float(device[-1]))
     return float(structure.requests / rate)
 
@@ -128,8 +136,12 @@ def _beyond(model: Model, zero_page: ZeroPage, structure: Structure, limits: Que
         reasons.append("other queue limits than the calibrated device's")
     if structure.operation != "write":
         reasons.append("data-less Write Zeroes were not measured")
-    if int(sizes.max()) > model.reach.request_bytes:
+    if int(sizes.max()) > model.reach.request_bytes[1]:
         reasons.append("larger requests than measured")
+    if structure.length // structure.requests < model.reach.request_bytes[0]:
+        reasons.append("smaller requests than measured")
+    if len(model.reach.depths) < 2:
+        reasons.append("only one queue depth was measured, so overlap is not known")
     if int(segments.max()) > model.reach.request_segments:
         reasons.append("more segments a request than measured")
     if len(model.reach.memories) < 2:
