@@ -179,3 +179,66 @@ def test_modules_import_downwards_only():
                 others = [parts[1]] if len(parts) > 1 else [word.strip(",()") for word in words[3:]]
                 for other in others:
                     assert floors[other] <= floors[room], f"{path.name} (floor {floors[room]}): {line.strip()}"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"cpu": [[1, 2]]},
+        {"cpu_draws": []},
+        {"cpu": [[float("nan")] * 7]},
+        {"cpu": [[-1.0] * 7]},
+        {"device": [[0.0] * 8]},
+        {"ring": "x"},
+        {"ring": -1},
+        {"cache_mib": -5},
+        {"spread": {"cpu": "x", "rate": 1, "ratio": 1}},
+        {"reach": {"memories": []}},
+    ],
+    ids=str,
+)
+def test_damaged_calibrations_are_refused(change, calibration, tmp_path):
+    broken = tmp_path / "broken.json"
+    broken.write_text(json.dumps(json.loads(calibration.read_text()) | change))
+    assert refused(run("compare", "--calibration", broken))
+
+
+@pytest.fixture(scope="module")
+def calibration(tmp_path_factory):
+    import synthetic
+
+    from zpmodel.calibration.fit import calibrate
+    from zpmodel.calibration.store import save
+
+    path = tmp_path_factory.mktemp("calibration") / "machine.json"
+    save(calibrate(synthetic.data_set(1), resamples=20), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["structure", "--limits", "x" * 300, "--length", "1GiB"],
+        ["structure", "--limits", "loop", "--length", "9" * 5000],
+        ["structure", "--limits", "nvme", "--length", "1GiB"],
+        ["structure", "--limits", "nvme-mdts5@0.5", "--length", "1GiB"],
+        ["structure", "--limits", "nvme-mdts5@99.1", "--length", "1GiB"],
+        ["structure", "--cases", "/proc/self/mem"],
+        ["structure", "--cases", "-", "--offset", "4096"],
+        ["calibrate", "x", "--seed", "-1"],
+        ["calibrate", "x", "--out", "/"],
+        ["trace", "--save", "/nosuch/x.jsonl"],
+        ["zeroout", "--out", "/proc/x"],
+    ],
+    ids=lambda arguments: " ".join(arguments)[:60],
+)
+def test_odd_input_is_one_line_and_status_2(arguments):
+    assert refused(run(*arguments))
+
+
+def test_a_full_disk_is_one_line():
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        command = [*ZPMODEL, "structure", "--limits", "loop", "--length", "1GiB", "--json"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT, check=False)
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) == 1

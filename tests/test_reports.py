@@ -1,6 +1,10 @@
 """Reports: whole, offline, resumable; and what a broken notebook says."""
 
 import re
+import signal
+import subprocess
+import sys
+import time
 
 import nbformat
 import pytest
@@ -63,3 +67,18 @@ def test_unknown_notebooks_and_parameters_are_refused(tmp_path):
     with pytest.raises(InputError, match="resamples"):
         reports.make_report(tmp_path / "b", {"resample": 3}, ["compare"])
     assert not list(tmp_path.iterdir())
+
+
+def test_ctrl_c_is_one_line_and_leaves_nothing_half_done(tmp_path):
+    command = [sys.executable, "-c", "from zpmodel.cli import main; main()", "report", "--out", str(tmp_path / "out")]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "out" / "notebooks").is_dir() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    time.sleep(2)
+    process.send_signal(signal.SIGINT)
+    _, words = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert words.strip().splitlines()[-1] == "zpmodel: interrupted"
+    assert "Traceback" not in words
+    assert not list((tmp_path / "out" / "notebooks").iterdir())

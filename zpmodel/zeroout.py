@@ -158,9 +158,17 @@ def check_free(out: Path) -> None:
     for name in ("zeroout.csv", "machine.toml"):
         if (out / name).exists():
             raise RefusedError(f"{out / name} exists; measured files are never overwritten, name another folder")
-    parent = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
-    if not parent.is_dir() or not os.access(parent, os.W_OK):
-        raise RefusedError(f"{out} can't be written to; name another folder")
+
+
+def make_folder(out: Path) -> None:
+    """Make the folder of a set, before the measurement, which may take long.
+
+    :raises RefusedError: where it can't be made.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RefusedError(f"{out} can't be made: {error.strerror}; name another folder") from None
 
 
 def queue_of(fd: int) -> Path:

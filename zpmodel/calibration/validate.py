@@ -43,6 +43,7 @@ _INSTRUCTIONS_BAR, _NATIVE_BAR, _FIO_BAR = 0.03, 0.15, 0.07
 _COVERAGE_BAR = (0.85, 0.97)
 _ZERO_OUT_RESAMPLES = 300
 _TRACED_FIO = QueueLimits(8192, 254, UINT_MAX)  # the device of fio-io-structure.csv: see data/kernel/README.md
+_WIDEST = 10.0  # times from low to high
 
 
 @dataclass(frozen=True)
@@ -81,9 +82,13 @@ class Score:
         bar: tuple[str, float | None],
         source: str,
     ) -> "Score":
-        """Score an estimate by its interval (``interval``), by its error (a bar's number), or both."""
+        """Score an estimate by its interval (``interval``), by its error (a bar's number), or both.
+
+        An interval that spans more than a factor of :data:`_WIDEST` says nothing, so holding the truth is no merit.
+        """
         error = found.value / measured - 1
-        holds = "interval" not in bar[0] or found.low <= measured <= found.high
+        says_something = found.high <= _WIDEST * found.low
+        holds = "interval" not in bar[0] or (says_something and found.low <= measured <= found.high)
         inside = holds and (bar[1] is None or abs(error) <= bar[1])
         return cls(family, truth, measured, found.value, found.low, found.high, unit, error, bar[0], inside, source)
 

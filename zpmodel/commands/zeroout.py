@@ -51,6 +51,7 @@ def command(
     with ExitStack() as stack:
         path, fd, size_bytes = open_device(stack, device, destroy_data, parse_size(size, field="--size"))
         about = zeroout.facts(fd, path, size_bytes, {"bytes": page.size_bytes, "source": source})
+        zeroout.make_folder(out)
         with click.progressbar(length=1000, label="zeroing", file=sys.stderr) as bar:
 
             def show(share: float) -> None:
