@@ -97,7 +97,7 @@ def measure(
         raise InputError("zpmodel measure", "--time", seconds, "a positive number of seconds")
     out = Path(out)
     with ExitStack() as stack:
-        stack.enter_context(_sigterm_interrupts())
+        stack.enter_context(_signals_interrupt())
         fio = find_fio()
         check_io_uring()
         opened = stack.enter_context(open_target(target, chosen.file_bytes, destroy=destroy))
@@ -179,6 +179,8 @@ class _Session:
                     return "time", number - 1
                 self._show(number, point)
                 self._one(point)
+                if _asked_to_stop.is_set():
+                    raise KeyboardInterrupt
         return "rounds", len(self.rounds)
 
     def _one(self, point: Point) -> None:
@@ -338,18 +340,28 @@ def _remove_unfinished(out: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
+_asked_to_stop = threading.Event()
+
+
 @contextmanager
-def _sigterm_interrupts() -> Iterator[None]:
-    """Let SIGTERM stop a measurement as Ctrl-C does (signals can be handled in the main thread only)."""
+def _signals_interrupt() -> Iterator[None]:
+    """Let SIGTERM stop a measurement as Ctrl-C does (signals can be handled in the main thread only).
+
+    A KeyboardInterrupt that is raised in a callback, while Python forks, is printed and dropped; so that we were asked
+    is remembered too.
+    """
+    _asked_to_stop.clear()
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def interrupt(number: int, frame: object) -> None:
+        _asked_to_stop.set()
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
