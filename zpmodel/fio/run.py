@@ -98,11 +98,15 @@ def run_point(
         publish(printed, out / "points" / f"{name}.json")
 
 
+_STOPS = {signal.SIGINT, signal.SIGTERM}
+
+
 def _prepare_child() -> None:
     # A fio that outlives us would write into the next run's measurements; transparent huge pages would turn "4 KiB
     # pages" into 2 MiB.
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     _LIBC.prctl(_PR_SET_THP_DISABLE, 1, 0, 0, 0)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
 
 
 def _run(command: Sequence[str], pass_fds: Sequence[int], printed: Path, limit: float) -> dict[str, Any]:
@@ -110,15 +114,20 @@ def _run(command: Sequence[str], pass_fds: Sequence[int], printed: Path, limit: 
     threads, machine, clock = kernel_threads(), machine_seconds(), time.monotonic()
     with tempfile.TemporaryFile() as said:
         # Its own session: Ctrl-C reaches us alone, and we stop fio rather than let it print half a run.
-        process = subprocess.Popen(
-            command,
-            pass_fds=pass_fds,
-            stdin=subprocess.DEVNULL,
-            stdout=said,
-            stderr=said,
-            start_new_session=True,
-            preexec_fn=_prepare_child,
-        )
+        # What is raised while Python forks, in a callback, is printed and dropped: a Ctrl-C has to wait so long.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
+        try:
+            process = subprocess.Popen(
+                command,
+                pass_fds=pass_fds,
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                start_new_session=True,
+                preexec_fn=_prepare_child,
+            )
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
         watch = WorkerWatch(process.pid)
         try:
             used = _wait(process, watch, clock + limit)
