@@ -126,10 +126,12 @@ def _run(command: Sequence[str], pass_fds: Sequence[int], printed: Path, limit: 
                 start_new_session=True,
                 preexec_fn=_prepare_child,
             )
-        finally:
+        except BaseException:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
+            raise
         watch = WorkerWatch(process.pid)
         try:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
             used = _wait(process, watch, clock + limit)
         except BaseException:
             _stop(process)
