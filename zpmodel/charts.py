@@ -63,10 +63,7 @@ def measured(summary: pd.DataFrame, field: str, unit: str, title: str, subtitle:
     )
     lines = base.mark_line(strokeWidth=1.2).encode(y=y)
     layer = alt.layer(bars, lines, points).properties(width=250, height=230)
-    chart: Chart = layer.facet(
-        facet=alt.Facet("panel:N", sort=panels, title=None), columns=3, title=_title(title, subtitle)
-    ).resolve_scale(x="independent")
-    return chart
+    return _panels(layer, panels, title, subtitle)
 
 
 def ratios(table: pd.DataFrame, title: str, subtitle: str = "") -> Chart:
@@ -104,10 +101,7 @@ def ratios(table: pd.DataFrame, title: str, subtitle: str = "") -> Chart:
     )
     one = alt.Chart(shown).mark_rule(color=GREY, strokeDash=[5, 4]).encode(y="one:Q")
     layer = alt.layer(one, rules, points).properties(width=250, height=230)
-    chart: Chart = layer.facet(
-        facet=alt.Facet("panel:N", sort=panels, title=None), columns=3, title=_title(title, subtitle)
-    ).resolve_scale(x="independent")
-    return chart
+    return _panels(layer, panels, title, subtitle)
 
 
 def structure_bars(table: pd.DataFrame, title: str, subtitle: str = "") -> Chart:
@@ -166,3 +160,10 @@ def _policy_colour(policies: list[str]) -> alt.Color:
 
 def _title(title: str, subtitle: str) -> Any:
     return alt.TitleParams(title, subtitle=subtitle) if subtitle else alt.TitleParams(title)
+
+
+def _panels(layer: alt.LayerChart | alt.FacetChart, panels: list[str], title: str, subtitle: str) -> Chart:
+    """The layer once for each panel, three in a row."""
+    facet = alt.Facet("panel:N", sort=panels, title=None)
+    chart: Chart = layer.facet(facet=facet, columns=3, title=_title(title, subtitle)).resolve_scale(x="independent")
+    return chart

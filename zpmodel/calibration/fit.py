@@ -71,9 +71,7 @@ def resampled_costs(data: DataSet, *, resamples: int, seed: int) -> Costs:
         raise InputError(data.name, "points", len(groups.keys), accepted)
     rng = np.random.default_rng(seed)
     picks = _picks(groups, rng, resamples)
-    columns = {name: data.writes[name].to_numpy() for name in ("cpu_s", "path_s", "rate")}
-    sigma = {name: _sigma(values, groups) for name, values in columns.items()}
-    median = {name: np.array([np.median(values[rows]) for rows in groups.rows]) for name, values in columns.items()}
+    columns, median, sigma = _observed(data, groups)
     cache = _cache_of(groups.events, groups.load, median["cpu_s"], sigma["cpu_s"])
     groups = replace(groups, events=with_cold(groups.events, groups.load, cache))
     cpu, path, device = _fit(groups.events, groups.load, median, sigma)
@@ -94,6 +92,13 @@ def resampled_costs(data: DataSet, *, resamples: int, seed: int) -> Costs:
         mine = events[caches[i % len(caches)]]
         cpu_draws[i], path_draws[i], device_draws[i] = _fit(mine, groups.load, sample, sigma, start=device)
     return Costs(cache, cpu, path, device, cpu_draws, path_draws, device_draws)
+
+
+def _observed(data: DataSet, groups: Groups) -> tuple[dict[str, Floats], dict[str, Floats], dict[str, Floats]]:
+    """What was measured: every run, each point's median, and that median's log standard error, by quantity."""
+    columns = {name: data.writes[name].to_numpy() for name in ("cpu_s", "path_s", "rate")}
+    median = {name: np.array([np.median(values[rows]) for rows in groups.rows]) for name, values in columns.items()}
+    return columns, median, {name: _sigma(values, groups) for name, values in columns.items()}
 
 
 def _picks(groups: Groups, rng: np.random.Generator, resamples: int) -> list[npt.NDArray[np.int64]]:
@@ -204,9 +209,7 @@ def left_out(data: DataSet, *, by: tuple[str, ...] = ("block_bytes", "depth")) -
         and predictions of ``cpu_s`` [s], ``rate`` [1/s], and their replicates' log standard deviation (``*_noise``).
     """
     groups = group(data)
-    columns = {name: data.writes[name].to_numpy() for name in ("cpu_s", "path_s", "rate")}
-    sigma = {name: _sigma(values, groups) for name, values in columns.items()}
-    median = {name: np.array([np.median(values[rows]) for rows in groups.rows]) for name, values in columns.items()}
+    columns, median, sigma = _observed(data, groups)
     frames = []
     for name in by:
         labels = groups.keys[name].to_numpy()

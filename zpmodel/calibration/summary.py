@@ -1,10 +1,11 @@
 """A data set in tables: medians with intervals, and the paired contrast of the two memories."""
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from zpmodel.calibration.points import KEYS, DataSet
-from zpmodel.timing.estimate import LEVEL
+from zpmodel.timing.estimate import LEVEL, Floats
 from zpmodel.units import GIB
 
 _RESAMPLES = 1000
@@ -29,9 +30,7 @@ def medians(data: DataSet, seed: int = 0) -> pd.DataFrame:
             ("cpu_s_per_gib", cpu / block * GIB),
             ("cpu_us_per_io", cpu * 1e6),
         ):
-            draws = np.median(values[pick], axis=1)
-            low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-            row |= {name: float(np.median(values)), f"{name}_low": float(low), f"{name}_high": float(high)}
+            row |= _median(name, values, pick)
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -62,8 +61,12 @@ def contrast(data: DataSet, seed: int = 0) -> pd.DataFrame:
         }
         row: dict[str, float] = {"block_bytes": block, "depth": depth, "pairs": len(wide)}
         for name, values in ratios.items():
-            draws = np.median(values[rng.integers(0, len(values), (_RESAMPLES, len(values)))], axis=1)
-            low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-            row |= {name: float(np.median(values)), f"{name}_low": float(low), f"{name}_high": float(high)}
+            row |= _median(name, values, rng.integers(0, len(values), (_RESAMPLES, len(values))))
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _median(name: str, values: Floats, picks: npt.NDArray[np.int64]) -> dict[str, float]:
+    """The median as ``name``, with its interval over bootstrap ``picks``, shape (resamples, values)."""
+    low, high = np.quantile(np.median(values[picks], axis=1), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return {name: float(np.median(values)), f"{name}_low": float(low), f"{name}_high": float(high)}

@@ -86,14 +86,15 @@ def predict_zeroout(
     cpu_draws = model.cpu_draws @ events + shares * further_bios * model.cpu_draws[:, request]
     path = float(events @ model.path + _BIO_SHARE * further_bios * model.path[request])
     path_draws = model.path_draws @ events + shares * further_bios * model.path_draws[:, request]
-    elapsed = _elapsed(model.device, path, _cold(_STILL_COLD, zero_page, model.device), structure, in_flight)
+    cold_device = _cold(_STILL_COLD, zero_page, model.device)
+    elapsed = _elapsed(model.device, path, cold_device, structure, in_flight)
     elapsed_draws = np.array(
         [
             _elapsed(device, total, _cold(float(share), zero_page, device), structure, in_flight)
             for device, total, share in zip(model.device_draws, path_draws, still_cold, strict=True)
         ]
     )
-    link = _link(model.device, _cold(_STILL_COLD, zero_page, model.device), structure)
+    link = _link(model.device, cold_device, structure)
     return Prediction(
         zero_page=zero_page,
         structure=structure,
