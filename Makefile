@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin
 
-.PHONY: report test check bench lab environment clean
+.PHONY: report test golden check bench lab environment clean
 
 report: $(VENV)/ready  ## the main job: one HTML site from the shipped fio data
 	$(RUN)/zpmodel report --out reports/latest
@@ -12,6 +12,9 @@ test: $(VENV)/ready  ## all tests, then one pass of the kernels' tests without t
 	$(RUN)/python -m pytest -q -p no:cacheprovider
 	NUMBA_DISABLE_JIT=1 $(RUN)/python -m pytest -q -p no:cacheprovider tests/test_structure.py tests/test_overlap.py \
 		-k "by_hand or periods or grow_over or fits or pages_fill or nvme or vectors_merge or rounds or bound or flight"
+
+golden: $(VENV)/ready  ## write what people read anew, for review with git diff
+	$(RUN)/python tests/golden/write.py
 
 check: $(VENV)/ready  ## style, types, generated files in step
 	$(RUN)/ruff check .

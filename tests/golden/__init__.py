@@ -1,0 +1,1 @@
+"""What people read, as it was last reviewed; ``python tests/golden/write.py`` writes it anew."""
