@@ -11,7 +11,8 @@ def simulate(life: Life, seconds: float, seed: int) -> dict[str, float]:
     users = life.users
     counter, present_since, held = 0, 0.0, 0.0  # counter as the kernel's: 0 none, 1 the shrinker's own, 2 and more used
     departures: list[float] = []
-    arrived = allocated = failed = 0
+    arrived = allocated = failed = racing = 0
+    busy_until = 0.0
     now = 0.0
     arrival = rng.expovariate(users.per_s)
     scan = rng.expovariate(life.scans_per_s) if life.scans_per_s else float("inf")
@@ -30,12 +31,14 @@ def simulate(life: Life, seconds: float, seed: int) -> dict[str, float]:
             scan = now + rng.expovariate(life.scans_per_s)
         else:
             arrived += 1
+            racing += now < busy_until
             if counter == 0 and rng.random() < life.failure:
                 failed += 1
             else:
                 if counter == 0:
                     counter, present_since = 1, now
                     allocated += 1
+                    busy_until = now + life.clear_ns * 1e-9 + rng.expovariate(1e9 / life.allocate_ns)
                 counter += 1
                 hold = rng.expovariate(1 / users.hold_s) if users.shape == "exponential" else users.hold_s
                 heapq.heappush(departures, now + hold)
@@ -46,5 +49,6 @@ def simulate(life: Life, seconds: float, seed: int) -> dict[str, float]:
         "users": arrived,
         "fallback_share": failed / max(arrived, 1),
         "allocations_per_hour": allocated / seconds * 3600,
+        "racing_per_hour": racing / seconds * 3600,
         "held_share": held / seconds,
     }

@@ -19,17 +19,36 @@ PATH = np.array([2e-6, 10e-6, 50e-9, 2e-6, 1e-6, 1e-6, 1e-7])
 DEVICE = np.array([30e-6, 20e-6, 5e-6, 150e-9, 200e-6, 50e-6, 4.0, 0.5])
 
 
-def data_set(
-    seed, *, cpu=CPU, path=PATH, device=DEVICE, replicates=5, noise=0.08, ring=256, limits=None, outliers=0.03
-):
-    rng = np.random.default_rng(seed)
-    limits = limits or QueueLimits(8192, 254, UINT_MAX, nr_requests=256)
-    keys = pd.DataFrame(
-        [(block, depth, memory) for block in BLOCKS for depth in DEPTHS for memory in ("malloc", "mmaphuge")],
+def every(blocks, depths):
+    """Every combination of block sizes, queue depths and both memories."""
+    return pd.DataFrame(
+        [(block, depth, memory) for block in blocks for depth in depths for memory in ("malloc", "mmaphuge")],
         columns=list(KEYS),
     )
+
+
+def data_set(
+    seed,
+    *,
+    cpu=CPU,
+    path=PATH,
+    device=DEVICE,
+    replicates=5,
+    noise=0.08,
+    ring=256,
+    limits=None,
+    outliers=0.03,
+    growth=0.0,
+    keys=None,
+):
+    """A measured set; ``growth`` makes a machine that the model does not describe: all CPU costs grow by this share
+    with each doubling of the queue depth (think of locks, and of caches that more requests in flight fill)."""
+    rng = np.random.default_rng(seed)
+    limits = limits or QueueLimits(8192, 254, UINT_MAX, nr_requests=256)
+    keys = every(BLOCKS, DEPTHS) if keys is None else keys
     events, load = describe(limits, ring, keys)
     events = with_cold(events, load, CACHE_MIB)
+    events *= 1 + growth * np.log2(keys["depth"].to_numpy(float))[:, None]
     rate = closed_loop(device, load._replace(path=events @ path))
     rows = []
     for i, key in enumerate(keys.itertuples(index=False)):

@@ -68,7 +68,7 @@ def one_memory(folder: Path) -> Path:
 
 @cache
 def machines() -> dict[str, DataSet]:
-    """Sets of known verdict; lengths at which they are asked are in :data:`LENGTHS`."""
+    """Sets of known verdict, and one that lacks the 2 MiB pages."""
     wide = QueueLimits(8192, 256, UINT_MAX, nr_requests=256)
     likes_small = np.array([20e-6, 1e-3, 1e-6, 1e-12, 50e-6, 1e-9, 4.0, 0.2])
     busy = np.array([50e-6, 1e-7, 1e-9, 1e-12, 2e-3, 1e-9, 4.0, 0.5])

@@ -1,0 +1,39 @@
+"""A calibrated machine whose every cost is written by hand: predictions can be worked out on paper."""
+
+import numpy as np
+
+from zpmodel.limits import UINT_MAX, QueueLimits
+from zpmodel.timing.device import PARAMETERS
+from zpmodel.timing.events import EVENTS
+from zpmodel.timing.model import Model, Reach, Spread
+
+LIMITS = QueueLimits(2048, 256, UINT_MAX, nr_requests=256)
+"""Requests of at most 1 MiB."""
+
+ROWS = 500
+_NEXT_TO_NOTHING = 1e-12
+
+
+def known(*, cpu=None, device=None, in_flight=64, sigma=1e-6, cpu_draws=None, device_draws=None):
+    """Costs by name in `cpu` [s] and `device` [s, MiB, 1]; what is not named costs next to nothing.
+
+    Draws do not scatter unless given, points by `sigma` only.
+    """
+    costs = np.array([(cpu or {}).get(name, _NEXT_TO_NOTHING) for name in EVENTS])
+    parameters = np.array(
+        [{"cache": 4.0, "rounds": 1.0, **(device or {})}.get(n, _NEXT_TO_NOTHING) for n in PARAMETERS]
+    )
+    return Model(
+        name="known",
+        limits=LIMITS,
+        ring=None,
+        cache_mib=4.0,
+        cpu=costs,
+        path=costs.copy(),
+        device=parameters,
+        cpu_draws=np.tile(costs, (ROWS, 1)) if cpu_draws is None else cpu_draws,
+        path_draws=np.tile(costs, (ROWS, 1)),
+        device_draws=np.tile(parameters, (ROWS, 1)) if device_draws is None else device_draws,
+        spread=Spread(sigma, sigma, sigma),
+        reach=Reach((4096, 1 << 20), 256, in_flight, (1, 16), ("malloc", "mmaphuge")),
+    )
