@@ -2,7 +2,7 @@
 
 import time
 
-from zpmodel import shipped
+from zpmodel.base import shipped
 from zpmodel.calibration.fit import calibrate, resampled_costs
 from zpmodel.calibration.points import read_set
 

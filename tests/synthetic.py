@@ -3,11 +3,11 @@
 import numpy as np
 import pandas as pd
 
+from zpmodel.base.units import KIB, MIB
 from zpmodel.calibration.fit import with_cold
 from zpmodel.calibration.points import KEYS, DataSet, describe
 from zpmodel.limits import UINT_MAX, QueueLimits
 from zpmodel.timing.device import closed_loop
-from zpmodel.units import KIB, MIB
 
 CACHE_MIB = 4.0
 BLOCKS = (4 * KIB, 16 * KIB, 64 * KIB, 256 * KIB, 512 * KIB, MIB, 2 * MIB, 4 * MIB, 8 * MIB)

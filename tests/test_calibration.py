@@ -9,19 +9,19 @@ import synthetic
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zpmodel import shipped
+from zpmodel.base import shipped
+from zpmodel.base.errors import InputError
+from zpmodel.base.units import GIB, KIB, MIB
 from zpmodel.calibration import store
 from zpmodel.calibration.fit import calibrate, left_out, ratio_table, resampled_costs
 from zpmodel.calibration.linear import fit_costs
 from zpmodel.calibration.points import read_set
 from zpmodel.calibration.report import cost_table, doubts
-from zpmodel.errors import InputError
 from zpmodel.limits import UINT_MAX, QueueLimits
 from zpmodel.structure import count, count_buffer
 from zpmodel.study.compare import compare
 from zpmodel.timing.events import EVENTS, events_of, in_flight_limit, ring_of
 from zpmodel.timing.predict import predict_zeroout
-from zpmodel.units import GIB, KIB, MIB
 from zpmodel.zeropage import ZeroPage
 
 

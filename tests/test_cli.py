@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from zpmodel import shipped
+from zpmodel.base import shipped
 from zpmodel.cli import COMMANDS
 
 ZPMODEL = [sys.executable, "-c", "from zpmodel.cli import main; main()"]
@@ -167,7 +167,7 @@ def test_modules_import_downwards_only():
         "structure": 3, "memory": 3, "fio": 3, "reports": 3, "leftovers": 1, "scratch": 3, "zeroout": 4,
         "timing": 4, "tracing": 4, "calibration": 5, "callers": 5, "study": 6, "commands": 7, "cli": 7,
     }  # fmt: skip
-    package = Path(shipped.__file__).parent
+    package = Path(shipped.__file__).parent.parent
     for path in package.rglob("*.py"):
         room = path.relative_to(package).parts[0].removesuffix(".py")
         if room == "__init__":

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from zpmodel.base.units import KIB, MIB
 from zpmodel.fio.dataset import Measured, contrasts
 from zpmodel.fio.jobs import Point, fio_arguments
 from zpmodel.limits import UINT_MAX, QueueLimits
@@ -16,7 +17,6 @@ from zpmodel.memory.lifetime_events import simulate, simulate_day
 from zpmodel.memory.machines import Caches, Machine, Tlb
 from zpmodel.memory.reading import ReadingModel, fit_reading
 from zpmodel.structure import count, count_buffer, descriptors
-from zpmodel.units import KIB, MIB
 from zpmodel.zeropage import ZeroPage
 
 # NVMe

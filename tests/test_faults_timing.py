@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 import synthetic
 
+from zpmodel.base.estimate import Estimate
+from zpmodel.base.units import GIB, KIB, MIB
 from zpmodel.calibration.fit import resampled_costs
 from zpmodel.calibration.points import DataSet
 from zpmodel.calibration.report import doubts
@@ -16,10 +18,8 @@ from zpmodel.limits import UINT_MAX, QueueLimits
 from zpmodel.study import tables
 from zpmodel.study.headline import beside_measured
 from zpmodel.timing.device import PARAMETERS
-from zpmodel.timing.estimate import Estimate
 from zpmodel.timing.events import EVENTS
 from zpmodel.timing.predict import predict_zeroout
-from zpmodel.units import GIB, KIB, MIB
 from zpmodel.zeropage import ZeroPage
 
 STATIC = ZeroPage.named("static")

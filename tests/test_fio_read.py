@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from zpmodel.errors import InputError
+from zpmodel.base.errors import InputError
 from zpmodel.fio import percentiles
 from zpmodel.fio.columns import COLUMNS
 from zpmodel.fio.read import Reading, read, read_file, read_text

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from zpmodel.errors import InputError
+from zpmodel.base.errors import InputError
 from zpmodel.fio.read import read, read_file, read_text
 
 FIXTURES = Path(__file__).parent / "fixtures" / "fio"

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import synthetic
 
+from zpmodel.base.units import KIB, MIB
 from zpmodel.calibration.fit import calibrate, with_cold
 from zpmodel.calibration.held_out import held_out_points
 from zpmodel.calibration.points import DataSet, describe
@@ -11,7 +12,6 @@ from zpmodel.structure import count
 from zpmodel.timing.device import closed_loop
 from zpmodel.timing.events import as_row, events_of
 from zpmodel.timing.predict import predict_zeroout
-from zpmodel.units import KIB, MIB
 from zpmodel.zeropage import ZeroPage
 
 GROWTH = 0.15  # of all CPU costs with each doubling of the depth: 1.6 times as much at depth 16

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import synthetic
 
+from zpmodel.base.units import GIB, MIB
 from zpmodel.calibration.fit import calibrate
 from zpmodel.calibration.summary import contrast
 from zpmodel.limits import UINT_MAX, QueueLimits
 from zpmodel.study.compare import compare
 from zpmodel.study.headline import headline, measured_line
-from zpmodel.units import GIB, MIB
 
 
 def words(data, length):

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from zpmodel import shipped
+from zpmodel.base import shipped
+from zpmodel.base.errors import InputError
+from zpmodel.base.units import GIB, KIB, MIB
 from zpmodel.calibration import kernel_work
 from zpmodel.calibration.kernel_time import fit_time
 from zpmodel.calibration.kernel_work import WORK, count_work, fit_work, read_table, table_work
 from zpmodel.calibration.validate import own_kernel_points, whole_instruction_costs
-from zpmodel.errors import InputError
 from zpmodel.limits import UINT_MAX, QueueLimits
-from zpmodel.units import GIB, KIB, MIB
 from zpmodel.zeropage import ZeroPage
 
 NULL_BLK = QueueLimits(1024, 128, UINT_MAX, virt_boundary_mask=4095)

@@ -5,7 +5,7 @@ import naive_lifetime
 import numpy as np
 import pytest
 
-from zpmodel.errors import InputError
+from zpmodel.base.errors import InputError
 from zpmodel.memory.lifetime import Life, Users, absent_share, closed_form, delay_quantile
 from zpmodel.memory.lifetime_events import simulate, simulate_day
 

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from zpmodel import shipped
+from zpmodel.base import shipped
+from zpmodel.base.errors import InputError
 from zpmodel.devices import find_limits, nvme, preset_names
-from zpmodel.errors import InputError
 from zpmodel.limits import UINT_MAX, QueueLimits
 from zpmodel.structure import count
 from zpmodel.zeropage import ZeroPage

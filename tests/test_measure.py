@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.scratch_devices import loop_device, missing, mounted
-from zpmodel.errors import InputError, RefusedError
+from zpmodel.base.errors import InputError, RefusedError
 from zpmodel.fio import dataset, hugepages
 from zpmodel.fio.jobs import FULL, QUICK, Matrix, Point, plan
 from zpmodel.fio.measure import Progress, measure

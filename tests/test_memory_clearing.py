@@ -5,8 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from zpmodel import shipped
-from zpmodel.errors import InputError
+from zpmodel.base import shipped
+from zpmodel.base.errors import InputError
 from zpmodel.memory.bandwidth import NAMES, Calls, line_shares
 from zpmodel.memory.clearing_fit import fit_clearing, halves, leave_out, series
 from zpmodel.memory.machines import Caches, machine_names, measured_machine, read_machine

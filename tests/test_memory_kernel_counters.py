@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from zpmodel.errors import InputError
+from zpmodel.base.errors import InputError
 from zpmodel.memory.getter import contended_ns, cycles_share_from_throughput, getter_cost
 from zpmodel.memory.price import price, price_table, rule
 from zpmodel.memory.vmstat import (

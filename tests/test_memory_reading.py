@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zpmodel import shipped
-from zpmodel.errors import InputError, RefusedError
+from zpmodel.base import shipped
+from zpmodel.base.errors import InputError, RefusedError
 from zpmodel.memory.machines import Caches, Machine, Tlb, read_machine
 from zpmodel.memory.mapped import mapped
 from zpmodel.memory.reading import ReadingModel, fit_reading

@@ -8,7 +8,7 @@ import nbformat
 import papermill
 import pytest
 
-from zpmodel import shipped
+from zpmodel.base import shipped
 
 ROOT = Path(__file__).resolve().parent.parent
 

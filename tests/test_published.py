@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from zpmodel import shipped
+from zpmodel.base import shipped
 from zpmodel.calibration.published import predict_published, slopes
 
 

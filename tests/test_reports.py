@@ -10,7 +10,7 @@ import nbformat
 import pytest
 
 from zpmodel import reports
-from zpmodel.errors import InputError, ZpmodelError
+from zpmodel.base.errors import InputError, ZpmodelError
 
 QUICK = {"resamples": 20}
 

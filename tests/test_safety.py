@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.scratch_devices import loop_device, missing, mounted, run
-from zpmodel.errors import InputError, RefusedError
+from zpmodel.base.errors import InputError, RefusedError
 from zpmodel.fio.jobs import Matrix
 from zpmodel.fio.measure import measure
 from zpmodel.fio.safety import kind_of, open_target, prefill, what_is_lost

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from zpmodel import leftovers, scratch
-from zpmodel.errors import InputError, RefusedError
+from zpmodel.base.errors import InputError, RefusedError
 from zpmodel.scratch import remove_leftovers, scratch_device
 
 pytestmark = [pytest.mark.root]

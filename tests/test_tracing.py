@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zpmodel import scratch
+from zpmodel.base.errors import InputError, RefusedError, ZpmodelError
 from zpmodel.commands.trace import command
-from zpmodel.errors import InputError, RefusedError, ZpmodelError
 from zpmodel.limits import QueueLimits
 from zpmodel.structure import count
 from zpmodel.tracing import blkparse, btt, running, tracefs, zero

@@ -8,13 +8,13 @@ import pytest
 import synthetic
 from click.testing import CliRunner
 
-from zpmodel import shipped
+from zpmodel.base import shipped
+from zpmodel.base.errors import InputError
+from zpmodel.base.estimate import Estimate
 from zpmodel.calibration import validate as scoring
 from zpmodel.calibration.held_out import held_out_points, replicates_left_out, run_noise
 from zpmodel.calibration.points import read_set
 from zpmodel.commands.validate import command
-from zpmodel.errors import InputError
-from zpmodel.timing.estimate import Estimate
 
 
 @pytest.fixture(scope="module")

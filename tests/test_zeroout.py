@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from zpmodel import scratch, zeroout
+from zpmodel.base.errors import InputError, RefusedError
 from zpmodel.commands.zeroout import command
-from zpmodel.errors import InputError, RefusedError
 
 
 @pytest.fixture

@@ -2,8 +2,8 @@
 
 import pytest
 
-from zpmodel.errors import InputError
-from zpmodel.units import KIB, MIB, format_size, parse_size
+from zpmodel.base.errors import InputError
+from zpmodel.base.units import KIB, MIB, format_size, parse_size
 from zpmodel.zeropage import PMD_BYTES, ZeroPage, pmd_bytes
 
 

@@ -9,9 +9,9 @@ from typing import Any
 _HOMES = {
     "ZeroPage": "zpmodel.zeropage",
     "QueueLimits": "zpmodel.limits",
-    "InputError": "zpmodel.errors",
-    "RefusedError": "zpmodel.errors",
-    "ZpmodelError": "zpmodel.errors",
+    "InputError": "zpmodel.base.errors",
+    "RefusedError": "zpmodel.base.errors",
+    "ZpmodelError": "zpmodel.base.errors",
 }
 
 __all__ = sorted(_HOMES)

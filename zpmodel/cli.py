@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from zpmodel.errors import ZpmodelError
+from zpmodel.base.errors import ZpmodelError
 
 # In the order in which a newcomer needs them. The short help stands here so that `zpmodel --help` imports none of them.
 COMMANDS = {

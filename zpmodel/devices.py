@@ -5,8 +5,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from zpmodel import shipped
-from zpmodel.errors import InputError
+from zpmodel.base import shipped
+from zpmodel.base.errors import InputError
 from zpmodel.limits import QueueLimits
 
 _NVME = re.compile(r"nvme-mdts(\d+)(?:@(\d+)\.(\d+))?(\+iommu)?")

@@ -9,8 +9,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from zpmodel.errors import InputError
-from zpmodel.units import KIB, SECTOR, is_power_of_two
+from zpmodel.base.errors import InputError
+from zpmodel.base.units import KIB, SECTOR, is_power_of_two
 
 UINT_MAX = (1 << 32) - 1
 

@@ -20,8 +20,8 @@ import yaml
 from nbconvert import HTMLExporter
 from traitlets.config import Config
 
-from zpmodel import shipped
-from zpmodel.errors import InputError, ZpmodelError
+from zpmodel.base import shipped
+from zpmodel.base.errors import InputError, ZpmodelError
 
 HEADLINE_TAG = "headline"
 """The tag of the cell whose output is repeated on the index page."""

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from zpmodel.errors import InputError
-from zpmodel.units import KIB, MIB, format_size, is_power_of_two, parse_size
+from zpmodel.base.errors import InputError
+from zpmodel.base.units import KIB, MIB, format_size, is_power_of_two, parse_size
 
 Policy = Literal["page", "on-demand", "static", "folio"]
 

@@ -16,7 +16,8 @@ from click.testing import CliRunner
 from golden import inputs
 from golden.case import Case
 from golden.likeness import EXACT, FITTED
-from zpmodel import shipped, structure
+from zpmodel import structure
+from zpmodel.base import shipped
 from zpmodel.calibration import validate as scoring
 from zpmodel.cli import app
 from zpmodel.commands import measure as measure_command

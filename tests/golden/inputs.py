@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import synthetic
 
-from zpmodel import shipped, zeroout
+from zpmodel import zeroout
+from zpmodel.base import shipped
 from zpmodel.calibration.points import DataSet
 from zpmodel.commands import trace as trace_command
 from zpmodel.limits import UINT_MAX, QueueLimits

@@ -20,7 +20,8 @@ from golden import commands, inputs
 from golden.case import Case
 from golden.drawn import specification
 from golden.likeness import FITTED
-from zpmodel import reports, shipped
+from zpmodel import reports
+from zpmodel.base import shipped
 from zpmodel.memory import vmstat
 
 NAMES = ("compare", "lifetime", "validate", "zeroing")

@@ -3,12 +3,12 @@
 from golden import inputs
 from golden.case import Case
 from golden.likeness import FITTED
+from zpmodel.base.units import GIB, MIB
 from zpmodel.calibration.fit import calibrate
 from zpmodel.calibration.report import doubts
 from zpmodel.calibration.summary import contrast, medians
 from zpmodel.study.compare import compare
 from zpmodel.study.headline import beside_measured, headline, measured_line
-from zpmodel.units import GIB, MIB
 
 _LENGTHS = {"loss": 4 * MIB}
 

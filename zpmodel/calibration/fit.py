@@ -7,13 +7,13 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.optimize import least_squares
 
+from zpmodel.base.errors import InputError
+from zpmodel.base.units import KIB
 from zpmodel.calibration.linear import fit_costs
 from zpmodel.calibration.points import KEYS, DataSet, Groups, group
-from zpmodel.errors import InputError
 from zpmodel.timing.device import Load, closed_loop
 from zpmodel.timing.events import EVENTS, cold_share
 from zpmodel.timing.model import Model, Reach, Spread
-from zpmodel.units import KIB
 
 Floats = npt.NDArray[np.float64]
 

@@ -14,11 +14,11 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.optimize import least_squares
 
+from zpmodel.base.errors import InputError
+from zpmodel.base.estimate import Estimate
+from zpmodel.base.units import GIB
 from zpmodel.calibration.kernel_work import WORK, WorkCosts, count_work, table_work
-from zpmodel.errors import InputError
 from zpmodel.limits import QueueLimits
-from zpmodel.timing.estimate import Estimate
-from zpmodel.units import GIB
 from zpmodel.zeropage import ZeroPage
 
 Floats = npt.NDArray[np.float64]

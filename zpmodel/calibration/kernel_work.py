@@ -16,11 +16,11 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.optimize import nnls
 
-from zpmodel.errors import InputError
+from zpmodel.base.errors import InputError
+from zpmodel.base.estimate import Estimate
+from zpmodel.base.units import KIB
 from zpmodel.limits import QueueLimits
 from zpmodel.structure import Structure, count
-from zpmodel.timing.estimate import Estimate
-from zpmodel.units import KIB
 from zpmodel.zeropage import ZeroPage
 
 Floats = npt.NDArray[np.float64]

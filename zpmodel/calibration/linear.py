@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import nnls
 
-from zpmodel.errors import InputError
+from zpmodel.base.errors import InputError
 
 Floats = npt.NDArray[np.float64]
 

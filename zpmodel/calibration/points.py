@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from zpmodel.errors import InputError
+from zpmodel.base.errors import InputError
+from zpmodel.base.units import MIB
 from zpmodel.fio.dataset import load
 from zpmodel.limits import QueueLimits
 from zpmodel.structure import Structure, count_buffer
 from zpmodel.timing.device import Load
 from zpmodel.timing.events import as_row, events_of, in_flight_limit, ring_of
-from zpmodel.units import MIB
 
 Floats = npt.NDArray[np.float64]
 KEYS = ("block_bytes", "depth", "memory")

@@ -12,11 +12,11 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.stats import t as student
 
-from zpmodel import shipped
+from zpmodel.base import shipped
+from zpmodel.base.estimate import LEVEL, Estimate
+from zpmodel.base.units import GIB, KIB, MIB, format_size
 from zpmodel.limits import UINT_MAX, QueueLimits
 from zpmodel.structure import count
-from zpmodel.timing.estimate import LEVEL, Estimate
-from zpmodel.units import GIB, KIB, MIB, format_size
 from zpmodel.zeropage import ZeroPage
 
 Floats = npt.NDArray[np.float64]

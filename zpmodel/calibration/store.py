@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from zpmodel.errors import InputError
-from zpmodel.fio.files import write_atomically
+from zpmodel.base.errors import InputError
+from zpmodel.base.files import write_atomically
 from zpmodel.limits import QueueLimits
 from zpmodel.timing.device import PARAMETERS
 from zpmodel.timing.events import EVENTS

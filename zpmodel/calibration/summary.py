@@ -4,9 +4,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from zpmodel.base.estimate import LEVEL, Floats
+from zpmodel.base.units import GIB
 from zpmodel.calibration.points import KEYS, DataSet
-from zpmodel.timing.estimate import LEVEL, Floats
-from zpmodel.units import GIB
 
 _RESAMPLES = 1000
 

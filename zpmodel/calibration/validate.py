@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from zpmodel import shipped
+from zpmodel.base import shipped
+from zpmodel.base.estimate import LEVEL, Estimate
+from zpmodel.base.units import GIB, KIB, MIB, format_size
 from zpmodel.calibration.fit import calibrate
 from zpmodel.calibration.held_out import QUANTITIES, held_out_points, run_noise
 from zpmodel.calibration.kernel_time import CONFIGURATION, fit_time
@@ -21,9 +23,7 @@ from zpmodel.calibration.published import predict_published
 from zpmodel.limits import UINT_MAX, QueueLimits
 from zpmodel.structure import Pages, count_buffer
 from zpmodel.structure.count import count_cases
-from zpmodel.timing.estimate import LEVEL, Estimate
 from zpmodel.timing.predict import predict_zeroout
-from zpmodel.units import GIB, KIB, MIB, format_size
 from zpmodel.zeropage import ZeroPage
 
 FAMILIES = {

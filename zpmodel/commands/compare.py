@@ -29,10 +29,10 @@ def command(
     zpmodel calibrate data/fio/kvm-zen5-virtio --out machine.json
     zpmodel compare --calibration machine.json --length 1TiB
     """
+    from zpmodel.base.units import format_size, parse_size
     from zpmodel.calibration.store import read
     from zpmodel.devices import find_limits
     from zpmodel.study.compare import compare
-    from zpmodel.units import format_size, parse_size
 
     model = read(calibration)
     queue = find_limits(limits) if limits else None

@@ -44,7 +44,7 @@ def command(
       zpmodel measure --target /mnt/ssd --out results/ssd --quick
       zpmodel measure --target /dev/nvme9n1 --destroy-data --out results/nvme
     """
-    from zpmodel.errors import RefusedError
+    from zpmodel.base.errors import RefusedError
     from zpmodel.fio.measure import measure
     from zpmodel.fio.safety import check_target, kind_of, what_is_lost
 
@@ -117,7 +117,7 @@ def _print(summary: "Summary", as_json: bool) -> None:
 
 
 def _row(item: dict[str, float]) -> dict[str, object]:
-    from zpmodel.units import format_size
+    from zpmodel.base.units import format_size
 
     return {
         "operation": item["operation"],

@@ -22,10 +22,10 @@ def command(calibration: Path, zero_page: str, limits: str | None, length: str, 
     \b
     zpmodel predict --calibration machine.json --zero-page 64KiB --length 100GiB
     """
+    from zpmodel.base.units import format_size, parse_size
     from zpmodel.calibration.store import read
     from zpmodel.devices import find_limits
     from zpmodel.timing.predict import predict_zeroout
-    from zpmodel.units import format_size, parse_size
     from zpmodel.zeropage import ZeroPage
 
     model, page, size = read(calibration), ZeroPage.named(zero_page), parse_size(length, field="--length")

@@ -35,7 +35,7 @@ def command(
     """
     import yaml
 
-    from zpmodel.errors import InputError
+    from zpmodel.base.errors import InputError
     from zpmodel.reports import make_report
 
     parameters = {}

@@ -50,9 +50,9 @@ def command(
     if "numba" not in sys.modules:
         # One range is walked sooner in plain Python than the compiler takes.
         os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
+    from zpmodel.base.units import format_size, parse_size
     from zpmodel.devices import find_limits
     from zpmodel.structure import count, descriptors
-    from zpmodel.units import format_size, parse_size
     from zpmodel.zeropage import ZeroPage
 
     page, queue = ZeroPage.named(zero_page), find_limits(limits)
@@ -95,7 +95,7 @@ def _was_given(name: str) -> bool:
 
 
 def _histogram(rows: list[dict[str, int]]) -> None:
-    from zpmodel.units import format_size
+    from zpmodel.base.units import format_size
 
     table: list[dict[str, Any]] = [{"size": format_size(row["bytes"]), **row} for row in rows]
     emit_table(table[:40])
@@ -104,7 +104,7 @@ def _histogram(rows: list[dict[str, int]]) -> None:
 
 
 def _many(cases: IO[str]) -> None:
-    from zpmodel.errors import InputError
+    from zpmodel.base.errors import InputError
     from zpmodel.structure import count_cases
 
     try:

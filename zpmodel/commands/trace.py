@@ -69,13 +69,13 @@ def command(
     """
     _refuse_contradictions(scratch, ranges, device, watch, files, limits, length, save)
     if save is not None and not (save.parent.is_dir() and os.access(save.parent, os.W_OK)):
-        from zpmodel.errors import InputError
+        from zpmodel.base.errors import InputError
 
         raise InputError("--save", "folder", str(save.parent), "a folder that exists and can be written")
     if watch is not None and not math.isfinite(watch):
         raise click.UsageError("--watch takes seconds from 0.1 to 3600")
     if save is not None and save.exists():
-        from zpmodel.errors import RefusedError
+        from zpmodel.base.errors import RefusedError
 
         raise RefusedError(f"{save} exists; name another file")
     if files:
@@ -125,7 +125,7 @@ def open_device(stack: ExitStack, device: Path | None, destroy: bool, size_bytes
     :raises RefusedError: where it would be unsafe or is impossible.
     :raises InputError: where it is not a block device.
     """
-    from zpmodel.errors import InputError
+    from zpmodel.base.errors import InputError
     from zpmodel.fio.safety import kind_of, open_target
     from zpmodel.scratch import scratch_device
 
@@ -148,10 +148,10 @@ def _one(
     save: Path | None,
     as_json: bool,
 ) -> int:
-    from zpmodel.errors import InputError
+    from zpmodel.base.errors import InputError
+    from zpmodel.base.units import parse_size
     from zpmodel.limits import QueueLimits
     from zpmodel.tracing.zero import find_zero_page, tracer
-    from zpmodel.units import parse_size
     from zpmodel.zeroout import queue_of
     from zpmodel.zeropage import ZeroPage
 
@@ -174,9 +174,9 @@ def _one(
 
 
 def _ranges(zero_page: str | None, number: int, seed: int, size: str, save: Path | None, as_json: bool) -> int:
+    from zpmodel.base.units import parse_size
     from zpmodel.tracing.ranges import trace_random_ranges
     from zpmodel.tracing.zero import find_zero_page
-    from zpmodel.units import parse_size
     from zpmodel.zeropage import ZeroPage
 
     page, source = (ZeroPage.named(zero_page), "given") if zero_page else find_zero_page()
@@ -212,7 +212,7 @@ def _ranges(zero_page: str | None, number: int, seed: int, size: str, save: Path
 def _watch(device: Path, seconds: float, as_json: bool) -> int:
     import time
 
-    from zpmodel.errors import InputError
+    from zpmodel.base.errors import InputError
     from zpmodel.fio.safety import kind_of
     from zpmodel.tracing.observed import observe
     from zpmodel.tracing.tracefs import recorder
@@ -241,11 +241,11 @@ def _from_files(
     length: str | None,
     as_json: bool,
 ) -> int:
+    from zpmodel.base.units import parse_size
     from zpmodel.devices import find_limits
     from zpmodel.structure import count
     from zpmodel.tracing.compare import agree, compare
     from zpmodel.tracing.files import observe_files
-    from zpmodel.units import parse_size
     from zpmodel.zeropage import ZeroPage
 
     if len({bool(zero_page), bool(limits), bool(length)}) > 1:
@@ -267,8 +267,8 @@ def _from_files(
 def _save(path: Path | None, records: list[dict[str, Any]]) -> None:
     if path is None:
         return
-    from zpmodel.errors import RefusedError
-    from zpmodel.fio.files import write_atomically
+    from zpmodel.base.errors import RefusedError
+    from zpmodel.base.files import write_atomically
 
     try:
         write_atomically(path, "".join(json.dumps(record) + "\n" for record in records))

@@ -21,7 +21,7 @@ def command(data_set: Path | None, as_json: bool) -> None:
 
     A bad prediction is a result: the exit status is 0.
     """
-    from zpmodel import shipped
+    from zpmodel.base import shipped
     from zpmodel.calibration.points import read_set
     from zpmodel.calibration.validate import FAMILIES, summary, validate
 

@@ -42,9 +42,9 @@ def command(
     from statistics import median
 
     from zpmodel import zeroout
+    from zpmodel.base.units import format_size, parse_size
     from zpmodel.commands.trace import open_device
     from zpmodel.tracing.running import running_zero_page
-    from zpmodel.units import format_size, parse_size
 
     zeroout.check_free(out)
     page, source = running_zero_page()

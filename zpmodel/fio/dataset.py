@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from zpmodel.errors import InputError
+from zpmodel.base.errors import InputError
 from zpmodel.fio.jobs import Point
 
 

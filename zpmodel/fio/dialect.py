@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from zpmodel.errors import InputError
+from zpmodel.base.errors import InputError
 from zpmodel.fio import percentiles
 
 NAN = math.nan

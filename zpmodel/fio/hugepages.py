@@ -4,7 +4,7 @@ import json
 from contextlib import suppress
 from pathlib import Path
 
-from zpmodel.fio.files import write_atomically
+from zpmodel.base.files import write_atomically
 
 _POOL = Path("/proc/sys/vm/nr_hugepages")
 _BOOT = Path("/proc/sys/kernel/random/boot_id")

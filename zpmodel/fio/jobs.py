@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from zpmodel.errors import InputError
-from zpmodel.units import GIB, KIB, MIB
+from zpmodel.base.errors import InputError
+from zpmodel.base.units import GIB, KIB, MIB
 
 HUGE_PAGE = 2 * MIB
 """The huge page of fio's ``mem=mmaphuge`` [byte]."""

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zpmodel.errors import InputError, RefusedError
+from zpmodel.base.errors import InputError, RefusedError
+from zpmodel.base.files import write_atomically
 from zpmodel.fio import dataset, hugepages, machine
-from zpmodel.fio.files import write_atomically
 from zpmodel.fio.jobs import FULL, QUICK, Matrix, Point, fio_arguments, plan
 from zpmodel.fio.run import Fio, FioFailedError, check_io_uring, find_fio, run_point
 from zpmodel.fio.safety import Target, open_target, prefill

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from zpmodel.errors import InputError
+from zpmodel.base.errors import InputError
 
 ALIASES = {
     "blocksize": "bs",

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from zpmodel.errors import InputError
+from zpmodel.base.errors import InputError
 from zpmodel.fio import progress, rows, text
 from zpmodel.fio.columns import COLUMNS, NULLABLE_FLAGS
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from zpmodel.errors import InputError
+from zpmodel.base.errors import InputError
 from zpmodel.fio import options
 from zpmodel.fio.dialect import DIRECTIONS, NAN, Latency, Moved, latency, moved, number, part
 

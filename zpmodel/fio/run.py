@@ -18,9 +18,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from zpmodel.errors import RefusedError, ZpmodelError
+from zpmodel.base.errors import RefusedError, ZpmodelError
+from zpmodel.base.files import publish, write_atomically
 from zpmodel.fio.cputime import WorkerWatch, kernel_threads, kernel_threads_spent, machine_seconds
-from zpmodel.fio.files import publish, write_atomically
 
 _LOOK_SECONDS = 0.025
 _PR_SET_PDEATHSIG = 1

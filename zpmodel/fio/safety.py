@@ -15,8 +15,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from zpmodel.errors import InputError, RefusedError
-from zpmodel.units import MIB, format_size
+from zpmodel.base.errors import InputError, RefusedError
+from zpmodel.base.units import MIB, format_size
 
 _CHUNK = 4 * MIB
 _BLKGETSIZE64 = 0x80081272

@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any
 
-from zpmodel.errors import InputError
+from zpmodel.base.errors import InputError
 
 _FIO_OPENING = re.compile(r'\{\s*"(?:fio version|jobs|client_stats)"\s*:')
 _OBJECT_OPENING = re.compile(r'\{(?=\s*["}])')

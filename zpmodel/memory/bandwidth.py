@@ -18,10 +18,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from zpmodel.errors import InputError
+from zpmodel.base.errors import InputError
+from zpmodel.base.units import KIB, format_size
 from zpmodel.memory.machines import Caches
 from zpmodel.memory.residency import miss_shares
-from zpmodel.units import KIB, format_size
 
 Method = Literal["rep-stos", "non-temporal", "clzero"]
 METHODS: tuple[Method, ...] = get_args(Method)

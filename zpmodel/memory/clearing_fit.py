@@ -5,7 +5,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.optimize import least_squares
 
-from zpmodel.errors import InputError
+from zpmodel.base.errors import InputError
 from zpmodel.memory.bandwidth import BELIEFS, NAMES, Calls, ClearingModel, Floats, call_ns
 from zpmodel.memory.machines import Caches
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from zpmodel.errors import InputError
+from zpmodel.base.errors import InputError
 
 FLAG_NS = 1.0
 """Testing a flag in the current mm: a load that hits L1 and a predicted branch [ns]; an assumption."""

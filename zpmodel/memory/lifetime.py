@@ -12,8 +12,8 @@ from typing import Literal
 
 from scipy.optimize import brentq
 
-from zpmodel.errors import InputError
-from zpmodel.units import MIB
+from zpmodel.base.errors import InputError
+from zpmodel.base.units import MIB
 
 HoldShape = Literal["exponential", "fixed", "lognormal"]
 QUANTILES = (0.5, 0.99, 0.999)

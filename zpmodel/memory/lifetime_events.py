@@ -9,8 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import t as student
 
-from zpmodel.accelerate import kernel
-from zpmodel.errors import InputError
+from zpmodel.base.accelerate import kernel
+from zpmodel.base.errors import InputError
 from zpmodel.memory.lifetime import QUANTILES, Life, Outcome, delay_quantile
 
 _SHAPES = {"exponential": 0, "fixed": 1, "lognormal": 2}

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zpmodel import shipped
-from zpmodel.errors import InputError
-from zpmodel.units import is_power_of_two, parse_size
+from zpmodel.base import shipped
+from zpmodel.base.errors import InputError
+from zpmodel.base.units import is_power_of_two, parse_size
 
 
 @dataclass(frozen=True)

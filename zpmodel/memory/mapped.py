@@ -11,8 +11,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from zpmodel.errors import RefusedError
-from zpmodel.units import KIB, MIB, format_size
+from zpmodel.base.errors import RefusedError
+from zpmodel.base.units import KIB, MIB, format_size
 
 Mapping = Literal["4 KiB pages", "2 MiB pages", "virtual"]
 

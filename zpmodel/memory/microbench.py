@@ -15,10 +15,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from zpmodel.accelerate import kernel
-from zpmodel.errors import RefusedError
+from zpmodel.base.accelerate import kernel
+from zpmodel.base.errors import RefusedError
+from zpmodel.base.units import KIB, MIB
 from zpmodel.memory.mapped import Mapping, mapped
-from zpmodel.units import KIB, MIB
 
 PIECE_BYTES = 4 * KIB
 """Copies and sums go piece by piece [byte], so that the number of calls is the same for every source."""

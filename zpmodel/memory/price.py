@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from zpmodel.errors import InputError
-from zpmodel.units import GIB, MIB, format_size
+from zpmodel.base.errors import InputError
+from zpmodel.base.units import GIB, MIB, format_size
 from zpmodel.zeropage import PMD_BYTES
 
 REASONABLE_SHARE = 0.001

@@ -14,10 +14,10 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import nnls
 
-from zpmodel.errors import InputError
+from zpmodel.base.errors import InputError
+from zpmodel.base.units import KIB, MIB
 from zpmodel.memory.machines import Caches, Machine, Tlb
 from zpmodel.memory.residency import miss_share
-from zpmodel.units import KIB, MIB
 
 Operation = Literal["copy", "sum"]
 Source = Literal["page", "on-demand", "static", "virtual"]

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from zpmodel.accelerate import kernel
+from zpmodel.base.accelerate import kernel
 
 
 @kernel

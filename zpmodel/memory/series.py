@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from zpmodel import shipped
-from zpmodel.errors import InputError
-from zpmodel.units import KIB
+from zpmodel.base import shipped
+from zpmodel.base.errors import InputError
+from zpmodel.base.units import KIB
 
 _COLUMNS = ["machine", "method", "call_bytes", "region_bytes", "bandwidth_bytes_per_s", "source"]
 _NAME = re.compile(r"zero-bs(\d+)(?:-qd1)?-(malloc|mmaphuge)-r(\d+)\.json")

@@ -6,7 +6,7 @@ from llvmlite import binding, ir
 from numba import types
 from numba.extending import intrinsic
 
-from zpmodel.accelerate import kernel
+from zpmodel.base.accelerate import kernel
 
 # numba itself needs no assembler, so it does not start one.
 binding.initialize_native_asmparser()

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.stats import beta, gamma
 
-from zpmodel.errors import InputError
+from zpmodel.base.errors import InputError
 
 PMD_ORDER = 9
 """Order of a PMD folio with 4 KiB pages and 2 MiB PMDs: 512 pages."""

@@ -4,7 +4,8 @@ from typing import Literal
 
 import numpy as np
 
-from zpmodel.errors import InputError
+from zpmodel.base.errors import InputError
+from zpmodel.base.units import KIB, MIB
 from zpmodel.limits import QueueLimits
 from zpmodel.structure import histogram
 from zpmodel.structure.count import Structure, check_range, impossible, make_structure
@@ -12,7 +13,6 @@ from zpmodel.structure.requests import ALLOCATED, BIOS, COUNTS, VECTORS, empty_t
 from zpmodel.structure.splits import IMPOSSIBLE, WORKS
 from zpmodel.structure.vectors import BIO_MAX_VECS, merge_pages
 from zpmodel.structure.walk import vector_table
-from zpmodel.units import KIB, MIB
 
 Pages = Literal["malloc", "mmaphuge"]
 """fio's ``mem``: buffers of base pages, or of huge pages."""

@@ -1,6 +1,6 @@
 """A small open-addressing table of counts by key, for the kernels: rows of four integers, the last one the count."""
 
-from zpmodel.accelerate import kernel
+from zpmodel.base.accelerate import kernel
 
 # mypy: disable-error-code="no-untyped-def"
 

@@ -8,7 +8,8 @@ merging already. It does cost time, so flushes are counted. Source: ``blk_attemp
 
 import numpy as np
 
-from zpmodel.accelerate import kernel
+from zpmodel.base.accelerate import kernel
+from zpmodel.base.units import KIB, SECTOR
 from zpmodel.structure import histogram
 from zpmodel.structure.splits import (
     ADVANCED,
@@ -20,7 +21,6 @@ from zpmodel.structure.splits import (
     largest_sectors,
     split_point,
 )
-from zpmodel.units import KIB, SECTOR
 
 # mypy: disable-error-code="no-untyped-def"
 

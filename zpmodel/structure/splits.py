@@ -1,7 +1,7 @@
 """Splitting a bio to the queue's limits (``bio_split_rw`` and ``bio_split_io_at`` in block/blk-merge.c)."""
 
-from zpmodel.accelerate import kernel
-from zpmodel.units import SECTOR
+from zpmodel.base.accelerate import kernel
+from zpmodel.base.units import SECTOR
 
 # mypy: disable-error-code="no-untyped-def"
 

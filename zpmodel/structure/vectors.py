@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from zpmodel.accelerate import kernel
-from zpmodel.errors import InputError
+from zpmodel.base.accelerate import kernel
+from zpmodel.base.errors import InputError
 from zpmodel.limits import UINT_MAX
 
 BIO_MAX_VECS = 256

@@ -9,7 +9,8 @@ blocks only after many of them (a large odd number of sectors), as much as those
 
 import numpy as np
 
-from zpmodel.accelerate import kernel
+from zpmodel.base.accelerate import kernel
+from zpmodel.base.units import SECTOR
 from zpmodel.limits import UINT_MAX
 from zpmodel.structure import histogram
 from zpmodel.structure.requests import (
@@ -26,7 +27,6 @@ from zpmodel.structure.requests import (
 )
 from zpmodel.structure.splits import TABLES, WORKS
 from zpmodel.structure.vectors import BIO_MAX_VECS
-from zpmodel.units import SECTOR
 
 # mypy: disable-error-code="no-untyped-def"
 

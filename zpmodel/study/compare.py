@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from zpmodel.errors import InputError
+from zpmodel.base.errors import InputError
+from zpmodel.base.estimate import Estimate
 from zpmodel.limits import QueueLimits
-from zpmodel.timing.estimate import Estimate
 from zpmodel.timing.model import Model
 from zpmodel.timing.predict import Prediction, predict_zeroout
 from zpmodel.zeropage import POLICIES, ZeroPage

@@ -2,11 +2,11 @@
 
 import pandas as pd
 
+from zpmodel.base.estimate import Estimate
+from zpmodel.base.units import GIB, format_size
 from zpmodel.study.compare import Comparison
-from zpmodel.timing.estimate import Estimate
 from zpmodel.timing.events import EVENTS
 from zpmodel.timing.model import Model
-from zpmodel.units import GIB, format_size
 
 
 def headline(model: Model, found: Comparison, page: Comparison) -> str:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from zpmodel.accelerate import kernel
+from zpmodel.base.accelerate import kernel
 from zpmodel.timing.overlap import steady_rate
 
 Floats = npt.NDArray[np.float64]

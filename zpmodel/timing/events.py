@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
+from zpmodel.base.units import MIB
 from zpmodel.limits import QueueLimits
 from zpmodel.structure import Structure
-from zpmodel.units import MIB
 
 EVENTS = ("operation", "wait", "vector", "request", "stall", "MiB", "cold MiB")
 """Events of an operation, in this order.

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from zpmodel.base.estimate import Estimate
 from zpmodel.limits import QueueLimits
-from zpmodel.timing.estimate import Estimate
 
 Floats = npt.NDArray[np.float64]
 

@@ -14,7 +14,7 @@ Both are the same for one in flight. Real queues lie between; how far is fitted.
 bound X <= min(1 / max D, N / (L + sum D)) (Denning and Buzen 1978), which holds whatever the distributions.
 """
 
-from zpmodel.accelerate import kernel
+from zpmodel.base.accelerate import kernel
 
 # mypy: disable-error-code="no-untyped-def"
 

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from zpmodel.base.estimate import Estimate
+from zpmodel.base.units import MIB
 from zpmodel.limits import QueueLimits
 from zpmodel.structure import Structure, count
 from zpmodel.timing.device import PARAMETERS, latency_of, link_time
-from zpmodel.timing.estimate import Estimate
 from zpmodel.timing.events import EVENTS, as_row, cold_share, events_of, in_flight_limit
 from zpmodel.timing.model import Model
 from zpmodel.timing.overlap import bound_by, steady_rate
-from zpmodel.units import MIB
 from zpmodel.zeropage import ZeroPage
 
 Floats = npt.NDArray[np.float64]

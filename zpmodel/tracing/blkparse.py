@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from zpmodel.errors import InputError
+from zpmodel.base.errors import InputError
 from zpmodel.tracing.observed import Event
 
 # blkparse(1), default format: device, CPU, sequence, seconds, process, action, operation, then what the action has.

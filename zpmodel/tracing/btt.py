@@ -9,9 +9,9 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from zpmodel.errors import InputError
+from zpmodel.base.errors import InputError
+from zpmodel.base.units import SECTOR
 from zpmodel.tracing.observed import Observed, sizes
-from zpmodel.units import SECTOR
 
 LARGEST_SECTORS = 1024
 _TITLE = re.compile(r"# (?P<kind>[QD]) bucket(?P<section>s| for > 1024)")

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from zpmodel.base.units import KIB, MIB, SECTOR
 from zpmodel.tracing.observed import Observed
-from zpmodel.units import KIB, MIB, SECTOR
 
 
 @dataclass(frozen=True)

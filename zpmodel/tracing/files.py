@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from zpmodel.errors import InputError
+from zpmodel.base.errors import InputError
 from zpmodel.tracing import blkparse, btt
 from zpmodel.tracing.observed import Observed, observe
 

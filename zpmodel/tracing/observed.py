@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from zpmodel.units import SECTOR
+from zpmodel.base.units import SECTOR
 
 
 class Event(NamedTuple):

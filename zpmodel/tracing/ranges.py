@@ -4,10 +4,10 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from zpmodel.base.units import KIB, MIB
 from zpmodel.limits import QueueLimits
 from zpmodel.scratch import Scratch, scratch_device
 from zpmodel.tracing.zero import Traced, tracer
-from zpmodel.units import KIB, MIB
 from zpmodel.zeropage import ZeroPage
 
 _BLOCKS = (512, 1024, 2048, 4096)

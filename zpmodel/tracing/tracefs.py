@@ -16,10 +16,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from zpmodel.errors import RefusedError
+from zpmodel.base.errors import RefusedError
+from zpmodel.base.units import KIB, MIB
 from zpmodel.leftovers import is_leftover, owned_name, signals_end_orderly, signals_held
 from zpmodel.tracing.observed import Event
-from zpmodel.units import KIB, MIB
 
 _KIND = "trace"
 _ACTIONS = {

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from zpmodel.errors import RefusedError
+from zpmodel.base.errors import RefusedError
+from zpmodel.base.units import MIB
 from zpmodel.limits import QueueLimits
 from zpmodel.scratch import scratch_device
 from zpmodel.structure import count
@@ -15,7 +16,6 @@ from zpmodel.tracing.compare import Line, agree, compare
 from zpmodel.tracing.observed import Event, Observed, observe, operation_of
 from zpmodel.tracing.running import kernel_config, running_zero_page
 from zpmodel.tracing.tracefs import Recorder, recorder
-from zpmodel.units import MIB
 from zpmodel.zeroout import zero_range
 from zpmodel.zeropage import ZeroPage
 

@@ -2,7 +2,7 @@
 
 import re
 
-from zpmodel.errors import InputError
+from zpmodel.base.errors import InputError
 
 SECTOR = 512
 """A sector of the block layer [byte]; always 512, whatever the device's logical block."""

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from zpmodel.errors import InputError
+from zpmodel.base.errors import InputError
 
 DEFAULT_DATA_SET = "kvm-zen5-virtio"
 """The data set that reports are made from where none is named."""
 
-_PACKAGE = Path(__file__).resolve().parent
+_PACKAGE = Path(__file__).resolve().parent.parent
 
 
 def _folder(checkout_name: str) -> Path:
