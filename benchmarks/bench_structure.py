@@ -10,9 +10,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 import naive
 
 from zpmodel.base.units import GIB, TIB
-from zpmodel.limits import UINT_MAX, QueueLimits
+from zpmodel.queue.limits import UINT_MAX, QueueLimits
+from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.structure import count
-from zpmodel.zeropage import ZeroPage
 
 LIMITS = QueueLimits(256, 128, UINT_MAX)
 

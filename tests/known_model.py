@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from zpmodel.limits import UINT_MAX, QueueLimits
+from zpmodel.queue.limits import UINT_MAX, QueueLimits
 from zpmodel.timing.device import PARAMETERS
 from zpmodel.timing.events import EVENTS
 from zpmodel.timing.model import Model, Reach, Spread

@@ -17,12 +17,12 @@ from zpmodel.calibration.fit import calibrate, left_out, ratio_table, resampled_
 from zpmodel.calibration.linear import fit_costs
 from zpmodel.calibration.points import read_set
 from zpmodel.calibration.report import cost_table, doubts
-from zpmodel.limits import UINT_MAX, QueueLimits
+from zpmodel.queue.limits import UINT_MAX, QueueLimits
+from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.structure import count, count_buffer
 from zpmodel.study.compare import compare
 from zpmodel.timing.events import EVENTS, events_of, in_flight_limit, ring_of
 from zpmodel.timing.predict import predict_zeroout
-from zpmodel.zeropage import ZeroPage
 
 
 @settings(max_examples=50, deadline=None)

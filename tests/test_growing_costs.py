@@ -8,11 +8,11 @@ from zpmodel.base.units import KIB, MIB
 from zpmodel.calibration.fit import calibrate, with_cold
 from zpmodel.calibration.held_out import held_out_points
 from zpmodel.calibration.points import DataSet, describe
+from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.structure import count
 from zpmodel.timing.device import closed_loop
 from zpmodel.timing.events import as_row, events_of
 from zpmodel.timing.predict import predict_zeroout
-from zpmodel.zeropage import ZeroPage
 
 GROWTH = 0.15  # of all CPU costs with each doubling of the depth: 1.6 times as much at depth 16
 SEEDS = (0, 1, 2)

@@ -7,7 +7,7 @@ import synthetic
 from zpmodel.base.units import GIB, MIB
 from zpmodel.calibration.fit import calibrate
 from zpmodel.calibration.summary import contrast
-from zpmodel.limits import UINT_MAX, QueueLimits
+from zpmodel.queue.limits import UINT_MAX, QueueLimits
 from zpmodel.study.compare import compare
 from zpmodel.study.headline import headline, measured_line
 

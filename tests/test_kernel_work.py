@@ -10,8 +10,8 @@ from zpmodel.calibration import kernel_work
 from zpmodel.calibration.kernel_time import fit_time
 from zpmodel.calibration.kernel_work import WORK, count_work, fit_work, read_table, table_work
 from zpmodel.calibration.validate import own_kernel_points, whole_instruction_costs
-from zpmodel.limits import UINT_MAX, QueueLimits
-from zpmodel.zeropage import ZeroPage
+from zpmodel.queue.limits import UINT_MAX, QueueLimits
+from zpmodel.queue.zeropage import ZeroPage
 
 NULL_BLK = QueueLimits(1024, 128, UINT_MAX, virt_boundary_mask=4095)
 PAGE, STATIC = ZeroPage.named("page"), ZeroPage.named("static")

@@ -6,10 +6,10 @@ import pytest
 
 from zpmodel.base import shipped
 from zpmodel.base.errors import InputError
-from zpmodel.devices import find_limits, nvme, preset_names
-from zpmodel.limits import UINT_MAX, QueueLimits
+from zpmodel.queue.limits import UINT_MAX, QueueLimits
+from zpmodel.queue.presets import find_limits, nvme, preset_names
+from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.structure import count
-from zpmodel.zeropage import ZeroPage
 
 GOOD = {"max_segments": 128, "max_segment_size": 65536, "max_sectors_kb": 1280}
 

@@ -4,7 +4,7 @@ import pytest
 
 from zpmodel.base.errors import InputError
 from zpmodel.base.units import KIB, MIB, format_size, parse_size
-from zpmodel.zeropage import PMD_BYTES, ZeroPage, pmd_bytes
+from zpmodel.queue.zeropage import PMD_BYTES, ZeroPage, pmd_bytes
 
 
 @pytest.mark.parametrize(

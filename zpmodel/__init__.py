@@ -7,8 +7,8 @@ import importlib
 from typing import Any
 
 _HOMES = {
-    "ZeroPage": "zpmodel.zeropage",
-    "QueueLimits": "zpmodel.limits",
+    "ZeroPage": "zpmodel.queue.zeropage",
+    "QueueLimits": "zpmodel.queue.limits",
     "InputError": "zpmodel.base.errors",
     "RefusedError": "zpmodel.base.errors",
     "ZpmodelError": "zpmodel.base.errors",

@@ -16,13 +16,13 @@ from zpmodel import zeroout
 from zpmodel.base import shipped
 from zpmodel.calibration.points import DataSet
 from zpmodel.commands import trace as trace_command
-from zpmodel.limits import UINT_MAX, QueueLimits
+from zpmodel.queue.limits import UINT_MAX, QueueLimits
+from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.structure import count
 from zpmodel.tracing import ranges, running
 from zpmodel.tracing.compare import compare as compare_lines
 from zpmodel.tracing.observed import Observed
 from zpmodel.tracing.zero import Traced
-from zpmodel.zeropage import ZeroPage
 
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
 RESAMPLES = 30

@@ -18,8 +18,8 @@ from zpmodel.base.errors import InputError
 from zpmodel.base.estimate import Estimate
 from zpmodel.base.units import GIB
 from zpmodel.calibration.kernel_work import WORK, WorkCosts, count_work, table_work
-from zpmodel.limits import QueueLimits
-from zpmodel.zeropage import ZeroPage
+from zpmodel.queue.limits import QueueLimits
+from zpmodel.queue.zeropage import ZeroPage
 
 Floats = npt.NDArray[np.float64]
 

@@ -19,9 +19,9 @@ from scipy.optimize import nnls
 from zpmodel.base.errors import InputError
 from zpmodel.base.estimate import Estimate
 from zpmodel.base.units import KIB
-from zpmodel.limits import QueueLimits
+from zpmodel.queue.limits import QueueLimits
+from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.structure import Structure, count
-from zpmodel.zeropage import ZeroPage
 
 Floats = npt.NDArray[np.float64]
 

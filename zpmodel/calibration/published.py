@@ -15,9 +15,9 @@ from scipy.stats import t as student
 from zpmodel.base import shipped
 from zpmodel.base.estimate import LEVEL, Estimate
 from zpmodel.base.units import GIB, KIB, MIB, format_size
-from zpmodel.limits import UINT_MAX, QueueLimits
+from zpmodel.queue.limits import UINT_MAX, QueueLimits
+from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.structure import count
-from zpmodel.zeropage import ZeroPage
 
 Floats = npt.NDArray[np.float64]
 

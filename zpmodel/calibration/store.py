@@ -10,7 +10,7 @@ import numpy as np
 
 from zpmodel.base.errors import InputError
 from zpmodel.base.files import write_atomically
-from zpmodel.limits import QueueLimits
+from zpmodel.queue.limits import QueueLimits
 from zpmodel.timing.device import PARAMETERS
 from zpmodel.timing.events import EVENTS
 from zpmodel.timing.model import Model, Reach, Spread

@@ -20,11 +20,11 @@ from zpmodel.calibration.kernel_time import CONFIGURATION, fit_time
 from zpmodel.calibration.kernel_work import WorkCosts, fit_work, limits_of, read_table, table_work
 from zpmodel.calibration.points import DataSet, read_set
 from zpmodel.calibration.published import predict_published
-from zpmodel.limits import UINT_MAX, QueueLimits
+from zpmodel.queue.limits import UINT_MAX, QueueLimits
+from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.structure import Pages, count_buffer
 from zpmodel.structure.count import count_cases
 from zpmodel.timing.predict import predict_zeroout
-from zpmodel.zeropage import ZeroPage
 
 FAMILIES = {
     "structure": "Structure: bios, splits, requests, as kernels traced them",

@@ -31,7 +31,7 @@ def command(
     """
     from zpmodel.base.units import format_size, parse_size
     from zpmodel.calibration.store import read
-    from zpmodel.devices import find_limits
+    from zpmodel.queue.presets import find_limits
     from zpmodel.study.compare import compare
 
     model = read(calibration)

@@ -24,9 +24,9 @@ def command(calibration: Path, zero_page: str, limits: str | None, length: str, 
     """
     from zpmodel.base.units import format_size, parse_size
     from zpmodel.calibration.store import read
-    from zpmodel.devices import find_limits
+    from zpmodel.queue.presets import find_limits
+    from zpmodel.queue.zeropage import ZeroPage
     from zpmodel.timing.predict import predict_zeroout
-    from zpmodel.zeropage import ZeroPage
 
     model, page, size = read(calibration), ZeroPage.named(zero_page), parse_size(length, field="--length")
     queue = find_limits(limits) if limits else None

@@ -51,9 +51,9 @@ def command(
         # One range is walked sooner in plain Python than the compiler takes.
         os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
     from zpmodel.base.units import format_size, parse_size
-    from zpmodel.devices import find_limits
+    from zpmodel.queue.presets import find_limits
+    from zpmodel.queue.zeropage import ZeroPage
     from zpmodel.structure import count, descriptors
-    from zpmodel.zeropage import ZeroPage
 
     page, queue = ZeroPage.named(zero_page), find_limits(limits)
     found = count(page, queue, parse_size(offset, field="--offset"), parse_size(length, field="--length"))

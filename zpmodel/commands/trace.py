@@ -150,10 +150,10 @@ def _one(
 ) -> int:
     from zpmodel.base.errors import InputError
     from zpmodel.base.units import parse_size
-    from zpmodel.limits import QueueLimits
+    from zpmodel.queue.limits import QueueLimits
+    from zpmodel.queue.zeropage import ZeroPage
     from zpmodel.tracing.zero import find_zero_page, tracer
     from zpmodel.zeroout import queue_of
-    from zpmodel.zeropage import ZeroPage
 
     start, many = parse_size(offset, field="--offset"), parse_size(length, field="--length")
     page, source = (ZeroPage.named(zero_page), "given") if zero_page else find_zero_page()
@@ -175,9 +175,9 @@ def _one(
 
 def _ranges(zero_page: str | None, number: int, seed: int, size: str, save: Path | None, as_json: bool) -> int:
     from zpmodel.base.units import parse_size
+    from zpmodel.queue.zeropage import ZeroPage
     from zpmodel.tracing.ranges import trace_random_ranges
     from zpmodel.tracing.zero import find_zero_page
-    from zpmodel.zeropage import ZeroPage
 
     page, source = (ZeroPage.named(zero_page), "given") if zero_page else find_zero_page()
     found = []
@@ -242,11 +242,11 @@ def _from_files(
     as_json: bool,
 ) -> int:
     from zpmodel.base.units import parse_size
-    from zpmodel.devices import find_limits
+    from zpmodel.queue.presets import find_limits
+    from zpmodel.queue.zeropage import ZeroPage
     from zpmodel.structure import count
     from zpmodel.tracing.compare import agree, compare
     from zpmodel.tracing.files import observe_files
-    from zpmodel.zeropage import ZeroPage
 
     if len({bool(zero_page), bool(limits), bool(length)}) > 1:
         raise click.UsageError("to compare give all of --zero-page, --limits and --length")

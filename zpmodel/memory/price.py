@@ -7,7 +7,7 @@ import pandas as pd
 
 from zpmodel.base.errors import InputError
 from zpmodel.base.units import GIB, MIB, format_size
-from zpmodel.zeropage import PMD_BYTES
+from zpmodel.queue.zeropage import PMD_BYTES
 
 REASONABLE_SHARE = 0.001
 """A zero page is called reasonable when it holds at most this share of RAM [1]: a thousandth, 2 MiB from 2 GiB on.

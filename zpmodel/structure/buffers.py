@@ -6,7 +6,7 @@ import numpy as np
 
 from zpmodel.base.errors import InputError
 from zpmodel.base.units import KIB, MIB
-from zpmodel.limits import QueueLimits
+from zpmodel.queue.limits import QueueLimits
 from zpmodel.structure import histogram
 from zpmodel.structure.count import Structure, check_range, impossible, make_structure
 from zpmodel.structure.requests import ALLOCATED, BIOS, COUNTS, VECTORS, empty_tail, finish_plug, submit_bio

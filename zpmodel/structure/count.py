@@ -12,12 +12,12 @@ import pandas as pd
 
 from zpmodel.base.errors import InputError
 from zpmodel.base.units import MIB, SECTOR
-from zpmodel.limits import UINT_MAX, QueueLimits
+from zpmodel.queue.limits import UINT_MAX, QueueLimits
+from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.structure import histogram
 from zpmodel.structure.requests import ALLOCATED, BACK_MERGES, BIOS, REQUESTS, SPLITS, VECTORS
 from zpmodel.structure.splits import IMPOSSIBLE
 from zpmodel.structure.walk import walk
-from zpmodel.zeropage import ZeroPage
 
 Operation = Literal["write", "write_zeroes"]
 

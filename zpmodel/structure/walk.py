@@ -11,7 +11,7 @@ import numpy as np
 
 from zpmodel.base.accelerate import kernel
 from zpmodel.base.units import SECTOR
-from zpmodel.limits import UINT_MAX
+from zpmodel.queue.limits import UINT_MAX
 from zpmodel.structure import histogram
 from zpmodel.structure.requests import (
     ALLOCATED,

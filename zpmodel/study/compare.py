@@ -5,10 +5,10 @@ from typing import Any
 
 from zpmodel.base.errors import InputError
 from zpmodel.base.estimate import Estimate
-from zpmodel.limits import QueueLimits
+from zpmodel.queue.limits import QueueLimits
+from zpmodel.queue.zeropage import POLICIES, ZeroPage
 from zpmodel.timing.model import Model
 from zpmodel.timing.predict import Prediction, predict_zeroout
-from zpmodel.zeropage import POLICIES, ZeroPage
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from zpmodel.calibration.fit import ratio_table
-from zpmodel.limits import QueueLimits
+from zpmodel.queue.limits import QueueLimits
+from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.structure import count
 from zpmodel.study.compare import Comparison
-from zpmodel.zeropage import ZeroPage
 
 
 def policies(ranges: Mapping[str, Sequence[Comparison]]) -> pd.DataFrame:

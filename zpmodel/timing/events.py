@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from zpmodel.base.units import MIB
-from zpmodel.limits import QueueLimits
+from zpmodel.queue.limits import QueueLimits
 from zpmodel.structure import Structure
 
 EVENTS = ("operation", "wait", "vector", "request", "stall", "MiB", "cold MiB")

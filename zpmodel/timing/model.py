@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zpmodel.base.estimate import Estimate
-from zpmodel.limits import QueueLimits
+from zpmodel.queue.limits import QueueLimits
 
 Floats = npt.NDArray[np.float64]
 

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from zpmodel.base.units import KIB, MIB
-from zpmodel.limits import QueueLimits
+from zpmodel.queue.limits import QueueLimits
+from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.scratch import Scratch, scratch_device
 from zpmodel.tracing.zero import Traced, tracer
-from zpmodel.zeropage import ZeroPage
 
 _BLOCKS = (512, 1024, 2048, 4096)
 _SCHEDULERS = ("none", "mq-deadline", "kyber", "bfq")

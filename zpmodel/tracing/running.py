@@ -5,7 +5,7 @@ import os
 import re
 from pathlib import Path
 
-from zpmodel.zeropage import ZeroPage
+from zpmodel.queue.zeropage import ZeroPage
 
 _OPTION = re.compile(r"^CONFIG_PERSISTENT_HUGE_ZERO_FOLIO=y$", re.MULTILINE)
 

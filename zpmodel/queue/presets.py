@@ -7,7 +7,7 @@ from typing import Any
 
 from zpmodel.base import shipped
 from zpmodel.base.errors import InputError
-from zpmodel.limits import QueueLimits
+from zpmodel.queue.limits import QueueLimits
 
 _NVME = re.compile(r"nvme-mdts(\d+)(?:@(\d+)\.(\d+))?(\+iommu)?")
 _LATEST = (7, 2)
