@@ -18,9 +18,10 @@ import pytest
 
 from tests.scratch_devices import loop_device, missing, mounted
 from zpmodel.base.errors import InputError, RefusedError
-from zpmodel.fio import dataset, hugepages
+from zpmodel.fio import dataset
 from zpmodel.fio.jobs import FULL, QUICK, Matrix, Point, plan
 from zpmodel.fio.measure import Progress, measure
+from zpmodel.host import hugepages
 
 KIB, MIB = 1 << 10, 1 << 20
 POOL = Path("/proc/sys/vm/nr_hugepages")

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from zpmodel import leftovers, scratch
 from zpmodel.base.errors import InputError, RefusedError
-from zpmodel.scratch import remove_leftovers, scratch_device
+from zpmodel.host import leftovers, scratch
+from zpmodel.host.scratch import remove_leftovers, scratch_device
 
 pytestmark = [pytest.mark.root]
 
@@ -83,7 +83,7 @@ def test_two_at_a_time() -> None:
 
 CHILD = """
 import time
-from zpmodel.scratch import scratch_device
+from zpmodel.host.scratch import scratch_device
 with scratch_device(4 << 20) as device:
     print(device.path, flush=True)
     time.sleep(60)

@@ -13,18 +13,18 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zpmodel import scratch
 from zpmodel.base.errors import InputError, RefusedError, ZpmodelError
 from zpmodel.commands.trace import command
+from zpmodel.host import running, scratch
+from zpmodel.host.running import running_zero_page
 from zpmodel.queue.limits import QueueLimits
 from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.structure import count
-from zpmodel.tracing import blkparse, btt, running, tracefs, zero
+from zpmodel.tracing import blkparse, btt, tracefs, zero
 from zpmodel.tracing.compare import agree, compare, format_exactly
 from zpmodel.tracing.files import observe_files
 from zpmodel.tracing.observed import Event, observe
 from zpmodel.tracing.ranges import random_cases, trace_random_ranges
-from zpmodel.tracing.running import running_zero_page
 from zpmodel.tracing.zero import _refuse_strangers, tracer
 
 FIXTURES = Path(__file__).parent / "fixtures" / "trace"

@@ -17,9 +17,9 @@ from typing import Any
 from zpmodel.base.errors import InputError, RefusedError
 from zpmodel.base.files import write_atomically
 from zpmodel.base.units import GIB, KIB, MIB
-from zpmodel.fio.cputime import kernel_threads, kernel_threads_spent, machine_seconds
-from zpmodel.fio.machine import background, changing_facts, describe, device_under, write_toml
-from zpmodel.fio.safety import Target
+from zpmodel.host.cputime import kernel_threads, kernel_threads_spent, machine_seconds
+from zpmodel.host.machine import background, changing_facts, describe, device_under, write_toml
+from zpmodel.host.safety import Target
 
 LENGTHS = tuple(64 * KIB << step for step in range(15))
 """Lengths that are measured [byte]: 64 KiB, 128 KiB ... 1 GiB."""

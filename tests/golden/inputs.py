@@ -16,10 +16,11 @@ from zpmodel import zeroout
 from zpmodel.base import shipped
 from zpmodel.calibration.points import DataSet
 from zpmodel.commands import trace as trace_command
+from zpmodel.host import running
 from zpmodel.queue.limits import UINT_MAX, QueueLimits
 from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.structure import count
-from zpmodel.tracing import ranges, running
+from zpmodel.tracing import ranges
 from zpmodel.tracing.compare import compare as compare_lines
 from zpmodel.tracing.observed import Observed
 from zpmodel.tracing.zero import Traced

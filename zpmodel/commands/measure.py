@@ -46,7 +46,7 @@ def command(
     """
     from zpmodel.base.errors import RefusedError
     from zpmodel.fio.measure import measure
-    from zpmodel.fio.safety import check_target, kind_of, what_is_lost
+    from zpmodel.host.safety import check_target, kind_of, what_is_lost
 
     if kind_of(target) != "new file" and destroy_data:
         check_target(target)

@@ -126,8 +126,8 @@ def open_device(stack: ExitStack, device: Path | None, destroy: bool, size_bytes
     :raises InputError: where it is not a block device.
     """
     from zpmodel.base.errors import InputError
-    from zpmodel.fio.safety import kind_of, open_target
-    from zpmodel.scratch import scratch_device
+    from zpmodel.host.safety import kind_of, open_target
+    from zpmodel.host.scratch import scratch_device
 
     if device is None:
         made = stack.enter_context(scratch_device(size_bytes))
@@ -213,7 +213,7 @@ def _watch(device: Path, seconds: float, as_json: bool) -> int:
     import time
 
     from zpmodel.base.errors import InputError
-    from zpmodel.fio.safety import kind_of
+    from zpmodel.host.safety import kind_of
     from zpmodel.tracing.observed import observe
     from zpmodel.tracing.tracefs import recorder
 

@@ -44,7 +44,7 @@ def command(
     from zpmodel import zeroout
     from zpmodel.base.units import format_size, parse_size
     from zpmodel.commands.trace import open_device
-    from zpmodel.tracing.running import running_zero_page
+    from zpmodel.host.running import running_zero_page
 
     zeroout.check_free(out)
     page, source = running_zero_page()

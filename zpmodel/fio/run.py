@@ -20,7 +20,7 @@ from typing import Any
 
 from zpmodel.base.errors import RefusedError, ZpmodelError
 from zpmodel.base.files import publish, write_atomically
-from zpmodel.fio.cputime import WorkerWatch, kernel_threads, kernel_threads_spent, machine_seconds
+from zpmodel.host.cputime import WorkerWatch, kernel_threads, kernel_threads_spent, machine_seconds
 
 _LOOK_SECONDS = 0.025
 _PR_SET_PDEATHSIG = 1

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from zpmodel.base.units import KIB, MIB
+from zpmodel.host.scratch import Scratch, scratch_device
 from zpmodel.queue.limits import QueueLimits
 from zpmodel.queue.zeropage import ZeroPage
-from zpmodel.scratch import Scratch, scratch_device
 from zpmodel.tracing.zero import Traced, tracer
 
 _BLOCKS = (512, 1024, 2048, 4096)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from zpmodel.base.errors import RefusedError
 from zpmodel.base.units import KIB, MIB
-from zpmodel.leftovers import is_leftover, owned_name, signals_end_orderly, signals_held
+from zpmodel.host.leftovers import is_leftover, owned_name, signals_end_orderly, signals_held
 from zpmodel.tracing.observed import Event
 
 _KIND = "trace"

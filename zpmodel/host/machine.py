@@ -15,8 +15,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from zpmodel.fio.cputime import kernel_threads, kernel_threads_spent, machine_seconds
-from zpmodel.fio.safety import Target
+from zpmodel.host.cputime import kernel_threads, kernel_threads_spent, machine_seconds
+from zpmodel.host.safety import Target
 
 _LIMITS = (
     "max_segments",

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from zpmodel.base.errors import InputError, RefusedError
 from zpmodel.base.units import MIB, format_size, is_power_of_two
-from zpmodel.leftovers import is_leftover, owned_name, signals_end_orderly, signals_held
+from zpmodel.host.leftovers import is_leftover, owned_name, signals_end_orderly, signals_held
 
 # linux/loop.h
 _LOOP_CTL_ADD, _LOOP_CTL_REMOVE = 0x4C80, 0x4C81
