@@ -8,8 +8,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 import naive_lifetime
 
-from zpmodel.memory.lifetime import Life, Users
-from zpmodel.memory.lifetime_events import simulate
+from zpmodel.memory.life.closed_form import Life, Users
+from zpmodel.memory.life.simulate import simulate
 
 
 def test_a_machine_day_at_1000_users_a_second(benchmark):

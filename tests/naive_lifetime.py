@@ -3,7 +3,7 @@
 import heapq
 import random
 
-from zpmodel.memory.lifetime import Life
+from zpmodel.memory.life.closed_form import Life
 
 
 def simulate(life: Life, seconds: float, seed: int) -> dict[str, float]:

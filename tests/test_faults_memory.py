@@ -11,10 +11,10 @@ import pytest
 from zpmodel.base.units import KIB, MIB
 from zpmodel.fio.dataset import Measured, contrasts
 from zpmodel.fio.jobs import Point, fio_arguments
-from zpmodel.memory.lifetime import Life, Users, closed_form
-from zpmodel.memory.lifetime_events import simulate, simulate_day
+from zpmodel.memory.life.closed_form import Life, Users, closed_form
+from zpmodel.memory.life.simulate import simulate, simulate_day
 from zpmodel.memory.machines import Caches, Machine, Tlb
-from zpmodel.memory.reading import ReadingModel, fit_reading
+from zpmodel.memory.reading.model import ReadingModel, fit_reading
 from zpmodel.queue.limits import UINT_MAX, QueueLimits
 from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.structure import count, count_buffer, descriptors

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from zpmodel.base.errors import InputError
-from zpmodel.memory.lifetime import Life, Users, absent_share, closed_form, delay_quantile
-from zpmodel.memory.lifetime_events import simulate, simulate_day
+from zpmodel.memory.life.closed_form import Life, Users, absent_share, closed_form, delay_quantile
+from zpmodel.memory.life.simulate import simulate, simulate_day
 
 BUSY = Life(Users(20.0, 0.05), scans_per_s=2.0, failure=0.4)
 

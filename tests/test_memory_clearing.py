@@ -7,11 +7,11 @@ import pytest
 
 from zpmodel.base import shipped
 from zpmodel.base.errors import InputError
-from zpmodel.memory.bandwidth import NAMES, Calls, line_shares
-from zpmodel.memory.clearing_fit import fit_clearing, halves, leave_out, series
+from zpmodel.memory.clearing.fit import fit_clearing, halves, leave_out, series
+from zpmodel.memory.clearing.model import NAMES, Calls, line_shares
+from zpmodel.memory.clearing.series import median_of_runs, micro_clearing, published, published_machines, zero_sweep
 from zpmodel.memory.machines import Caches, machine_names, measured_machine, read_machine
 from zpmodel.memory.residency import miss_share, miss_shares
-from zpmodel.memory.series import median_of_runs, micro_clearing, published, published_machines, zero_sweep
 
 SWEEP = ("memory", "epyc-turin", "zero-sweep")
 

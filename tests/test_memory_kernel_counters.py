@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 
 from zpmodel.base.errors import InputError
-from zpmodel.memory.getter import contended_ns, cycles_share_from_throughput, getter_cost
-from zpmodel.memory.price import price, price_table, rule
-from zpmodel.memory.vmstat import (
+from zpmodel.memory.life.getter import contended_ns, cycles_share_from_throughput, getter_cost
+from zpmodel.memory.life.price import price, price_table, rule
+from zpmodel.memory.life.vmstat import (
     extfrag_index,
     failure_probability,
     read_buddyinfo,

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from zpmodel.base import shipped
 from zpmodel.base.errors import InputError, RefusedError
 from zpmodel.memory.machines import Caches, Machine, Tlb, read_machine
-from zpmodel.memory.mapped import mapped
-from zpmodel.memory.reading import ReadingModel, fit_reading
+from zpmodel.memory.reading.mapped import mapped
+from zpmodel.memory.reading.model import ReadingModel, fit_reading
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ def test_one_page_mapped_many_times_reads_zeroes_everywhere() -> None:
 
 
 def test_micro_benchmark_measures_every_operation() -> None:
-    from zpmodel.memory.microbench import measure
+    from zpmodel.memory.reading.microbench import measure
 
     try:
         table = measure(seconds=0.0005, repeats=1, largest_bytes=4 << 20)

@@ -4,7 +4,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from zpmodel.memory.bandwidth import ClearingModel
+from zpmodel.memory.clearing.model import ClearingModel
 
 _COLOURS = ["#0072B2", "#D55E00", "#009E73", "#000000", "#CC79A7"]
 Chart = alt.Chart | alt.LayerChart
@@ -67,7 +67,7 @@ def clearing(points: pd.DataFrame, model: ClearingModel, title: str) -> Chart:
 def reading(table: pd.DataFrame, title: str) -> Chart:
     """Copy bandwidth against destination size, by the zero page's policy, with 95 % intervals.
 
-    :param table: as :meth:`zpmodel.memory.reading.ReadingModel.predict` returns, sources below each other.
+    :param table: as :meth:`zpmodel.memory.reading.model.ReadingModel.predict` returns, sources below each other.
     """
     rows = table.assign(**{c: table[f"{c}_bytes_per_s"] / 1e9 for c in ("bandwidth", "low", "high")})
     colour = alt.Color("source:N", scale=alt.Scale(range=_COLOURS), legend=alt.Legend(title=None, symbolOpacity=1))

@@ -8,7 +8,7 @@ import pandas as pd
 from golden.case import Case
 from golden.likeness import EXACT, FITTED
 from zpmodel import charts, charts_memory, charts_validate
-from zpmodel.memory.clearing_fit import fit_clearing
+from zpmodel.memory.clearing.fit import fit_clearing
 from zpmodel.memory.machines import Caches
 
 MIB = 1 << 20

@@ -22,7 +22,7 @@ from golden.drawn import specification
 from golden.likeness import FITTED
 from zpmodel import reports
 from zpmodel.base import shipped
-from zpmodel.memory import vmstat
+from zpmodel.memory.life import vmstat
 
 NAMES = ("compare", "lifetime", "validate", "zeroing")
 

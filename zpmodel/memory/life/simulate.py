@@ -11,7 +11,7 @@ from scipy.stats import t as student
 
 from zpmodel.base.accelerate import kernel
 from zpmodel.base.errors import InputError
-from zpmodel.memory.lifetime import QUANTILES, Life, Outcome, delay_quantile
+from zpmodel.memory.life.closed_form import QUANTILES, Life, Outcome, delay_quantile
 
 _SHAPES = {"exponential": 0, "fixed": 1, "lognormal": 2}
 _POOL = 2048

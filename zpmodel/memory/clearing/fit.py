@@ -6,7 +6,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import least_squares
 
 from zpmodel.base.errors import InputError
-from zpmodel.memory.bandwidth import BELIEFS, NAMES, Calls, ClearingModel, Floats, call_ns
+from zpmodel.memory.clearing.model import BELIEFS, NAMES, Calls, ClearingModel, Floats, call_ns
 from zpmodel.memory.machines import Caches
 
 PUBLISHED_NOISE = 0.05
@@ -50,7 +50,7 @@ def fit_clearing(
 ) -> ClearingModel:
     """Fit one CPU's clearing costs to all its methods at once.
 
-    Residuals are logarithms of bandwidth over the noise; :data:`zpmodel.memory.bandwidth.BELIEFS` join as further
+    Residuals are logarithms of bandwidth over the noise; :data:`zpmodel.memory.clearing.model.BELIEFS` join as further
     residuals, so that one point is enough to start from and what no point tells keeps its wide prior interval. Loss:
     soft L1, so that a disturbed measurement does not pull the rest along.
 

@@ -1,6 +1,6 @@
 """Measure this machine's memory from user space, without system calls: clearing, and reading zeroes, by mapping.
 
-``python -m zpmodel.memory.microbench > FILE`` writes the table as CSV (about a minute).
+``python -m zpmodel.memory.reading.microbench > FILE`` writes the table as CSV (about a minute).
 """
 
 import ctypes
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from zpmodel.base.accelerate import kernel
 from zpmodel.base.errors import RefusedError
 from zpmodel.base.units import KIB, MIB
-from zpmodel.memory.mapped import Mapping, mapped
+from zpmodel.memory.reading.mapped import Mapping, mapped
 
 PIECE_BYTES = 4 * KIB
 """Copies and sums go piece by piece [byte], so that the number of calls is the same for every source."""
@@ -101,7 +101,7 @@ def measure(*, seconds: float = 0.02, repeats: int = 5, largest_bytes: int = 128
 
 
 def _clearing(words: NDArray[np.uint64], mapping: str, seconds: float, repeats: int) -> list[tuple[object, ...]]:
-    from zpmodel.memory import stores
+    from zpmodel.memory.clearing import stores
 
     methods = {"rep-stos": stores.clear_strings, "non-temporal": stores.clear_past_caches}
     if " clzero" in Path("/proc/cpuinfo").read_text(encoding="ascii"):

@@ -146,7 +146,7 @@ class ReadingModel:
 def fit_reading(measured: pd.DataFrame, machine: Machine, *, seed: int = 1) -> ReadingModel:
     """Fit the costs to the micro-benchmark: least squares on relative errors, no cost below zero.
 
-    :param measured: as :func:`zpmodel.memory.microbench.measure` returns; rows of ``clear`` are not used.
+    :param measured: as :func:`zpmodel.memory.reading.microbench.measure` returns; rows of ``clear`` are not used.
     :param machine: caches and TLBs.
     :param seed: of the resampling behind the intervals.
     :raises InputError: on missing rows, and on a machine without TLB sizes.

@@ -91,7 +91,7 @@ def median_of_runs(sweep: pd.DataFrame, memory: str = "both") -> pd.DataFrame:
 def micro_clearing(measured: pd.DataFrame, mapping: str) -> pd.DataFrame:
     """Clearing points of the micro-benchmark for one mapping: the median of the repeats, smallest call first.
 
-    :param measured: as :func:`zpmodel.memory.microbench.measure` returns.
+    :param measured: as :func:`zpmodel.memory.reading.microbench.measure` returns.
     :param mapping: ``4 KiB pages`` or ``2 MiB pages``.
     :return: ``method call_bytes region_bytes bandwidth_bytes_per_s``.
     :raises InputError: when there is no such row.

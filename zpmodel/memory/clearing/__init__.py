@@ -1,0 +1,1 @@
+"""Clearing memory: bandwidth by size, method and cache."""

@@ -1,0 +1,1 @@
+"""A CPU that reads the zeroes."""
