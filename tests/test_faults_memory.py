@@ -10,7 +10,7 @@ import pytest
 
 from zpmodel.base.units import KIB, MIB
 from zpmodel.fio.dataset import Measured, contrasts
-from zpmodel.fio.jobs import Point, fio_arguments
+from zpmodel.measure.plan import Point, fio_arguments
 from zpmodel.memory.life.closed_form import Life, Users, closed_form
 from zpmodel.memory.life.simulate import simulate, simulate_day
 from zpmodel.memory.machines import Caches, Machine, Tlb

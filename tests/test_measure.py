@@ -19,9 +19,9 @@ import pytest
 from tests.scratch_devices import loop_device, missing, mounted
 from zpmodel.base.errors import InputError, RefusedError
 from zpmodel.fio import dataset
-from zpmodel.fio.jobs import FULL, QUICK, Matrix, Point, plan
-from zpmodel.fio.measure import Progress, measure
 from zpmodel.host import hugepages
+from zpmodel.measure.plan import FULL, QUICK, Matrix, Point, plan
+from zpmodel.measure.run import Progress, measure
 
 KIB, MIB = 1 << 10, 1 << 20
 POOL = Path("/proc/sys/vm/nr_hugepages")
@@ -263,7 +263,7 @@ class TestTroubles:
 
 def command(target: Path, out: Path) -> list[str]:
     program = (
-        "from zpmodel.fio.jobs import Matrix; from zpmodel.fio.measure import measure\n"
+        "from zpmodel.measure.plan import Matrix; from zpmodel.measure.run import measure\n"
         f"matrix = Matrix({TINY.blocks}, {TINY.depths}, {TINY.zero_blocks}, seconds_per_point=0.05,"
         f" min_rounds=9, max_rounds=9, precision=0, file_bytes={TINY.file_bytes})\n"
         f"measure({str(target)!r}, {str(out)!r}, matrix=matrix, seed=0)"

@@ -13,9 +13,9 @@ import pytest
 
 from tests.scratch_devices import loop_device, missing, mounted, run
 from zpmodel.base.errors import InputError, RefusedError
-from zpmodel.fio.jobs import Matrix
-from zpmodel.fio.measure import measure
 from zpmodel.host.safety import kind_of, open_target, prefill, what_is_lost
+from zpmodel.measure.plan import Matrix
+from zpmodel.measure.run import measure
 
 MIB = 1 << 20
 TINY = Matrix((4096,), (1,), (), seconds_per_point=0.05, min_rounds=1, max_rounds=1, file_bytes=4 * MIB)

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from zpmodel import zeroout
 from zpmodel.base.errors import InputError, RefusedError
 from zpmodel.commands.zeroout import command
 from zpmodel.host import scratch
+from zpmodel.measure import zeroout
 
 
 @pytest.fixture

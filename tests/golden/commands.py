@@ -22,7 +22,7 @@ from zpmodel.calibration import validate as scoring
 from zpmodel.cli import app
 from zpmodel.commands import measure as measure_command
 from zpmodel.fio import dataset
-from zpmodel.fio.measure import Summary
+from zpmodel.measure.run import Summary
 
 assert structure  # compiled once, before `structure` could choose plain Python for this whole process
 

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import synthetic
 
-from zpmodel import zeroout
 from zpmodel.base import shipped
 from zpmodel.calibration.points import DataSet
 from zpmodel.commands import trace as trace_command
 from zpmodel.host import running
+from zpmodel.measure import zeroout
 from zpmodel.queue.limits import UINT_MAX, QueueLimits
 from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.structure import count

@@ -9,7 +9,7 @@ import click
 from zpmodel.commands.output import emit_json, emit_table, json_option
 
 if TYPE_CHECKING:
-    from zpmodel.fio.measure import Progress, Summary
+    from zpmodel.measure.run import Progress, Summary
 
 
 @click.command()
@@ -45,8 +45,8 @@ def command(
       zpmodel measure --target /dev/nvme9n1 --destroy-data --out results/nvme
     """
     from zpmodel.base.errors import RefusedError
-    from zpmodel.fio.measure import measure
     from zpmodel.host.safety import check_target, kind_of, what_is_lost
+    from zpmodel.measure.run import measure
 
     if kind_of(target) != "new file" and destroy_data:
         check_target(target)

@@ -150,10 +150,10 @@ def _one(
 ) -> int:
     from zpmodel.base.errors import InputError
     from zpmodel.base.units import parse_size
+    from zpmodel.measure.zeroout import queue_of
     from zpmodel.queue.limits import QueueLimits
     from zpmodel.queue.zeropage import ZeroPage
     from zpmodel.tracing.zero import find_zero_page, tracer
-    from zpmodel.zeroout import queue_of
 
     start, many = parse_size(offset, field="--offset"), parse_size(length, field="--length")
     page, source = (ZeroPage.named(zero_page), "given") if zero_page else find_zero_page()

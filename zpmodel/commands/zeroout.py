@@ -41,10 +41,10 @@ def command(
         raise click.UsageError("give --scratch or --device, not both")
     from statistics import median
 
-    from zpmodel import zeroout
     from zpmodel.base.units import format_size, parse_size
     from zpmodel.commands.trace import open_device
     from zpmodel.host.running import running_zero_page
+    from zpmodel.measure import zeroout
 
     zeroout.check_free(out)
     page, source = running_zero_page()

@@ -11,13 +11,13 @@ from zpmodel.base.errors import RefusedError
 from zpmodel.base.units import MIB
 from zpmodel.host.running import kernel_config, running_zero_page
 from zpmodel.host.scratch import scratch_device
+from zpmodel.measure.zeroout import zero_range
 from zpmodel.queue.limits import QueueLimits
 from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.structure import count
 from zpmodel.tracing.compare import Line, agree, compare
 from zpmodel.tracing.observed import Event, Observed, observe, operation_of
 from zpmodel.tracing.tracefs import Recorder, recorder
-from zpmodel.zeroout import zero_range
 
 
 @dataclass(frozen=True)

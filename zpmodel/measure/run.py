@@ -19,10 +19,10 @@ from typing import Any
 from zpmodel.base.errors import InputError, RefusedError
 from zpmodel.base.files import write_atomically
 from zpmodel.fio import dataset
-from zpmodel.fio.jobs import FULL, QUICK, Matrix, Point, fio_arguments, plan
-from zpmodel.fio.run import Fio, FioFailedError, check_io_uring, find_fio, run_point
 from zpmodel.host import hugepages, machine
 from zpmodel.host.safety import Target, open_target, prefill
+from zpmodel.measure.plan import FULL, QUICK, Matrix, Point, fio_arguments, plan
+from zpmodel.measure.point import Fio, FioFailedError, check_io_uring, find_fio, run_point
 
 _FORMAT = 1
 _BUDGET_SECONDS = {False: 600.0, True: 120.0}

@@ -1,0 +1,1 @@
+"""Running fio and the kernel's own zero-out on this machine."""
