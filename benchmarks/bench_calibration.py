@@ -4,7 +4,7 @@ import time
 
 from zpmodel.base import shipped
 from zpmodel.calibration.fit import calibrate, resampled_costs
-from zpmodel.calibration.points import read_set
+from zpmodel.datasets.measured import read_set
 
 
 def test_a_full_data_set_with_1000_resamples(benchmark):

@@ -5,7 +5,7 @@ import pandas as pd
 
 from zpmodel.base.units import KIB, MIB
 from zpmodel.calibration.fit import with_cold
-from zpmodel.calibration.points import KEYS, DataSet, describe
+from zpmodel.datasets.measured import KEYS, DataSet, describe
 from zpmodel.queue.limits import UINT_MAX, QueueLimits
 from zpmodel.timing.device import closed_loop
 

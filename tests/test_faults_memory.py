@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from zpmodel.base.units import KIB, MIB
-from zpmodel.fio.dataset import Measured, contrasts
+from zpmodel.datasets.points import Measured, contrasts
 from zpmodel.measure.plan import Point, fio_arguments
 from zpmodel.memory.life.closed_form import Life, Users, closed_form
 from zpmodel.memory.life.simulate import simulate, simulate_day

@@ -11,9 +11,9 @@ import synthetic
 from zpmodel.base.estimate import Estimate
 from zpmodel.base.units import GIB, KIB, MIB
 from zpmodel.calibration.fit import resampled_costs
-from zpmodel.calibration.points import DataSet
 from zpmodel.calibration.report import doubts
 from zpmodel.calibration.summary import contrast, medians
+from zpmodel.datasets.measured import DataSet
 from zpmodel.queue.limits import UINT_MAX, QueueLimits
 from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.study import tables

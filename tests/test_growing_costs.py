@@ -7,7 +7,7 @@ import synthetic
 from zpmodel.base.units import KIB, MIB
 from zpmodel.calibration.fit import calibrate, with_cold
 from zpmodel.calibration.held_out import held_out_points
-from zpmodel.calibration.points import DataSet, describe
+from zpmodel.datasets.measured import DataSet, describe
 from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.structure import count
 from zpmodel.timing.device import closed_loop

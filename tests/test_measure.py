@@ -18,7 +18,7 @@ import pytest
 
 from tests.scratch_devices import loop_device, missing, mounted
 from zpmodel.base.errors import InputError, RefusedError
-from zpmodel.fio import dataset
+from zpmodel.datasets import points as dataset
 from zpmodel.host import hugepages
 from zpmodel.measure.plan import FULL, QUICK, Matrix, Point, plan
 from zpmodel.measure.run import Progress, measure

@@ -13,8 +13,8 @@ from zpmodel.base.errors import InputError
 from zpmodel.base.estimate import Estimate
 from zpmodel.calibration import validate as scoring
 from zpmodel.calibration.held_out import held_out_points, replicates_left_out, run_noise
-from zpmodel.calibration.points import read_set
 from zpmodel.commands.validate import command
+from zpmodel.datasets.measured import read_set
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from zpmodel.base import shipped
 from zpmodel.calibration import validate as scoring
 from zpmodel.cli import app
 from zpmodel.commands import measure as measure_command
-from zpmodel.fio import dataset
+from zpmodel.datasets import points as dataset
 from zpmodel.measure.run import Summary
 
 assert structure  # compiled once, before `structure` could choose plain Python for this whole process

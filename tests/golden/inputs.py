@@ -13,8 +13,8 @@ import pytest
 import synthetic
 
 from zpmodel.base import shipped
-from zpmodel.calibration.points import DataSet
 from zpmodel.commands import trace as trace_command
+from zpmodel.datasets.measured import DataSet
 from zpmodel.host import running
 from zpmodel.measure import zeroout
 from zpmodel.queue.limits import UINT_MAX, QueueLimits

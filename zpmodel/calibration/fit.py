@@ -10,7 +10,7 @@ from scipy.optimize import least_squares
 from zpmodel.base.errors import InputError
 from zpmodel.base.units import KIB
 from zpmodel.calibration.linear import fit_costs
-from zpmodel.calibration.points import KEYS, DataSet, Groups, group
+from zpmodel.datasets.measured import KEYS, DataSet, Groups, group
 from zpmodel.timing.device import Load, closed_loop
 from zpmodel.timing.events import EVENTS, cold_share
 from zpmodel.timing.model import Model, Reach, Spread

@@ -6,7 +6,7 @@ import pandas as pd
 
 from zpmodel.base.estimate import LEVEL, Floats
 from zpmodel.base.units import GIB
-from zpmodel.calibration.points import KEYS, DataSet
+from zpmodel.datasets.measured import KEYS, DataSet
 
 _RESAMPLES = 1000
 

@@ -18,8 +18,8 @@ from zpmodel.calibration.fit import calibrate
 from zpmodel.calibration.held_out import QUANTITIES, held_out_points, run_noise
 from zpmodel.calibration.kernel_time import CONFIGURATION, fit_time
 from zpmodel.calibration.kernel_work import WorkCosts, fit_work, limits_of, read_table, table_work
-from zpmodel.calibration.points import DataSet, read_set
 from zpmodel.calibration.published import predict_published
+from zpmodel.datasets.measured import DataSet, read_set
 from zpmodel.queue.limits import UINT_MAX, QueueLimits
 from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.structure import Pages, count_buffer

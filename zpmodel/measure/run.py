@@ -18,7 +18,7 @@ from typing import Any
 
 from zpmodel.base.errors import InputError, RefusedError
 from zpmodel.base.files import write_atomically
-from zpmodel.fio import dataset
+from zpmodel.datasets import points as dataset
 from zpmodel.host import hugepages, machine
 from zpmodel.host.safety import Target, open_target, prefill
 from zpmodel.measure.plan import FULL, QUICK, Matrix, Point, fio_arguments, plan
@@ -47,7 +47,7 @@ class Summary:
     """What a measurement has brought so far.
 
     ``points`` finished in all sessions, ``failed`` runs in this one, ``stopped`` why it ended ("precise", "time",
-    "rounds"), ``seconds`` this session's length [s]; ``contrasts``, ``drift`` as in `zpmodel.fio.dataset`;
+    "rounds"), ``seconds`` this session's length [s]; ``contrasts``, ``drift`` as in `zpmodel.datasets.points`;
     ``notes`` what the reader must know.
     """
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from zpmodel.base.errors import InputError
 from zpmodel.base.units import MIB
-from zpmodel.fio.dataset import load
+from zpmodel.datasets.points import load
 from zpmodel.queue.limits import QueueLimits
 from zpmodel.structure import Structure, count_buffer
 from zpmodel.timing.device import Load

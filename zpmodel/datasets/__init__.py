@@ -1,0 +1,1 @@
+"""Measured and published data, read into one form."""
