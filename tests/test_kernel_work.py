@@ -6,10 +6,10 @@ import pytest
 from zpmodel.base import shipped
 from zpmodel.base.errors import InputError
 from zpmodel.base.units import GIB, KIB, MIB
-from zpmodel.calibration import kernel_work
-from zpmodel.calibration.kernel_time import fit_time
-from zpmodel.calibration.kernel_work import WORK, count_work, fit_work, read_table, table_work
 from zpmodel.calibration.validate import own_kernel_points, whole_instruction_costs
+from zpmodel.kernel_cpu import instructions as kernel_work
+from zpmodel.kernel_cpu.instructions import WORK, count_work, fit_work, read_table, table_work
+from zpmodel.kernel_cpu.nanoseconds import fit_time
 from zpmodel.queue.limits import UINT_MAX, QueueLimits
 from zpmodel.queue.zeropage import ZeroPage
 

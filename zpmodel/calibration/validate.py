@@ -16,10 +16,10 @@ from zpmodel.base.estimate import LEVEL, Estimate
 from zpmodel.base.units import GIB, KIB, MIB, format_size
 from zpmodel.calibration.fit import calibrate
 from zpmodel.calibration.held_out import QUANTITIES, held_out_points, run_noise
-from zpmodel.calibration.kernel_time import CONFIGURATION, fit_time
-from zpmodel.calibration.kernel_work import WorkCosts, fit_work, limits_of, read_table, table_work
 from zpmodel.calibration.published import predict_published
 from zpmodel.datasets.measured import DataSet, read_set
+from zpmodel.kernel_cpu.instructions import WorkCosts, fit_work, limits_of, read_table, table_work
+from zpmodel.kernel_cpu.nanoseconds import CONFIGURATION, fit_time
 from zpmodel.queue.limits import UINT_MAX, QueueLimits
 from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.structure import Pages, count_buffer
@@ -200,7 +200,7 @@ def own_kernel_points(kernel: str) -> pd.DataFrame:
     """Predict a kernel of our own from the 128 KiB and 512 KiB requests that the other tables have.
 
     :param kernel: ``6.12``, ``7.2-tiny`` or ``7.2-mitigated``.
-    :return: rows not fitted, of :func:`zpmodel.calibration.kernel_work.read_table`, with ``predicted`` and ``error``
+    :return: rows not fitted, of :func:`zpmodel.kernel_cpu.instructions.read_table`, with ``predicted`` and ``error``
         [1].
     """
     table = read_table(shipped.data("kernel", f"zeroout-instructions-{kernel}.csv"))

@@ -1,6 +1,6 @@
 """The same work in nanoseconds: what the kernel's own zero-out takes a processor, fitted to noisy calls.
 
-The cost structure is that of :mod:`zpmodel.calibration.kernel_work`, and so are the ratios between costs, as far as
+The cost structure is that of :mod:`zpmodel.kernel_cpu.instructions`, and so are the ratios between costs, as far as
 the data don't say otherwise: instructions of one kind may run faster than those of another, not ten times as fast.
 What a call waits beside its work is no cost of an event: it differs from boot to boot by more than the work of a
 short range. So it is a random part of each boot, larger for configurations that keep the processor busy for longer (a
@@ -17,7 +17,7 @@ from scipy.optimize import least_squares
 from zpmodel.base.errors import InputError
 from zpmodel.base.estimate import Estimate
 from zpmodel.base.units import GIB
-from zpmodel.calibration.kernel_work import WORK, WorkCosts, count_work, table_work
+from zpmodel.kernel_cpu.instructions import WORK, WorkCosts, count_work, table_work
 from zpmodel.queue.limits import QueueLimits
 from zpmodel.queue.zeropage import ZeroPage
 
@@ -70,7 +70,7 @@ def _waits(wait: Floats, work_per_gibibyte: Floats) -> Floats:
 def fit_time(table: pd.DataFrame, instructions: WorkCosts, seed: int = 0) -> WorkTime:
     """Fit times to repeated calls.
 
-    :param table: rows of :func:`zpmodel.calibration.kernel_work.read_table` with ``boot`` and ``elapsed_ns``.
+    :param table: rows of :func:`zpmodel.kernel_cpu.instructions.read_table` with ``boot`` and ``elapsed_ns``.
     :param instructions: costs of the same kernel, from which the ratios start.
     :raises InputError: where boots or times are missing, or there are fewer than two boots.
     """

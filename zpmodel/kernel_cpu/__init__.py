@@ -1,0 +1,1 @@
+"""What the kernel's own work costs a CPU: instructions, and the time that they take."""
