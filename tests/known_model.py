@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from zpmodel.devices.closed_loop import PARAMETERS
 from zpmodel.queue.limits import UINT_MAX, QueueLimits
-from zpmodel.timing.device import PARAMETERS
 from zpmodel.timing.events import EVENTS
 from zpmodel.timing.model import Model, Reach, Spread
 

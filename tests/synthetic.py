@@ -6,8 +6,8 @@ import pandas as pd
 from zpmodel.base.units import KIB, MIB
 from zpmodel.calibration.fit import with_cold
 from zpmodel.datasets.measured import KEYS, DataSet, describe
+from zpmodel.devices.closed_loop import closed_loop
 from zpmodel.queue.limits import UINT_MAX, QueueLimits
-from zpmodel.timing.device import closed_loop
 
 CACHE_MIB = 4.0
 BLOCKS = (4 * KIB, 16 * KIB, 64 * KIB, 256 * KIB, 512 * KIB, MIB, 2 * MIB, 4 * MIB, 8 * MIB)

@@ -14,11 +14,11 @@ from zpmodel.calibration.fit import resampled_costs
 from zpmodel.calibration.report import doubts
 from zpmodel.calibration.summary import contrast, medians
 from zpmodel.datasets.measured import DataSet
+from zpmodel.devices.closed_loop import PARAMETERS
 from zpmodel.queue.limits import UINT_MAX, QueueLimits
 from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.study import tables
 from zpmodel.study.headline import beside_measured
-from zpmodel.timing.device import PARAMETERS
 from zpmodel.timing.events import EVENTS
 from zpmodel.timing.predict import predict_zeroout
 

@@ -8,9 +8,9 @@ from zpmodel.base.units import KIB, MIB
 from zpmodel.calibration.fit import calibrate, with_cold
 from zpmodel.calibration.held_out import held_out_points
 from zpmodel.datasets.measured import DataSet, describe
+from zpmodel.devices.closed_loop import closed_loop
 from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.structure import count
-from zpmodel.timing.device import closed_loop
 from zpmodel.timing.events import as_row, events_of
 from zpmodel.timing.predict import predict_zeroout
 

@@ -11,7 +11,7 @@ from zpmodel.base.errors import InputError
 from zpmodel.base.units import KIB
 from zpmodel.calibration.linear import fit_costs
 from zpmodel.datasets.measured import KEYS, DataSet, Groups, group
-from zpmodel.timing.device import Load, closed_loop
+from zpmodel.devices.closed_loop import Load, closed_loop
 from zpmodel.timing.events import EVENTS, cold_share
 from zpmodel.timing.model import Model, Reach, Spread
 

@@ -5,7 +5,7 @@ import pandas as pd
 
 from zpmodel.calibration.fit import left_out, ratio_table, resampled_costs, with_cold
 from zpmodel.datasets.measured import KEYS, DataSet, group
-from zpmodel.timing.device import closed_loop
+from zpmodel.devices.closed_loop import closed_loop
 
 QUANTITIES = {"cpu_s": "CPU per I/O", "rate": "I/O rate", "ratio": "2 MiB / 4 KiB throughput ratio"}
 """What is predicted, and what it is called."""

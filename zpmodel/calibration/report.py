@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from zpmodel.timing.device import PARAMETERS
+from zpmodel.devices.closed_loop import PARAMETERS
 from zpmodel.timing.events import EVENTS
 from zpmodel.timing.model import Floats, Model
 

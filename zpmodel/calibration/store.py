@@ -10,8 +10,8 @@ import numpy as np
 
 from zpmodel.base.errors import InputError
 from zpmodel.base.files import write_atomically
+from zpmodel.devices.closed_loop import PARAMETERS
 from zpmodel.queue.limits import QueueLimits
-from zpmodel.timing.device import PARAMETERS
 from zpmodel.timing.events import EVENTS
 from zpmodel.timing.model import Model, Reach, Spread
 

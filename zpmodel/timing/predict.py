@@ -7,10 +7,10 @@ import numpy.typing as npt
 
 from zpmodel.base.estimate import Estimate
 from zpmodel.base.units import MIB
+from zpmodel.devices.closed_loop import PARAMETERS, latency_of, link_time
 from zpmodel.queue.limits import QueueLimits
 from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.structure import Structure, count
-from zpmodel.timing.device import PARAMETERS, latency_of, link_time
 from zpmodel.timing.events import EVENTS, as_row, cold_share, events_of, in_flight_limit
 from zpmodel.timing.model import Model
 from zpmodel.timing.overlap import bound_by, steady_rate

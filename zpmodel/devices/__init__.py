@@ -1,0 +1,1 @@
+"""Models of devices: what each needs for a request."""
