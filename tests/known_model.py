@@ -5,7 +5,7 @@ import numpy as np
 from zpmodel.devices.closed_loop import PARAMETERS
 from zpmodel.queue.limits import UINT_MAX, QueueLimits
 from zpmodel.timing.events import EVENTS
-from zpmodel.timing.model import Model, Reach, Spread
+from zpmodel.timing.machine import Model, Reach, Spread
 
 LIMITS = QueueLimits(2048, 256, UINT_MAX, nr_requests=256)
 """Requests of at most 1 MiB."""

@@ -13,7 +13,7 @@ from zpmodel.calibration.linear import fit_costs
 from zpmodel.datasets.measured import KEYS, DataSet, Groups, group
 from zpmodel.devices.closed_loop import Load, closed_loop
 from zpmodel.timing.events import EVENTS, cold_share
-from zpmodel.timing.model import Model, Reach, Spread
+from zpmodel.timing.machine import Model, Reach, Spread
 
 Floats = npt.NDArray[np.float64]
 
@@ -30,7 +30,7 @@ _START = np.array([30e-6, 3e-5, 5e-6, 1e-7, 2e-4, 2e-5, 4.0, 0.5])
 
 @dataclass(frozen=True)
 class Costs:
-    """Fitted costs and their bootstrap draws; arrays as in :class:`zpmodel.timing.model.Model`."""
+    """Fitted costs and their bootstrap draws; arrays as in :class:`zpmodel.timing.machine.Model`."""
 
     cache_mib: float
     cpu: Floats

@@ -6,7 +6,7 @@ import numpy as np
 
 from zpmodel.devices.closed_loop import PARAMETERS
 from zpmodel.timing.events import EVENTS
-from zpmodel.timing.model import Floats, Model
+from zpmodel.timing.machine import Floats, Model
 
 _TIED = 0.9
 _UNITS = {"rounds": (1.0, "share"), "cache": (1.0, "MiB")}

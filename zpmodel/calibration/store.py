@@ -13,7 +13,7 @@ from zpmodel.base.files import write_atomically
 from zpmodel.devices.closed_loop import PARAMETERS
 from zpmodel.queue.limits import QueueLimits
 from zpmodel.timing.events import EVENTS
-from zpmodel.timing.model import Model, Reach, Spread
+from zpmodel.timing.machine import Model, Reach, Spread
 
 FORMAT = 2
 _ARRAYS = ("cpu", "path", "device", "cpu_draws", "path_draws", "device_draws")

@@ -7,7 +7,7 @@ from zpmodel.base.errors import InputError
 from zpmodel.base.estimate import Estimate
 from zpmodel.queue.limits import QueueLimits
 from zpmodel.queue.zeropage import POLICIES, ZeroPage
-from zpmodel.timing.model import Model
+from zpmodel.timing.machine import Model
 from zpmodel.timing.predict import Prediction, predict_zeroout
 
 

@@ -6,7 +6,7 @@ from zpmodel.base.estimate import Estimate
 from zpmodel.base.units import GIB, format_size
 from zpmodel.study.compare import Comparison
 from zpmodel.timing.events import EVENTS
-from zpmodel.timing.model import Model
+from zpmodel.timing.machine import Model
 
 
 def headline(model: Model, found: Comparison, page: Comparison) -> str:

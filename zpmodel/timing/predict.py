@@ -12,7 +12,7 @@ from zpmodel.queue.limits import QueueLimits
 from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.structure import Structure, count
 from zpmodel.timing.events import EVENTS, as_row, cold_share, events_of, in_flight_limit
-from zpmodel.timing.model import Model
+from zpmodel.timing.machine import Model
 from zpmodel.timing.overlap import bound_by, steady_rate
 
 Floats = npt.NDArray[np.float64]
