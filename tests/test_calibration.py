@@ -14,8 +14,8 @@ from zpmodel.base.errors import InputError
 from zpmodel.base.units import GIB, KIB, MIB
 from zpmodel.calibration import store
 from zpmodel.calibration.fit import calibrate, left_out, ratio_table, resampled_costs
+from zpmodel.calibration.identify import cost_table, doubts
 from zpmodel.calibration.linear import fit_costs
-from zpmodel.calibration.report import cost_table, doubts
 from zpmodel.datasets.measured import read_set
 from zpmodel.queue.limits import UINT_MAX, QueueLimits
 from zpmodel.queue.zeropage import ZeroPage

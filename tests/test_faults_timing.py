@@ -11,7 +11,7 @@ import synthetic
 from zpmodel.base.estimate import Estimate
 from zpmodel.base.units import GIB, KIB, MIB
 from zpmodel.calibration.fit import resampled_costs
-from zpmodel.calibration.report import doubts
+from zpmodel.calibration.identify import doubts
 from zpmodel.calibration.summary import contrast, medians
 from zpmodel.datasets.measured import DataSet
 from zpmodel.devices.closed_loop import PARAMETERS

@@ -5,7 +5,7 @@ from golden.case import Case
 from golden.likeness import FITTED
 from zpmodel.base.units import GIB, MIB
 from zpmodel.calibration.fit import calibrate
-from zpmodel.calibration.report import doubts
+from zpmodel.calibration.identify import doubts
 from zpmodel.calibration.summary import contrast, medians
 from zpmodel.study.compare import compare
 from zpmodel.study.headline import beside_measured, headline, measured_line

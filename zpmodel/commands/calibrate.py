@@ -23,7 +23,7 @@ def command(folder: Path, out: Path | None, resamples: int, seed: int, as_json: 
     zpmodel compare --calibration machine.json --length 1TiB
     """
     from zpmodel.calibration.fit import calibrate
-    from zpmodel.calibration.report import cost_table, doubts
+    from zpmodel.calibration.identify import cost_table, doubts
     from zpmodel.calibration.store import check_writable, save
     from zpmodel.datasets.measured import read_set
 
