@@ -6,12 +6,12 @@ import pytest
 from zpmodel.base import shipped
 from zpmodel.base.errors import InputError
 from zpmodel.base.units import GIB, KIB, MIB
-from zpmodel.calibration.validate import own_kernel_points, whole_instruction_costs
 from zpmodel.kernel_cpu import instructions as kernel_work
 from zpmodel.kernel_cpu.instructions import WORK, count_work, fit_work, read_table, table_work
 from zpmodel.kernel_cpu.nanoseconds import fit_time
 from zpmodel.queue.limits import UINT_MAX, QueueLimits
 from zpmodel.queue.zeropage import ZeroPage
+from zpmodel.validation.validate import own_kernel_points, whole_instruction_costs
 
 NULL_BLK = QueueLimits(1024, 128, UINT_MAX, virt_boundary_mask=4095)
 PAGE, STATIC = ZeroPage.named("page"), ZeroPage.named("static")

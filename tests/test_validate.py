@@ -11,10 +11,10 @@ from click.testing import CliRunner
 from zpmodel.base import shipped
 from zpmodel.base.errors import InputError
 from zpmodel.base.estimate import Estimate
-from zpmodel.calibration import validate as scoring
 from zpmodel.calibration.held_out import held_out_points, replicates_left_out, run_noise
 from zpmodel.commands.validate import command
 from zpmodel.datasets.measured import read_set
+from zpmodel.validation import validate as scoring
 
 
 @pytest.fixture(scope="module")

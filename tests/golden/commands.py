@@ -18,11 +18,11 @@ from golden.case import Case
 from golden.likeness import EXACT, FITTED
 from zpmodel import structure
 from zpmodel.base import shipped
-from zpmodel.calibration import validate as scoring
 from zpmodel.cli import app
 from zpmodel.commands import measure as measure_command
 from zpmodel.datasets import points as dataset
 from zpmodel.measure.run import Summary
+from zpmodel.validation import validate as scoring
 
 assert structure  # compiled once, before `structure` could choose plain Python for this whole process
 

@@ -22,8 +22,8 @@ def command(data_set: Path | None, as_json: bool) -> None:
     A bad prediction is a result: the exit status is 0.
     """
     from zpmodel.base import shipped
-    from zpmodel.calibration.validate import FAMILIES, summary, validate
     from zpmodel.datasets.measured import read_set
+    from zpmodel.validation.validate import FAMILIES, summary, validate
 
     scores = validate(read_set(data_set or shipped.data("fio", shipped.DEFAULT_DATA_SET)))
     rows = scores.astype(object).where(scores.notna(), None).to_dict("records")

@@ -16,7 +16,6 @@ from zpmodel.base.estimate import LEVEL, Estimate
 from zpmodel.base.units import GIB, KIB, MIB, format_size
 from zpmodel.calibration.fit import calibrate
 from zpmodel.calibration.held_out import QUANTITIES, held_out_points, run_noise
-from zpmodel.calibration.published import predict_published
 from zpmodel.datasets.measured import DataSet, read_set
 from zpmodel.kernel_cpu.instructions import WorkCosts, fit_work, limits_of, read_table, table_work
 from zpmodel.kernel_cpu.nanoseconds import CONFIGURATION, fit_time
@@ -25,6 +24,7 @@ from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.structure import Pages, count_buffer
 from zpmodel.structure.count import count_cases
 from zpmodel.timing.predict import predict_zeroout
+from zpmodel.validation.published import predict_published
 
 FAMILIES = {
     "structure": "Structure: bios, splits, requests, as kernels traced them",

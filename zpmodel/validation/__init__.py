@@ -1,0 +1,1 @@
+"""Scoring predictions against truths that were not fitted."""
