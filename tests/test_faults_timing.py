@@ -17,8 +17,8 @@ from zpmodel.datasets.measured import DataSet
 from zpmodel.devices.closed_loop import PARAMETERS
 from zpmodel.queue.limits import UINT_MAX, QueueLimits
 from zpmodel.queue.zeropage import ZeroPage
-from zpmodel.study import tables
-from zpmodel.study.headline import beside_measured
+from zpmodel.report import tables
+from zpmodel.report.words import beside_measured
 from zpmodel.timing.events import EVENTS
 from zpmodel.timing.predict import predict_zeroout
 

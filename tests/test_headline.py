@@ -8,8 +8,8 @@ from zpmodel.base.units import GIB, MIB
 from zpmodel.calibration.fit import calibrate
 from zpmodel.calibration.summary import contrast
 from zpmodel.queue.limits import UINT_MAX, QueueLimits
+from zpmodel.report.words import headline, measured_line
 from zpmodel.study.compare import compare
-from zpmodel.study.headline import headline, measured_line
 
 
 def words(data, length):

@@ -9,8 +9,8 @@ import time
 import nbformat
 import pytest
 
-from zpmodel import reports
 from zpmodel.base.errors import InputError, ZpmodelError
+from zpmodel.report import site as reports
 
 QUICK = {"resamples": 20}
 

@@ -7,9 +7,11 @@ import pandas as pd
 
 from golden.case import Case
 from golden.likeness import EXACT, FITTED
-from zpmodel import charts, charts_memory, charts_validate
 from zpmodel.memory.clearing.fit import fit_clearing
 from zpmodel.memory.machines import Caches
+from zpmodel.report.charts import compare as charts
+from zpmodel.report.charts import memory as charts_memory
+from zpmodel.report.charts import validate as charts_validate
 
 MIB = 1 << 20
 

@@ -20,9 +20,9 @@ from golden import commands, inputs
 from golden.case import Case
 from golden.drawn import specification
 from golden.likeness import FITTED
-from zpmodel import reports
 from zpmodel.base import shipped
 from zpmodel.memory.life import vmstat
+from zpmodel.report import site as reports
 
 NAMES = ("compare", "lifetime", "validate", "zeroing")
 

@@ -7,8 +7,8 @@ from zpmodel.base.units import GIB, MIB
 from zpmodel.calibration.fit import calibrate
 from zpmodel.calibration.identify import doubts
 from zpmodel.calibration.summary import contrast, medians
+from zpmodel.report.words import beside_measured, headline, measured_line
 from zpmodel.study.compare import compare
-from zpmodel.study.headline import beside_measured, headline, measured_line
 
 _LENGTHS = {"loss": 4 * MIB}
 

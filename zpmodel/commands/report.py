@@ -36,7 +36,7 @@ def command(
     import yaml
 
     from zpmodel.base.errors import InputError
-    from zpmodel.reports import make_report
+    from zpmodel.report.site import make_report
 
     parameters = {}
     for pair in pairs:
