@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from zpmodel.base import shipped
-from zpmodel.cli import COMMANDS
+from zpmodel.commands.main import COMMANDS
 
-ZPMODEL = [sys.executable, "-c", "from zpmodel.cli import main; main()"]
+ZPMODEL = [sys.executable, "-c", "from zpmodel.commands.main import main; main()"]
 # One range is counted in plain Python anyway; here everything is, as compiling takes longer than these few ranges.
 ENVIRONMENT = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
 
@@ -43,7 +43,7 @@ def test_help_and_import_are_quick():
 
 
 def test_help_imports_nothing_heavy():
-    code = "import sys; sys.argv = ['zpmodel', '--help']\nfrom zpmodel.cli import main\n"
+    code = "import sys; sys.argv = ['zpmodel', '--help']\nfrom zpmodel.commands.main import main\n"
     code += "try: main()\nexcept SystemExit: pass\n"
     code += "print([m for m in ('numpy', 'numba', 'pandas', 'altair', 'scipy') if m in sys.modules], file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -129,7 +129,7 @@ def test_bad_cases_print_nothing_even_after_good_ones(text):
 
 def test_a_reader_that_leaves_early_is_no_error():
     lines = "\n".join(shipped.data("kernel", "zeroout-7.2.jsonl").read_text().splitlines()[:5])
-    count = f"{sys.executable} -c 'from zpmodel.cli import main; main()' structure --cases -"
+    count = f"{sys.executable} -c 'from zpmodel.commands.main import main; main()' structure --cases -"
     command = f"{count} | head -n 1 >/dev/null; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(
         ["bash", "-c", command], input=lines, capture_output=True, text=True, env=ENVIRONMENT, check=False

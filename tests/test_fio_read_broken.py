@@ -111,7 +111,7 @@ def test_what_is_no_file(tmp_path: Path) -> None:
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    program = [sys.executable, "-c", "from zpmodel.cli import main; main()", "fio", *map(str, arguments)]
+    program = [sys.executable, "-c", "from zpmodel.commands.main import main; main()", "fio", *map(str, arguments)]
     return subprocess.run(program, capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "80"})
 
 

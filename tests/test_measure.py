@@ -312,7 +312,7 @@ def test_killed_at_twenty_random_moments_it_ends_with_the_same_set(tmp_path: Pat
 def test_control_c_stops_fio_and_says_how_to_go_on(tmp_path: Path) -> None:
     out = tmp_path / "out"
     arguments = ["measure", "--target", str(tmp_path), "--out", str(out), "--quick", "--time", "30"]
-    program = [sys.executable, "-c", "from zpmodel.cli import main; main()", *arguments]
+    program = [sys.executable, "-c", "from zpmodel.commands.main import main; main()", *arguments]
     process = subprocess.Popen(program, stderr=subprocess.PIPE, text=True, start_new_session=True)
     deadline = time.monotonic() + 30
     while not list(out.glob("points/w*.json")):

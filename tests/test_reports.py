@@ -70,7 +70,14 @@ def test_unknown_notebooks_and_parameters_are_refused(tmp_path):
 
 
 def test_ctrl_c_is_one_line_and_leaves_nothing_half_done(tmp_path):
-    command = [sys.executable, "-c", "from zpmodel.cli import main; main()", "report", "--out", str(tmp_path / "out")]
+    command = [
+        sys.executable,
+        "-c",
+        "from zpmodel.commands.main import main; main()",
+        "report",
+        "--out",
+        str(tmp_path / "out"),
+    ]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while not (tmp_path / "out" / "notebooks").is_dir() and time.monotonic() < deadline:

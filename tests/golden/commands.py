@@ -18,8 +18,8 @@ from golden.case import Case
 from golden.likeness import EXACT, FITTED
 from zpmodel import structure
 from zpmodel.base import shipped
-from zpmodel.cli import app
 from zpmodel.commands import measure as measure_command
+from zpmodel.commands.main import app
 from zpmodel.datasets import points as dataset
 from zpmodel.measure.run import Summary
 from zpmodel.validation import validate as scoring
