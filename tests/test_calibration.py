@@ -16,10 +16,11 @@ from zpmodel.calibration import store
 from zpmodel.calibration.fit import calibrate, left_out, ratio_table, resampled_costs
 from zpmodel.calibration.identify import cost_table, doubts
 from zpmodel.calibration.linear import fit_costs
+from zpmodel.callers.fio_write import count_buffer
 from zpmodel.datasets.measured import read_set
 from zpmodel.queue.limits import UINT_MAX, QueueLimits
 from zpmodel.queue.zeropage import ZeroPage
-from zpmodel.structure import count, count_buffer
+from zpmodel.structure import count
 from zpmodel.study.compare import compare
 from zpmodel.timing.events import EVENTS, events_of, in_flight_limit, ring_of
 from zpmodel.timing.predict import predict_zeroout

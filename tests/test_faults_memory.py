@@ -9,15 +9,17 @@ import pandas as pd
 import pytest
 
 from zpmodel.base.units import KIB, MIB
+from zpmodel.callers.fio_write import count_buffer
+from zpmodel.datasets.point import Point
 from zpmodel.datasets.points import Measured, contrasts
-from zpmodel.measure.plan import Point, fio_arguments
+from zpmodel.measure.plan import fio_arguments
 from zpmodel.memory.life.closed_form import Life, Users, closed_form
 from zpmodel.memory.life.simulate import simulate, simulate_day
 from zpmodel.memory.machines import Caches, Machine, Tlb
 from zpmodel.memory.reading.model import ReadingModel, fit_reading
 from zpmodel.queue.limits import UINT_MAX, QueueLimits
 from zpmodel.queue.zeropage import ZeroPage
-from zpmodel.structure import count, count_buffer, descriptors
+from zpmodel.structure import count, descriptors
 
 # NVMe
 

@@ -19,8 +19,9 @@ import pytest
 from tests.scratch_devices import loop_device, missing, mounted
 from zpmodel.base.errors import InputError, RefusedError
 from zpmodel.datasets import points as dataset
+from zpmodel.datasets.point import Point
 from zpmodel.host import hugepages
-from zpmodel.measure.plan import FULL, QUICK, Matrix, Point, plan
+from zpmodel.measure.plan import FULL, QUICK, Matrix, plan
 from zpmodel.measure.run import Progress, measure
 
 KIB, MIB = 1 << 10, 1 << 20

@@ -11,10 +11,11 @@ import pandas as pd
 
 from zpmodel.base.errors import InputError
 from zpmodel.base.units import MIB
+from zpmodel.callers.fio_write import count_buffer
 from zpmodel.datasets.points import load
 from zpmodel.devices.closed_loop import Load
 from zpmodel.queue.limits import QueueLimits
-from zpmodel.structure import Structure, count_buffer
+from zpmodel.structure import Structure
 from zpmodel.timing.events import as_row, events_of, in_flight_limit, ring_of
 
 Floats = npt.NDArray[np.float64]

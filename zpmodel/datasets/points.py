@@ -12,7 +12,7 @@ import pandas as pd
 from scipy import stats
 
 from zpmodel.base.errors import InputError
-from zpmodel.measure.plan import Point
+from zpmodel.datasets.point import Point
 
 
 @dataclass(frozen=True)

@@ -1,67 +1,13 @@
 """What is measured, in which order, and the fio command line of each point."""
 
 import random
-import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from zpmodel.base.errors import InputError
 from zpmodel.base.units import GIB, KIB, MIB
-
-HUGE_PAGE = 2 * MIB
-"""The huge page of fio's ``mem=mmaphuge`` [byte]."""
-
-MEMORIES = ("malloc", "mmaphuge")
-"""The contrast: I/O buffers of 4 KiB pages (one vector each) and of 2 MiB pages (one vector each)."""
-
-_ID = re.compile(r"(reference-)?(write|zero)-bs(\d+)-qd(\d+)-(malloc|mmaphuge)-r(\d+)")
-
-
-@dataclass(frozen=True)
-class Point:
-    """One run of fio.
-
-    ``operation`` is "write" (direct, sequential writes to the target) or "zero" (reads of /dev/zero: the kernel
-    clears the buffer); ``block_bytes`` the size of one I/O [byte]; ``depth`` how many are in flight; ``memory`` one
-    of `MEMORIES`; ``replicate`` counts from 1; ``reference`` marks the points that are repeated through the run to
-    see it drift.
-    """
-
-    operation: str
-    block_bytes: int
-    depth: int
-    memory: str
-    replicate: int
-    reference: bool = False
-
-    @property
-    def id(self) -> str:
-        """The name of the point's files."""
-        prefix = "reference-" if self.reference else ""
-        return f"{prefix}{self.operation}-bs{self.block_bytes}-qd{self.depth}-{self.memory}-r{self.replicate:02d}"
-
-    @classmethod
-    def from_id(cls, name: str) -> "Point":
-        """Read a point back from its name.
-
-        :raises InputError: where the name is none.
-        """
-        match = _ID.fullmatch(name)
-        if match is None:
-            raise InputError("fio data set", "point", name, "a name such as write-bs1048576-qd4-mmaphuge-r03")
-        reference, operation, block, depth, memory, replicate = match.groups()
-        return cls(operation, int(block), int(depth), memory, int(replicate), reference is not None)
-
-    @property
-    def pair(self) -> tuple[str, int, int]:
-        """What a point shares with its counterpart in the other memory."""
-        return self.operation, self.block_bytes, self.depth
-
-    @property
-    def huge_pages(self) -> int:
-        """How many huge pages fio needs; it adds a small page twice (for alignment), and rounds up each time."""
-        return -(-(self.block_bytes * self.depth + 4 * KIB) // HUGE_PAGE) + 1 if self.memory == "mmaphuge" else 0
+from zpmodel.datasets.point import HUGE_PAGE, MEMORIES, Point
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,10 @@ from typing import Any
 from zpmodel.base.errors import InputError, RefusedError
 from zpmodel.base.files import write_atomically
 from zpmodel.datasets import points as dataset
+from zpmodel.datasets.point import Point
 from zpmodel.host import hugepages, machine
 from zpmodel.host.safety import Target, open_target, prefill
-from zpmodel.measure.plan import FULL, QUICK, Matrix, Point, fio_arguments, plan
+from zpmodel.measure.plan import FULL, QUICK, Matrix, fio_arguments, plan
 from zpmodel.measure.point import Fio, FioFailedError, check_io_uring, find_fio, run_point
 
 _FORMAT = 1

@@ -1,17 +1,14 @@
 """Exactly which bios, splits, requests and segments the block layer makes of a range; integers, no costs."""
 
-from zpmodel.callers.fio_write import Pages, count_buffer
 from zpmodel.structure.count import Structure, count, count_cases
 from zpmodel.structure.nvme import NvmeDescriptors, descriptors
 from zpmodel.structure.vectors import Vectors, merge_pages
 
 __all__ = [
     "NvmeDescriptors",
-    "Pages",
     "Structure",
     "Vectors",
     "count",
-    "count_buffer",
     "count_cases",
     "descriptors",
     "merge_pages",
