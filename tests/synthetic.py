@@ -5,7 +5,10 @@ import pandas as pd
 
 from zpmodel.base.units import KIB, MIB
 from zpmodel.calibration.fit import with_cold
-from zpmodel.datasets.measured import KEYS, DataSet, describe
+from zpmodel.calibration.groups import describe
+from zpmodel.datasets.schema import KEYS, DataSet
+from zpmodel.devices import Flat, Ring
+from zpmodel.devices.base import PathCosts
 from zpmodel.devices.closed_loop import closed_loop
 from zpmodel.queue.limits import UINT_MAX, QueueLimits
 
@@ -16,7 +19,7 @@ DEPTHS = (1, 4, 16)
 CPU = np.array([3e-6, 20e-6, 60e-9, 4e-6, 8e-6, 3e-6, 2e-6])
 PATH = np.array([2e-6, 10e-6, 50e-9, 2e-6, 1e-6, 1e-6, 1e-7])
 # latency, stream, request, segment, MiB, cold [s], cache [MiB], rounds
-DEVICE = np.array([30e-6, 20e-6, 5e-6, 150e-9, 200e-6, 50e-6, 4.0, 0.5])
+DEVICE = PathCosts(30e-6, 20e-6, 5e-6, 150e-9, 200e-6, 50e-6, 4.0, 0.5)
 
 
 def every(blocks, depths):
@@ -46,7 +49,8 @@ def data_set(
     rng = np.random.default_rng(seed)
     limits = limits or QueueLimits(8192, 254, UINT_MAX, nr_requests=256)
     keys = every(BLOCKS, DEPTHS) if keys is None else keys
-    events, load = describe(limits, ring, keys)
+    holds = Flat() if ring is None else Ring(ring)
+    events, load = describe(limits, holds, keys)
     events = with_cold(events, load, CACHE_MIB)
     events *= 1 + growth * np.log2(keys["depth"].to_numpy(float))[:, None]
     rate = closed_loop(device, load._replace(path=events @ path))
@@ -60,7 +64,8 @@ def data_set(
                     "replicate": replicate,
                     "cpu_s": events[i] @ cpu * scatter[0],
                     "path_s": events[i] @ path * scatter[1],
+                    "rounding_s": 0.0,
                     "rate": rate[i] / scatter[2],
                 }
             )
-    return DataSet(f"synthetic-{seed}", {}, limits, ring, pd.DataFrame(rows))
+    return DataSet(f"synthetic-{seed}", {}, limits, holds, pd.DataFrame(rows))

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,16 +14,20 @@ from zpmodel.base import shipped
 from zpmodel.base.errors import InputError
 from zpmodel.base.units import GIB, KIB, MIB
 from zpmodel.calibration import store
-from zpmodel.calibration.fit import calibrate, left_out, ratio_table, resampled_costs
+from zpmodel.calibration.calibrate import calibrate
 from zpmodel.calibration.identify import cost_table, doubts
-from zpmodel.calibration.linear import fit_costs
+from zpmodel.calibration.left_out import left_out, ratio_table
+from zpmodel.calibration.linear import draw_costs, fit_costs
 from zpmodel.callers.fio_write import count_buffer
 from zpmodel.datasets.measured import read_set
+from zpmodel.devices import Flat, Ring, device_for
+from zpmodel.devices.base import PathCosts
 from zpmodel.queue.limits import UINT_MAX, QueueLimits
 from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.structure import count
 from zpmodel.study.compare import compare
-from zpmodel.timing.events import EVENTS, events_of, in_flight_limit, ring_of
+from zpmodel.study.scenario import Scenario
+from zpmodel.timing.events import EVENTS, events_of, in_flight_limit
 from zpmodel.timing.predict import predict_zeroout
 
 
@@ -52,7 +57,6 @@ def test_outliers_do_not_carry_the_fit():
         ([[1.0]], [-1.0]),
         ([[-1.0]], [1.0]),
         ([[1.0]], [math.nan]),
-        ([[1.0, 2.0]], [1.0]),
         ([1.0], [1.0]),
     ],
 )
@@ -65,7 +69,7 @@ def test_fits_to_nonsense_are_refused(counts, observed):
 def test_known_costs_lie_in_their_intervals_nine_times_of_ten():
     inside = np.zeros((100, len(synthetic.CPU)))
     for seed in range(100):
-        draws = resampled_costs(synthetic.data_set(seed), resamples=60, seed=0).cpu_draws
+        draws = calibrate(synthetic.data_set(seed), resamples=100).cpu.total_draws
         low, high = np.quantile(draws, [0.05, 0.95], axis=0)
         inside[seed] = (low <= synthetic.CPU) & (high >= synthetic.CPU)
     shares = dict(zip(EVENTS, inside.mean(axis=0), strict=True))
@@ -76,9 +80,9 @@ def test_known_costs_lie_in_their_intervals_nine_times_of_ten():
 
 def test_a_busy_device_hides_the_gain_but_not_the_cpu_saved():
     # Bandwidth takes ten times what submission does, and segments cost the device nothing.
-    device = np.array([50e-6, 1e-7, 1e-9, 1e-12, 2e-3, 1e-9, 4.0, 0.5])
+    device = PathCosts(50e-6, 1e-7, 1e-9, 1e-12, 2e-3, 1e-9, 4.0, 0.5)
     model = calibrate(synthetic.data_set(1, device=device, ring=None, noise=0.03), resamples=200)
-    _, _, static = compare(model, GIB)
+    _, _, static = compare(Scenario(model))
     assert static.verdict == "no gain"
     assert static.speedup.low < 1 < static.speedup.high
     assert static.speedup.value == pytest.approx(1, abs=0.03)
@@ -88,10 +92,10 @@ def test_a_busy_device_hides_the_gain_but_not_the_cpu_saved():
 
 def test_a_device_that_likes_small_requests_makes_the_static_page_lose():
     # A request streams at 1 GB/s, many of them together at 20 GB/s: one of 4 MiB is slower than four of 1 MiB.
-    device = np.array([20e-6, 1e-3, 1e-6, 1e-12, 50e-6, 1e-9, 4.0, 0.2])
+    device = PathCosts(20e-6, 1e-3, 1e-6, 1e-12, 50e-6, 1e-9, 4.0, 0.2)
     limits = QueueLimits(8192, 256, UINT_MAX, nr_requests=256)
     model = calibrate(synthetic.data_set(2, device=device, limits=limits, ring=None), resamples=200)
-    _, _, static = compare(model, 4 * MIB)
+    _, _, static = compare(Scenario(model, 4 * MIB))
     assert static.verdict == "loss"
     assert static.speedup.high < 1
     assert static.cpu_saved_s.low > 0
@@ -105,18 +109,41 @@ def test_left_out_blocks_of_a_known_machine_are_predicted():
 
 def test_one_kind_of_page_alone_is_said_to_be_not_enough():
     data = synthetic.data_set(4)
-    only = type(data)(
-        data.name, {}, data.limits, data.ring, data.writes[data.writes["memory"] == "mmaphuge"].reset_index(drop=True)
-    )
+    only = replace(data, writes=data.writes[data.writes["memory"] == "mmaphuge"])
     model = calibrate(only, resamples=40)
     assert any("told" in note or "identif" in note or "tell" in note for note in doubts(model))
 
 
-def test_too_few_points_are_refused():
+def test_a_few_points_give_what_they_allow():
     data = synthetic.data_set(5)
-    few = data.writes[data.writes["block_bytes"] == 4096].reset_index(drop=True)
-    with pytest.raises(InputError, match="different points"):
-        calibrate(type(data)("few", {}, data.limits, data.ring, few))
+    few = replace(data, writes=data.writes[data.writes["block_bytes"] == 4096])
+    model = calibrate(few, resamples=100)
+    static = compare(Scenario(model))[2]
+    assert static.verdict == "unknown" or static.prediction.beyond
+    with pytest.raises(InputError, match="writes"):
+        calibrate(replace(data, writes=data.writes.iloc[:0]))
+
+
+def test_a_cost_at_its_bound_has_the_upper_limit_that_the_data_allow():
+    # Two events that always come together: each may be anything from nothing to all of what both cost.
+    counts = np.column_stack([np.arange(1, 31), np.arange(1, 31)]).astype(float)
+    draws = draw_costs(fit_costs(counts, counts @ [0.0, 5.0], 0.05), 400)
+    for event in range(2):
+        low, high = np.quantile(draws[:, event], [0.05, 0.95])
+        assert low < 0.6
+        assert high > 4.4
+    assert draws.sum(axis=1) == pytest.approx(5, rel=0.1)
+
+
+def test_readings_of_zero_are_intervals():
+    data = synthetic.data_set(7)
+    writes = data.writes.assign(rounding_s=20e-6)
+    for name in ("cpu_s", "path_s"):
+        writes[name] = np.round(writes[name] / 20e-6) * 20e-6
+    assert (writes["path_s"] == 0).any()
+    model = calibrate(replace(data, writes=writes), resamples=100)
+    low, high = np.quantile(model.cpu.total_draws, [0.05, 0.95], axis=0)
+    assert ((low <= synthetic.CPU) & (high >= synthetic.CPU)).sum() >= 5
 
 
 # Events
@@ -124,9 +151,9 @@ def test_too_few_points_are_refused():
 
 def test_a_ring_of_256_holds_one_request_of_254_segments():
     limits = QueueLimits(8192, 254, UINT_MAX)
-    ring = ring_of("virtio_blk", limits)
+    ring = device_for({"driver": "virtio_blk"}, limits)
     small, large = (count_buffer("malloc", limits, size) for size in (64 * KIB, 1016 * KIB))
-    assert ring == 256
+    assert ring == Ring(256)
     assert in_flight_limit(large, limits, ring) == 1
     assert in_flight_limit(small, limits, ring) == 14
     assert events_of(small, limits, ring, 14)["stall"] == 0
@@ -135,8 +162,9 @@ def test_a_ring_of_256_holds_one_request_of_254_segments():
     assert events_of(large, limits, ring, 2)["stall"] == 1
     four = count_buffer("malloc", limits, 4 * MIB)  # five requests: the first finds an empty ring
     assert (four.requests, events_of(four, limits, ring, 1)["stall"]) == (5, 4)
-    assert ring_of("nvme", limits) is None
-    assert in_flight_limit(large, limits, None) == limits.nr_requests
+    assert device_for({"driver": "virtio_blk", "indirect_descriptors": True}, limits) == Flat()
+    assert device_for({"driver": "nvme"}, limits) == Flat()
+    assert in_flight_limit(large, limits, Flat()) == limits.nr_requests
 
 
 # Predictions
@@ -162,28 +190,30 @@ def test_more_to_zero_takes_longer(model, zero_bytes, blocks):
 def test_cpu_of_a_long_range_is_its_counts_times_their_costs(model):
     found = predict_zeroout(model, ZeroPage.named("page"), GIB)
     structure = count(ZeroPage.named("page"), model.limits, 0, GIB)
-    room = in_flight_limit(structure, model.limits, model.ring)
+    room = in_flight_limit(structure, model.limits, model.device.best)
     stalls = (structure.requests - room) / room
-    by_hand = np.array([1, 1, structure.vectors, structure.requests, stalls, 1024, 0]) @ model.cpu
-    by_hand += 0.1 * (structure.bios - 1) * model.cpu[3]
+    by_hand = np.array([1, 1, structure.vectors, structure.requests, stalls, 1024, 0]) @ model.cpu.total
+    by_hand += 0.1 * (structure.bios - 1) * model.cpu.total[3]
     assert found.cpu_s.value == pytest.approx(by_hand)
 
 
 def test_other_limits_are_said_to_be_outside(model):
     assert predict_zeroout(model, ZeroPage.named("static"), GIB).beyond == ""
     other = QueueLimits(1024, 33, UINT_MAX)
-    assert "other queue limits" in predict_zeroout(model, ZeroPage.named("static"), GIB, limits=other).beyond
+    composed = model.with_limits(other)
+    assert "not calibrated as a whole" in predict_zeroout(composed, ZeroPage.named("static"), GIB).beyond
+    assert composed.device.best.known() == {}
     assert "larger zero page" in predict_zeroout(model, ZeroPage("folio", 32 * MIB), GIB).beyond
 
 
 def test_falling_back_always_is_page_size(model):
-    page, on_demand, static = compare(model, GIB, fallback_share=1.0)
+    page, on_demand, static = compare(Scenario(model, fallback_share=1.0))
     assert on_demand.speedup.value == pytest.approx(1)
     assert on_demand.cpu_saved_s.value == pytest.approx(0, abs=1e-9)
-    _, half, _ = compare(model, GIB, fallback_share=0.5)
+    _, half, _ = compare(Scenario(model, fallback_share=0.5))
     assert page.prediction.cpu_s.value > half.prediction.cpu_s.value > static.prediction.cpu_s.value
     with pytest.raises(InputError, match="0 to 1"):
-        compare(model, GIB, fallback_share=1.5)
+        Scenario(model, fallback_share=1.5)
 
 
 # Files
@@ -193,7 +223,8 @@ def test_a_calibration_survives_its_file(model, tmp_path):
     store.save(model, tmp_path / "machine.json")
     again = store.read(tmp_path / "machine.json")
     assert again.limits.max_segments == model.limits.max_segments
-    assert again.cpu == pytest.approx(model.cpu, rel=1e-5)
+    assert again.cpu.total == pytest.approx(model.cpu.total, rel=1e-5)
+    assert again.device.best == model.device.best.with_fitted(again.device.best.parameters)
     before, after = (predict_zeroout(m, ZeroPage.named("static"), GIB) for m in (model, again))
     assert after.elapsed_s.value == pytest.approx(before.elapsed_s.value, rel=1e-4)
     assert after.elapsed_s.high == pytest.approx(before.elapsed_s.high, rel=0.1)
@@ -202,7 +233,15 @@ def test_a_calibration_survives_its_file(model, tmp_path):
 
 @pytest.mark.parametrize(
     "change",
-    [{"format": 99}, {"events": ["x"]}, {"cpu": None}, {"limits": {}}, {"spread": {"cpu": 1}}, {"device_draws": "x"}],
+    [
+        {"format": 99},
+        {"name": ["x"]},
+        {"cpu": None},
+        {"driver": {}},
+        {"ratio_scatter": -1},
+        {"device": "x"},
+        {"more": 1},
+    ],
 )
 def test_calibrations_that_are_none_are_refused(model, tmp_path, change):
     store.save(model, tmp_path / "machine.json")

@@ -1,20 +1,21 @@
 """The answer in words: its verdict, its numbers, and that it says where they come from."""
 
-import numpy as np
 import pytest
 import synthetic
 
 from zpmodel.base.units import GIB, MIB
-from zpmodel.calibration.fit import calibrate
+from zpmodel.calibration.calibrate import calibrate
 from zpmodel.calibration.summary import contrast
+from zpmodel.devices.base import PathCosts
 from zpmodel.queue.limits import UINT_MAX, QueueLimits
 from zpmodel.report.words import headline, measured_line
 from zpmodel.study.compare import compare
+from zpmodel.study.scenario import Scenario
 
 
 def words(data, length):
     model = calibrate(data, resamples=60)
-    page, _, static = compare(model, length)
+    page, _, static = compare(Scenario(model, length))
     return headline(model, static, page)
 
 
@@ -25,7 +26,7 @@ def test_a_gain_is_said_with_its_numbers():
 
 
 def test_a_loss_is_said_plainly():
-    device = np.array([20e-6, 1e-3, 1e-6, 1e-12, 50e-6, 1e-9, 4.0, 0.2])
+    device = PathCosts(20e-6, 1e-3, 1e-6, 1e-12, 50e-6, 1e-9, 4.0, 0.2)
     limits = QueueLimits(8192, 256, UINT_MAX, nr_requests=256)
     text = words(synthetic.data_set(2, device=device, limits=limits, ring=None), 4 * MIB)
     assert text.startswith("**A loss.**")
@@ -33,7 +34,7 @@ def test_a_loss_is_said_plainly():
 
 
 def test_no_gain_is_said_plainly():
-    device = np.array([50e-6, 1e-7, 1e-9, 1e-12, 2e-3, 1e-9, 4.0, 0.5])
+    device = PathCosts(50e-6, 1e-7, 1e-9, 1e-12, 2e-3, 1e-9, 4.0, 0.5)
     text = words(synthetic.data_set(1, device=device, ring=None, noise=0.03), GIB)
     assert text.startswith("**No gain in elapsed time**")
     assert "It saves" in text

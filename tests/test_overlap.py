@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zpmodel.timing.overlap import bound_by, mva_rate, rate_bound, round_rate, steady_rate
+from zpmodel.devices.overlap import bound_by, mva_rate, rate_bound, round_rate, steady_rate
 
 times = st.floats(1e-7, 1e-3)
 depths = st.integers(1, 64)

@@ -1,5 +1,6 @@
-"""A number with its interval."""
+"""A number with its interval: the one class, the one level and the one printed form of the package."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,26 +9,80 @@ import numpy.typing as npt
 LEVEL = 0.90
 """Probability that every interval of the package is meant to have."""
 
+TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
+"""The quantiles between which an interval lies."""
+
+UNTOLD = 10.0
+"""An interval that spans more than this factor says nothing: to hold the truth is no merit, and it is never in bold."""
+
 Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value and the interval that holds it with probability :data:`LEVEL`; all in one unit."""
+    """A value and the interval that holds it with probability :data:`LEVEL`; all in one unit.
+
+    ``low <= value <= high`` holds by construction: bounds that rounding left on the wrong side are moved to the value.
+
+    :ivar source: what it rests on; empty where the text around it says so.
+    """
 
     value: float
     low: float
     high: float
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("value", "low", "high"):
+            object.__setattr__(self, name, float(getattr(self, name)))
+        object.__setattr__(self, "low", min(self.low, self.value))
+        object.__setattr__(self, "high", max(self.high, self.value))
 
     @classmethod
-    def of(cls, value: float, draws: npt.ArrayLike, level: float = LEVEL) -> "Estimate":
-        """The interval from draws: their quantiles, widened to hold the value itself."""
-        low, high = np.quantile(np.asarray(draws, dtype=float), [(1 - level) / 2, (1 + level) / 2])
-        return cls(float(value), float(min(low, value)), float(max(high, value)))
+    def of(cls, value: float, draws: npt.ArrayLike, source: str = "") -> "Estimate":
+        """The interval from draws: their quantiles at :data:`TAILS`, widened to hold the value itself."""
+        low, high = np.quantile(np.asarray(draws, dtype=float), TAILS)
+        return cls(float(value), float(low), float(high), source)
+
+    @classmethod
+    def exactly(cls, value: float) -> "Estimate":
+        """A number that is counted, or the same by definition."""
+        return cls(value, value, value)
 
     def scaled(self, factor: float) -> "Estimate":
-        """The same in another unit; ``factor`` is positive."""
-        return Estimate(self.value * factor, self.low * factor, self.high * factor)
+        """The same in another unit, or with its sign turned by a negative factor."""
+        ends = (self.low * factor, self.high * factor)
+        return Estimate(self.value * factor, min(ends), max(ends), self.source)
+
+    def inverse(self) -> "Estimate":
+        """One over it; of a positive number."""
+        return Estimate(1 / self.value, 1 / self.high, 1 / self.low, self.source)
+
+    @property
+    def says_something(self) -> bool:
+        """Whether the interval is narrower than a factor of :data:`UNTOLD`, or (where it holds 0) to one side of it."""
+        low, high = sorted((abs(self.low), abs(self.high)))
+        return self.low * self.high > 0 and high <= UNTOLD * low
 
     def __str__(self) -> str:
-        return f"{self.value:.4g} [{self.low:.4g}, {self.high:.4g}]"
+        return f"{digits(self.value)} [{digits(self.low)}, {digits(self.high)}]"
+
+    def percent(self) -> str:
+        """A share in per cent."""
+        return f"{self.value:.0%} [{self.low:.0%}, {self.high:.0%}]"
+
+
+def digits(value: float, significant: int = 3) -> str:
+    """Write a number for people: so many significant digits, no exponent, thousands apart.
+
+    >>> digits(25_812.3), digits(0.0012345), digits(114.0), digits(2.0)
+    ('25,800', '0.00123', '114', '2')
+    """
+    if not math.isfinite(value):
+        return "-" if math.isnan(value) else "unbounded" if value > 0 else "-unbounded"
+    if value == 0:
+        return "0"
+    decimals = significant - 1 - math.floor(math.log10(abs(value)))
+    rounded = round(value, decimals)
+    text = f"{rounded:,.{max(0, min(decimals, 12))}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

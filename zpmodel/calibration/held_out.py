@@ -1,10 +1,16 @@
 """A data set's own points, predicted from fits that saw none of their block size, depth or replicates."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
-from zpmodel.calibration.fit import left_out, ratio_table, resampled_costs, with_cold
-from zpmodel.datasets.measured import KEYS, DataSet, group
+from zpmodel.calibration.fit import LEAST_PATH_S, fit_once, with_cold
+from zpmodel.calibration.fit import QUANTITIES as FITTED
+from zpmodel.calibration.groups import group
+from zpmodel.calibration.left_out import left_out, ratio_table
+from zpmodel.calibration.observed import observe
+from zpmodel.datasets.schema import KEYS, DataSet
 from zpmodel.devices.closed_loop import closed_loop
 
 QUANTITIES = {"cpu_s": "CPU per I/O", "rate": "I/O rate", "ratio": "2 MiB / 4 KiB throughput ratio"}
@@ -26,12 +32,21 @@ def replicates_left_out(data: DataSet) -> pd.DataFrame:
         if not inside.any() or inside.all():
             continue
         rest, out = (data.writes[mask].reset_index(drop=True) for mask in (~inside, inside))
-        fit = resampled_costs(DataSet(data.name, data.machine, data.limits, data.ring, rest), resamples=1, seed=0)
+        others_data = replace(data, writes=rest)
+        seen_groups = group(others_data)
+        fit = fit_once(
+            data.device,
+            seen_groups.events,
+            seen_groups.load,
+            {name: observe(others_data, seen_groups, name) for name in FITTED},
+        )
         found = group(data, out)
         events = with_cold(found.events, found.load, fit.cache_mib)
-        load = found.load._replace(path=np.maximum(events @ fit.path, 1e-9))
+        load = found.load._replace(path=np.maximum(events @ fit.path.costs, LEAST_PATH_S))
         medians = out.groupby(list(KEYS), sort=True)[["cpu_s", "rate"]].median().reset_index()
-        frame = medians.assign(cpu_s_predicted=events @ fit.cpu, rate_predicted=closed_loop(fit.device, load))
+        frame = medians.assign(
+            cpu_s_predicted=events @ fit.total.costs, rate_predicted=closed_loop(fit.device.best.path(), load)
+        )
         others = rest.groupby(list(KEYS))[["cpu_s", "rate"]].median()
         frame = frame.join(others.add_suffix("_others"), on=list(KEYS))
         frames.append(frame.assign(left_out=f"replicates {number}"))

@@ -4,12 +4,14 @@ from typing import Any
 
 import numpy as np
 
-from zpmodel.devices.closed_loop import PARAMETERS
+from zpmodel.base.estimate import TAILS, Estimate
+from zpmodel.base.units import KIB, format_size
 from zpmodel.timing.events import EVENTS
-from zpmodel.timing.machine import Floats, Model
+from zpmodel.timing.machine import Floats, Machine
 
 _TIED = 0.9
-_UNITS = {"rounds": (1.0, "share"), "cache": (1.0, "MiB")}
+_NEVER = 0.02  # of its upper limit: a cost whose interval starts below that can't be told from zero
+_LARGE_BLOCK = 512 * KIB
 
 _REMEDY = {
     frozenset(("operation", "request")): "larger blocks of 4 KiB pages, which take several requests each",
@@ -20,44 +22,70 @@ _REMEDY = {
 }
 
 
-def cost_table(model: Model) -> list[dict[str, Any]]:
-    """Costs with their 90 % intervals, rows of ``part``, ``cost``, ``value``, ``low``, ``high`` and ``unit``."""
+def cost_table(machine: Machine) -> list[dict[str, Any]]:
+    """Costs with their intervals, rows of ``part``, ``cost of``, ``value``, ``low``, ``high`` and ``unit``."""
+    cpu, device = machine.cpu, machine.device
     rows = []
-    parts = (("cpu", EVENTS, model.cpu, model.cpu_draws), ("submitting thread", EVENTS, model.path, model.path_draws))
-    for part, names, values, draws in (*parts, ("device", PARAMETERS, model.device, model.device_draws)):
-        low, high = np.quantile(draws, [0.05, 0.95], axis=0)
-        for i, name in enumerate(names):
-            scale, unit = _UNITS.get(name, (1e9, "ns"))
-            estimate = {
-                "value": values[i] * scale,
-                "low": min(low[i], values[i]) * scale,
-                "high": max(high[i], values[i]) * scale,
-            }
-            rows.append({"part": part, "cost of": name, **{k: _short(v) for k, v in estimate.items()}, "unit": unit})
+    for part, best, draws in (("cpu", cpu.total, cpu.total_draws), ("submitting thread", cpu.path, cpu.path_draws)):
+        rows += [_row(part, name, best[i], draws[:, i], "s") for i, name in enumerate(EVENTS)]
+    for i, parameter in enumerate(device.best.FITTED):
+        rows.append(
+            _row("device", parameter.name, device.best.parameters[i], device.draws.parameters[i], parameter.unit)
+        )
     return rows
 
 
-def _short(value: float) -> float:
-    return float(f"{value:.3g}")
+def _row(part: str, name: str, best: float, draws: Floats, unit: str) -> dict[str, Any]:
+    scale, shown = (1e9, unit.replace("s", "ns", 1)) if unit.startswith("s") else (1.0, unit)
+    found = Estimate.of(best, draws).scaled(scale)
+    numbers = {key: float(f"{getattr(found, key):.3g}") for key in ("value", "low", "high")}
+    return {"part": part, "cost of": name, **numbers, "unit": "share" if shown == "1" else shown}
 
 
-def doubts(model: Model) -> list[str]:
+def doubts(machine: Machine) -> list[str]:
     """Say which costs the data can't tell apart, or from zero, and what to measure for it."""
     notes = []
-    for names, draws, part in (
-        (EVENTS, model.cpu_draws, "CPU"),
-        (PARAMETERS[:6], model.device_draws[:, :6], "device"),
+    fitted = machine.device.best.FITTED
+    names = tuple(parameter.name for parameter in fitted)
+    times = [i for i, parameter in enumerate(fitted) if parameter.unit.startswith("s")]
+    device = np.stack([np.asarray(machine.device.draws.parameters[i], dtype=np.float64) for i in times], axis=1)
+    for part, said, draws in (
+        ("CPU", EVENTS, machine.cpu.total_draws),
+        ("device", tuple(names[i] for i in times), device),
     ):
-        notes += _tied(names, draws, part)
-        for i, name in enumerate(names):
-            if float(np.quantile(draws[:, i], 0.05)) <= 1e-12:
+        notes += _tied(said, draws, part)
+        for i, name in enumerate(said):
+            low, high = np.quantile(draws[:, i], TAILS)
+            if low <= _NEVER * high:
                 notes.append(f"{part}: the cost of {_a(name)} can't be told from zero here.")
-    if len(model.reach.memories) < 2:
-        notes.append(
-            f"Only buffers of {model.reach.memories[0]} were measured: the cost of a vector is not identifiable. "
-            "Reserve huge pages and measure both."
+    return notes + [f"{what}: {how}." for what, how in missing(machine)]
+
+
+def missing(machine: Machine) -> list[tuple[str, str]]:
+    """What a verdict on zero pages needs and the calibration has not seen: pairs of what, and what to measure."""
+    cpu, found = machine.cpu, []
+    if len(cpu.reach.memories) < 2:
+        other = "huge pages (as root, or vm.nr_hugepages)" if "malloc" in cpu.reach.memories else "4 KiB pages (malloc)"
+        found.append(
+            (
+                f"Only buffers of {cpu.reach.memories[0]} were measured, so the cost of a vector is not identifiable",
+                f"measure buffers of {other} beside them",
+            )
         )
-    return notes
+    if not cpu.total.any():
+        found.append(("No CPU time was measured", "measure with zpmodel measure, which reads it for all threads"))
+    if len(cpu.reach.depths) < 2:
+        found.append(
+            ("Only one queue depth was measured, so overlap is not known", "measure depth 1 and a deeper queue")
+        )
+    if cpu.reach.request_bytes[1] < min(_LARGE_BLOCK, machine.limits.max_bytes):
+        found.append(
+            (
+                f"No request was larger than {format_size(cpu.reach.request_bytes[1])}",
+                f"measure blocks of {format_size(_LARGE_BLOCK)} and more",
+            )
+        )
+    return found
 
 
 def _tied(names: tuple[str, ...], draws: Floats, part: str) -> list[str]:

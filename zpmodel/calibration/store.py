@@ -1,50 +1,120 @@
-"""Calibrations as files: JSON that a person can read and another machine can use."""
+"""Calibrations as files: JSON that a person can read and another machine can use, checked against one schema."""
 
 import json
 import os
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
 
 from zpmodel.base.errors import InputError
 from zpmodel.base.files import write_atomically
-from zpmodel.devices.closed_loop import PARAMETERS
+from zpmodel.devices import kind_named
+from zpmodel.devices.base import DeviceKind
 from zpmodel.queue.limits import QueueLimits
 from zpmodel.timing.events import EVENTS
-from zpmodel.timing.machine import Model, Reach, Spread
+from zpmodel.timing.machine import CpuCosts, Device, Driver, Machine, Reach
 
-FORMAT = 2
-_ARRAYS = ("cpu", "path", "device", "cpu_draws", "path_draws", "device_draws")
-_KEPT_DRAWS = 400  # enough for a 90 % interval; the file stays small
+FORMAT = 3
+_KEPT_DRAWS = 400  # enough for an interval; the file stays small
+_LARGEST_BYTES = 64 << 20
+
+_Cost = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
+_Positive = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
+_Count = Annotated[int, msgspec.Meta(ge=1, le=1 << 40)]
+_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
-def save(model: Model, path: Path | str) -> None:
+class _Reach(msgspec.Struct, forbid_unknown_fields=True):
+    request_bytes: tuple[_Count, _Count]
+    request_segments: _Count
+    in_flight: _Count
+    depths: Annotated[list[_Count], msgspec.Meta(min_length=1, max_length=1000)]
+    memories: Annotated[list[_Name], msgspec.Meta(min_length=1, max_length=10)]
+
+
+class _Costs(msgspec.Struct, forbid_unknown_fields=True):
+    best: dict[str, _Cost]
+    draws: dict[str, list[_Cost]]
+
+
+class _Cpu(msgspec.Struct, forbid_unknown_fields=True):
+    source: _Name
+    cache_mib: _Positive
+    scatter: _Positive
+    reach: _Reach
+    total: _Costs
+    path: _Costs
+
+
+class _Driver(msgspec.Struct, forbid_unknown_fields=True):
+    source: _Name
+    limits: dict[str, Any]
+
+
+class _Device(msgspec.Struct, forbid_unknown_fields=True):
+    source: _Name
+    kind: _Name
+    known: dict[str, _Count]
+    scatter: _Positive
+    reach: _Reach
+    parameters: _Costs
+
+
+class _Document(msgspec.Struct, forbid_unknown_fields=True):
+    format: int
+    name: _Name
+    ratio_scatter: _Positive
+    cpu: _Cpu
+    driver: _Driver
+    device: _Device
+
+
+def save(machine: Machine, path: Path | str) -> None:
     """Write a calibration; the file appears whole or not at all.
 
     :raises InputError: where it can't be written.
     """
-    path = Path(path)
-    document: dict[str, Any] = {
+    path, cpu, device = Path(path), machine.cpu, machine.device
+    fitted = tuple(parameter.name for parameter in device.best.FITTED)
+    document = {
         "format": FORMAT,
-        "name": model.name,
-        "limits": model.limits.to_sysfs(),
-        "ring": model.ring,
-        "cache_mib": model.cache_mib,
-        "events": list(EVENTS),
-        "device_parameters": list(PARAMETERS),
-        "spread": asdict(model.spread),
-        "reach": asdict(model.reach),
+        "name": machine.name,
+        "ratio_scatter": machine.ratio_scatter,
+        "cpu": {
+            "source": cpu.source,
+            "cache_mib": cpu.cache_mib,
+            "scatter": cpu.scatter,
+            "reach": vars(cpu.reach),
+            "total": _named(EVENTS, cpu.total, cpu.total_draws.T),
+            "path": _named(EVENTS, cpu.path, cpu.path_draws.T),
+        },
+        "driver": {"source": machine.driver.source, "limits": machine.limits.to_sysfs()},
+        "device": {
+            "source": device.source,
+            "kind": device.best.KIND,
+            "known": device.best.known(),
+            "scatter": device.scatter,
+            "reach": vars(device.reach),
+            "parameters": _named(fitted, device.best.parameters, device.draws.parameters),
+        },
     }
-    for name in _ARRAYS:
-        values = getattr(model, name)
-        values = values[:_KEPT_DRAWS] if values.ndim == 2 else values
-        document[name] = [[float(f"{v:.6g}") for v in row] for row in np.atleast_2d(values)]
     try:
         write_atomically(path, json.dumps(document, separators=(",", ":")) + "\n")
     except OSError as error:
         raise InputError(str(path), "file", error.strerror or str(error), "a file that can be written") from None
+
+
+def _named(names: tuple[str, ...], best: Any, draws: Any) -> dict[str, Any]:
+    return {
+        "best": {name: _short(best[i]) for i, name in enumerate(names)},
+        "draws": {name: [_short(value) for value in draws[i][:_KEPT_DRAWS]] for i, name in enumerate(names)},
+    }
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.6g}")
 
 
 def check_writable(path: Path) -> None:
@@ -56,71 +126,76 @@ def check_writable(path: Path) -> None:
         raise InputError("--out", "file", str(path), "a file in a folder that exists and can be written")
 
 
-def read(path: Path | str) -> Model:
+def read(path: Path | str) -> Machine:
     """Read a calibration.
 
     :raises InputError: on files that are none, or that another version wrote.
     """
     path = Path(path)
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        if path.stat().st_size > _LARGEST_BYTES or not path.is_file():
+            raise InputError(str(path), "file", "too large or no file", "a file written by zpmodel calibrate")
+        content = path.read_bytes()
+        found = msgspec.json.decode(content, type=_Format).format
+        if found != FORMAT:
+            raise InputError(str(path), "format", found, f"{FORMAT}: calibrate again with this version")
+        document = msgspec.json.decode(content, type=_Document)
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(str(path), "file", str(error), "a file written by zpmodel calibrate") from None
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
-        found = document.get("format") if isinstance(document, dict) else document
-        raise InputError(str(path), "format", found, f"{FORMAT}, as zpmodel calibrate writes it")
-    if document.get("events") != list(EVENTS) or document.get("device_parameters") != list(PARAMETERS):
-        raise InputError(
-            str(path), "events", document.get("events"), f"{list(EVENTS)}: calibrate again with this version"
-        )
+    return _machine(document, str(path))
+
+
+class _Format(msgspec.Struct):
+    format: int
+
+
+def _machine(document: _Document, where: str) -> Machine:
+    cpu, device = document.cpu, document.device
+    total, path = (_arrays(costs, EVENTS, where) for costs in (cpu.total, cpu.path))
     try:
-        arrays = {name: np.array(document[name], dtype=float) for name in _ARRAYS}
-        for name in ("cpu", "path", "device"):
-            arrays[name] = arrays[name][0]
-        model = Model(
-            name=str(document["name"]),
-            limits=QueueLimits.from_mapping(document["limits"], source=str(path)),
-            ring=None if document["ring"] is None else int(document["ring"]),
-            cache_mib=float(document["cache_mib"]),
-            spread=Spread(**{name: float(value) for name, value in document["spread"].items()}),
-            reach=_reach(document["reach"]),
-            **arrays,
-        )
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise InputError(str(path), "content", f"{type(error).__name__}: {error}", "a whole calibration") from None
-    _check(model, str(path))
-    return model
-
-
-def _reach(values: dict[str, Any]) -> Reach:
-    least, most = (int(size) for size in values["request_bytes"])
-    return Reach(
-        request_bytes=(least, most),
-        request_segments=int(values["request_segments"]),
-        in_flight=int(values["in_flight"]),
-        depths=tuple(int(depth) for depth in values["depths"]),
-        memories=tuple(str(name) for name in values["memories"]),
+        kind = kind_named(device.kind)
+    except KeyError:
+        raise InputError(where, "device.kind", device.kind, "a kind of device that this version has") from None
+    best, draws = _arrays(device.parameters, tuple(p.name for p in kind.FITTED), where)
+    if not len(total[1]) == len(path[1]) == len(draws):
+        raise InputError(where, "draws", f"{len(total[1])}, {len(path[1])}, {len(draws)}", "as many of each part")
+    limits = QueueLimits.from_mapping(document.driver.limits, source=where)
+    unfitted = _unfitted(kind, device.known, where)
+    return Machine(
+        name=document.name,
+        cpu=CpuCosts(cpu.source, total[0], path[0], total[1], path[1], cpu.cache_mib, cpu.scatter, _reach(cpu.reach)),
+        driver=Driver(document.driver.source, limits),
+        device=Device(
+            device.source,
+            unfitted.with_fitted(best),
+            unfitted.with_fitted(draws.T),
+            device.scatter,
+            _reach(device.reach),
+        ),
+        ratio_scatter=document.ratio_scatter,
     )
 
 
-def _check(model: Model, where: str) -> None:
-    """Refuse numbers that no calibration has."""
-    for name in _ARRAYS:
-        values, width = getattr(model, name), len(PARAMETERS) if name.startswith("device") else len(EVENTS)
-        shape = (model.draws, width) if name.endswith("draws") else (width,)
-        if values.shape != shape or values.size == 0 or not np.all(np.isfinite(values)) or np.any(values < 0):
-            raise InputError(where, name, f"shape {values.shape}", f"shape {shape}, every number finite and at least 0")
-    if np.any(model.device[:-1] <= 0) or np.any(model.device_draws[:, :-1] <= 0):
-        raise InputError(where, "device", "0", "parameters above 0")
-    reach = model.reach
-    numbers = {**vars(model.spread), "cache_mib": model.cache_mib, "ring": 1 if model.ring is None else model.ring}
-    numbers |= {
-        "request_segments": reach.request_segments,
-        "in_flight": reach.in_flight,
-        "depths": min(reach.depths, default=0),
-    }
-    for name, value in {**numbers, "request_bytes": min(reach.request_bytes)}.items():
-        if not np.isfinite(value) or value <= 0:
-            raise InputError(where, name, value, "a number above 0")
-    if not reach.memories:
-        raise InputError(where, "memories", "none", "the buffer memories that were measured")
+def _unfitted(kind: type[DeviceKind], known: dict[str, int], where: str) -> DeviceKind:
+    try:
+        return kind(**known)
+    except TypeError:
+        raise InputError(where, "device.known", sorted(known), f"what a {kind.KIND} device has") from None
+
+
+def _arrays(costs: _Costs, names: tuple[str, ...], where: str) -> tuple[Any, Any]:
+    """The best values, shape (names,), and draws, shape (draws, names)."""
+    if set(costs.best) != set(names) or set(costs.draws) != set(names):
+        raise InputError(where, "costs", sorted(costs.best), f"{', '.join(names)}: calibrate again with this version")
+    lengths = {len(costs.draws[name]) for name in names}
+    if len(lengths) != 1 or lengths == {0}:
+        raise InputError(where, "draws", sorted(lengths), "as many of each cost, at least one")
+    return np.array([costs.best[name] for name in names]), np.array([costs.draws[name] for name in names]).T
+
+
+def _reach(reach: _Reach) -> Reach:
+    if reach.request_bytes[0] > reach.request_bytes[1]:
+        raise InputError("calibration", "request_bytes", reach.request_bytes, "the smallest, then the largest")
+    return Reach(
+        reach.request_bytes, reach.request_segments, reach.in_flight, tuple(reach.depths), tuple(reach.memories)
+    )

@@ -4,9 +4,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from zpmodel.base.estimate import LEVEL, Floats
+from zpmodel.base.estimate import TAILS, Floats
 from zpmodel.base.units import GIB
-from zpmodel.datasets.measured import KEYS, DataSet
+from zpmodel.datasets.schema import KEYS, DataSet
 
 _RESAMPLES = 1000
 
@@ -68,5 +68,5 @@ def contrast(data: DataSet, seed: int = 0) -> pd.DataFrame:
 
 def _median(name: str, values: Floats, picks: npt.NDArray[np.int64]) -> dict[str, float]:
     """The median as ``name``, with its interval over bootstrap ``picks``, shape (resamples, values)."""
-    low, high = np.quantile(np.median(values[picks], axis=1), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = np.quantile(np.median(values[picks], axis=1), TAILS)
     return {name: float(np.median(values)), f"{name}_low": float(low), f"{name}_high": float(high)}

@@ -17,7 +17,7 @@ from zpmodel.structure.walk import vector_table
 Pages = Literal["malloc", "mmaphuge"]
 """fio's ``mem``: buffers of base pages, or of huge pages."""
 
-_PAGE_BYTES: dict[Pages, int] = {"malloc": 4 * KIB, "mmaphuge": 2 * MIB}
+PAGE_BYTES: dict[Pages, int] = {"malloc": 4 * KIB, "mmaphuge": 2 * MIB}
 
 
 def count_buffer(
@@ -37,10 +37,10 @@ def count_buffer(
     :param fixed: whether the buffers are registered.
     :raises InputError: on other pages and on unaligned writes.
     """
-    if pages not in _PAGE_BYTES:
+    if pages not in PAGE_BYTES:
         raise InputError("buffer", "pages", pages, "malloc or mmaphuge")
     check_range(offset, block_bytes, limits)
-    page = _PAGE_BYTES[pages]
+    page = PAGE_BYTES[pages]
     starts = np.arange(-(buffer_offset % page), block_bytes, page, dtype=np.int64)
     skip = np.maximum(-starts, 0)
     size = np.minimum(page, block_bytes - starts) - skip

@@ -22,7 +22,7 @@ def command(folder: Path, out: Path | None, resamples: int, seed: int, as_json: 
     zpmodel calibrate data/fio/kvm-zen5-virtio --out machine.json
     zpmodel compare --calibration machine.json --length 1TiB
     """
-    from zpmodel.calibration.fit import calibrate
+    from zpmodel.calibration.calibrate import calibrate
     from zpmodel.calibration.identify import cost_table, doubts
     from zpmodel.calibration.store import check_writable, save
     from zpmodel.datasets.measured import read_set
@@ -38,8 +38,8 @@ def command(folder: Path, out: Path | None, resamples: int, seed: int, as_json: 
             {
                 "name": model.name,
                 "costs": rows,
-                "spread": vars(model.spread),
-                "reach": vars(model.reach),
+                "scatter": {"cpu": model.cpu.scatter, "rate": model.device.scatter, "ratio": model.ratio_scatter},
+                "reach": vars(model.cpu.reach),
                 "doubts": notes,
             }
         )
@@ -47,8 +47,8 @@ def command(folder: Path, out: Path | None, resamples: int, seed: int, as_json: 
     click.echo(f"{model.name}: costs with 90 % intervals ({resamples} resamples of the replicates)")
     emit_table(rows)
     click.echo(
-        f"\nHeld-out points scatter by {model.spread.cpu:.0%} (CPU), {model.spread.rate:.0%} (rate), "
-        f"{model.spread.ratio:.0%} (2 MiB / 4 KiB ratio), one standard deviation."
+        f"\nHeld-out points scatter by {model.cpu.scatter:.0%} (CPU), {model.device.scatter:.0%} (rate), "
+        f"{model.ratio_scatter:.0%} (2 MiB / 4 KiB ratio), one standard deviation."
     )
     for note in notes:
         click.echo(f"- {note}")

@@ -33,13 +33,13 @@ def command(
     from zpmodel.calibration.store import read
     from zpmodel.queue.presets import find_limits
     from zpmodel.study.compare import compare
+    from zpmodel.study.scenario import Scenario
 
     model = read(calibration)
     queue = find_limits(limits) if limits else None
     size = parse_size(length, field="--length")
-    found = compare(
-        model, size, offset=parse_size(offset, field="--offset"), limits=queue, fallback_share=fallback_share
-    )
+    start = parse_size(offset, field="--offset")
+    found = compare(Scenario(model, size, offset=start, limits=queue, fallback_share=fallback_share))
     rows = [item.row() for item in found]
     if as_json:
         emit_json({"calibration": model.name, "length": size, "policies": rows})

@@ -26,11 +26,11 @@ def command(calibration: Path, zero_page: str, limits: str | None, length: str, 
     from zpmodel.calibration.store import read
     from zpmodel.queue.presets import find_limits
     from zpmodel.queue.zeropage import ZeroPage
-    from zpmodel.timing.predict import predict_zeroout
+    from zpmodel.study.scenario import Scenario, predict
 
     model, page, size = read(calibration), ZeroPage.named(zero_page), parse_size(length, field="--length")
     queue = find_limits(limits) if limits else None
-    found = predict_zeroout(model, page, size, offset=parse_size(offset, field="--offset"), limits=queue)
+    found = predict(Scenario(model, size, zero_page, parse_size(offset, field="--offset"), limits=queue))
     estimates = {"elapsed_s": found.elapsed_s, "cpu_s": found.cpu_s}
     if as_json:
         emit_json(

@@ -1,17 +1,18 @@
 """The answer in words: what a comparison says, with its numbers, plainly."""
 
+import numpy as np
 import pandas as pd
 
 from zpmodel.base.estimate import Estimate
 from zpmodel.base.units import GIB, format_size
 from zpmodel.study.compare import Comparison
 from zpmodel.timing.events import EVENTS
-from zpmodel.timing.machine import Model
+from zpmodel.timing.machine import Machine
 
 
-def headline(model: Model, found: Comparison, page: Comparison) -> str:
+def headline(machine: Machine, found: Comparison, page: Comparison) -> str:
     """Say what one policy is worth against PAGE_SIZE, in Markdown: elapsed time, CPU time, and where they come from."""
-    text = f"{_elapsed(found, page)} {_cpu(found, page)}{_ring(model, found, page)}"
+    text = f"{_elapsed(found, page)} {_cpu(found, page)}{_ring(machine, found, page)}"
     if found.prediction.beyond:
         text += f" *Outside the calibrated range: {found.prediction.beyond}.*"
     return text
@@ -25,17 +26,17 @@ def _elapsed(found: Comparison, page: Comparison) -> str:
     ratio = found.speedup
     if found.verdict == "gain":
         return (
-            f"**A gain.** Zeroing {size} is predicted to be **{_interval(ratio)} times as fast** {source} "
+            f"**A gain.** Zeroing {size} is predicted to be **{ratio} times as fast** {source} "
             f"as from ZERO_PAGE ({before} down to {after}; {bounds})."
         )
     if found.verdict == "loss":
         return (
-            f"**A loss.** Zeroing {size} is predicted to take **{_interval(_inverse(ratio))} times as long** {source} "
+            f"**A loss.** Zeroing {size} is predicted to take **{ratio.inverse()} times as long** {source} "
             f"as from ZERO_PAGE ({before} up to {after}; {bounds})."
         )
     return (
         f"**No gain in elapsed time** that the data can show: zeroing {size} {source} is predicted "
-        f"to go at {_interval(ratio)} times the speed of ZERO_PAGE ({before} and {after}; {bounds})."
+        f"to go at {ratio} times the speed of ZERO_PAGE ({before} and {after}; {bounds})."
     )
 
 
@@ -45,32 +46,32 @@ def _cpu(found: Comparison, page: Comparison) -> str:
     saved = found.cpu_saved_s.scaled(ms_per_gib)
     before, after = (item.prediction.cpu_s.value * ms_per_gib for item in (page, found))
     if saved.low > 0:
-        return f"It saves **{_interval(saved)} ms of CPU time per GiB** ({before:.3g} ms down to {after:.3g} ms)."
+        return f"It saves {_bold(saved)} ms of CPU time per GiB ({before:.3g} ms down to {after:.3g} ms)."
     if saved.high < 0:
-        return f"It costs {_interval(_negative(saved))} ms more CPU time per GiB."
-    return f"Its CPU time is not to be told apart from ZERO_PAGE's ({_interval(saved)} ms per GiB saved)."
+        return f"It costs {saved.scaled(-1)} ms more CPU time per GiB."
+    return f"Its CPU time is not to be told apart from ZERO_PAGE's ({saved} ms per GiB saved)."
 
 
-def _ring(model: Model, found: Comparison, page: Comparison) -> str:
-    """Where a ring that fills up is most of it, say so, and what is left without it."""
-    fewer = page.prediction.events - found.prediction.events
+def _ring(machine: Machine, found: Comparison, page: Comparison) -> str:
+    """Where a device that fills up is most of it, say so, and what is left without it."""
+    cpu, fewer = machine.cpu, page.prediction.events - found.prediction.events
     stall, vector = EVENTS.index("stall"), EVENTS.index("vector")
-    saved = float(fewer @ model.cpu)
-    if model.ring is None or saved <= 0 or fewer[stall] * model.cpu[stall] < 0.5 * saved:
+    saved = float(fewer @ cpu.total)
+    descriptors = machine.device.best.known().get("descriptors")
+    if descriptors is None or saved <= 0 or fewer[stall] * cpu.total[stall] < 0.5 * saved:
         return ""
     ms_per_gib = GIB / found.prediction.structure.length * 1e3
-    value, draws = fewer[vector] * model.cpu[vector], fewer[vector] * model.cpu_draws[:, vector]
-    vectors = model.estimate(value, draws, model.spread.cpu).scaled(ms_per_gib)
-    stalls = model.cpu_draws[:, stall] * fewer[stall] / (model.cpu_draws @ fewer)
-    share = Estimate.of(fewer[stall] * model.cpu[stall] / saved, stalls)
-    held = f"{share.value:.0%} [{share.low:.0%}, {share.high:.0%}]"
+    value, draws = fewer[vector] * cpu.total[vector], fewer[vector] * cpu.total_draws[:, vector]
+    vectors = machine.estimate(value, draws, cpu.scatter).scaled(ms_per_gib)
+    stalls = cpu.total_draws[:, stall] * fewer[stall] / (cpu.total_draws @ fewer)
+    share = Estimate.of(fewer[stall] * cpu.total[stall] / saved, np.clip(stalls, 0, 1))
     return (
-        f"\n\n**Mind the device:** {held} of the CPU time saved here is this device's ring of {model.ring} "
+        f"\n\n**Mind the device:** {share.percent()} of the CPU time saved here is this device's ring of {descriptors} "
         "descriptors. "
         "Each 4 KiB vector takes one: a request fills the ring, and the next has to be issued again by a kernel "
         "thread. "
         "A device without such a ring (NVMe) has no such stalls. By this fit the vectors alone save "
-        f"**{_interval(vectors)} ms of CPU time per GiB**; NVMe itself was not measured."
+        f"{_bold(vectors)} ms of CPU time per GiB; NVMe itself was not measured."
     )
 
 
@@ -105,16 +106,9 @@ def measured_line(contrast: pd.DataFrame) -> str:
     )
 
 
-def _interval(e: Estimate) -> str:
-    return f"{e.value:.3g} [{e.low:.3g}, {e.high:.3g}]"
-
-
-def _inverse(e: Estimate) -> Estimate:
-    return Estimate(1 / e.value, 1 / e.high, 1 / e.low)
-
-
-def _negative(e: Estimate) -> Estimate:
-    return Estimate(-e.value, -e.high, -e.low)
+def _bold(e: Estimate) -> str:
+    """In bold only what says something."""
+    return f"**{e}**" if e.says_something else str(e)
 
 
 def _bound(found: Comparison) -> str:

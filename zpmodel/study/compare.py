@@ -1,14 +1,16 @@
 """The three policies side by side."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from zpmodel.base.errors import InputError
 from zpmodel.base.estimate import Estimate
-from zpmodel.queue.limits import QueueLimits
-from zpmodel.queue.zeropage import POLICIES, ZeroPage
-from zpmodel.timing.machine import Model
-from zpmodel.timing.predict import Prediction, predict_zeroout
+from zpmodel.queue.zeropage import POLICIES
+from zpmodel.study.scenario import Scenario, predict
+from zpmodel.timing.machine import Machine
+from zpmodel.timing.predict import Prediction
+
+NO_GAIN_WITHIN = 1.5
+"""An interval of the speed-up that holds 1 says "no gain" where it ends below this, else that nobody knows."""
 
 
 @dataclass(frozen=True)
@@ -28,13 +30,19 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """The elapsed time in a word: ``gain``, ``loss``, or ``no gain`` where the interval holds 1; PAGE_SIZE:
-        ``-``."""
+        """The elapsed time in a word.
+
+        ``gain``; ``loss``; ``no gain`` where the interval holds 1 and leaves no room for a factor of
+        :data:`NO_GAIN_WITHIN`; ``unknown`` where it leaves room for one. PAGE_SIZE: ``-``.
+        """
+        ratio = self.speedup
         if self.policy == "page":
             return "-"
-        if self.speedup.low > 1:
+        if ratio.low > 1:
             return "gain"
-        return "loss" if self.speedup.high < 1 else "no gain"
+        if ratio.high < 1:
+            return "loss"
+        return "no gain" if ratio.high < NO_GAIN_WITHIN and ratio.low > 1 / NO_GAIN_WITHIN else "unknown"
 
     def row(self) -> dict[str, Any]:
         """The comparison as a flat row, with units in the names."""
@@ -66,66 +74,53 @@ class Comparison:
         }
 
 
-def compare(
-    model: Model,
-    length: int,
-    *,
-    offset: int = 0,
-    limits: QueueLimits | None = None,
-    fallback_share: float = 0.0,
-    policies: tuple[str, ...] = POLICIES,
-) -> list[Comparison]:
-    """Predict zeroing a range with each policy.
+def compare(scenario: Scenario, policies: tuple[str, ...] = POLICIES) -> list[Comparison]:
+    """Answer a question once for each policy, side by side with PAGE_SIZE.
 
-    :param length: bytes to zero [byte]; ``offset`` where [byte]; ``limits`` where not the calibrated device's.
-    :param fallback_share: for on-demand, the share of I/O that finds no huge zero folio and is written from 4 KiB
-        (0 to 1).
     :raises InputError: on impossible ranges and shares.
     """
-    if not 0 <= fallback_share <= 1:
-        raise InputError("compare", "fallback_share", fallback_share, "a share from 0 to 1")
-    page = predict_zeroout(model, ZeroPage.named("page"), length, offset=offset, limits=limits)
+    page = predict(scenario.but(zero_page="page"))
     found = []
     for policy in policies:
-        zero_page = ZeroPage.named(policy)
-        prediction = (
-            page if policy == "page" else predict_zeroout(model, zero_page, length, offset=offset, limits=limits)
-        )
-        if policy == "on-demand" and fallback_share:
-            prediction = _mixed(model, page, prediction, fallback_share)
-        found.append(_beside(model, page, policy, prediction))
+        prediction = page if policy == "page" else predict(scenario.but(zero_page=policy))
+        if policy == "on-demand" and scenario.fallback_share:
+            prediction = _mixed(scenario.machine, page, prediction, scenario.fallback_share)
+        found.append(_beside(scenario.machine, page, policy, prediction))
     return found
 
 
-def _beside(model: Model, page: Prediction, policy: str, other: Prediction) -> Comparison:
-    if other is page:
-        return Comparison(policy, page, Estimate(1.0, 1.0, 1.0), Estimate(0.0, 0.0, 0.0))
+def _beside(machine: Machine, page: Prediction, policy: str, other: Prediction) -> Comparison:
+    if other is page or _alike(page, other):
+        return Comparison(policy, other, Estimate.exactly(1.0), Estimate.exactly(0.0))
     ratio, saved = page.elapsed_s.value / other.elapsed_s.value, page.cpu_s.value - other.cpu_s.value
     return Comparison(
         policy,
         other,
         # What one prediction errs by, the other shares in part; what ratios of held-out points scattered by is left.
-        model.estimate(ratio, page.elapsed_draws / other.elapsed_draws, model.spread.ratio),
-        model.estimate(saved, page.cpu_draws - other.cpu_draws, model.spread.cpu),
+        machine.estimate(ratio, page.elapsed_draws / other.elapsed_draws, machine.ratio_scatter),
+        machine.estimate(saved, page.cpu_draws - other.cpu_draws, machine.cpu.scatter),
     )
 
 
-def _mixed(model: Model, page: Prediction, huge: Prediction, share: float) -> Prediction:
+def _alike(page: Prediction, other: Prediction) -> bool:
+    """Whether both are the same I/O: then nothing differs, whatever is not known of the machine."""
+    a, b = page.structure, other.structure
+    return a.operation == b.operation and a.vectors == b.vectors and a.request_histogram() == b.request_histogram()
+
+
+def _mixed(machine: Machine, page: Prediction, huge: Prediction, share: float) -> Prediction:
     """The mean of many calls, ``share`` of which fell back to the 4 KiB page."""
 
-    def mean(a: float, b: float) -> float:
+    def mean(a: Any, b: Any) -> Any:
         return share * a + (1 - share) * b
 
-    cpu_draws = share * page.cpu_draws + (1 - share) * huge.cpu_draws
-    elapsed_draws = share * page.elapsed_draws + (1 - share) * huge.elapsed_draws
-    return Prediction(
-        zero_page=huge.zero_page,
-        structure=huge.structure,
-        cpu_s=model.estimate(mean(page.cpu_s.value, huge.cpu_s.value), cpu_draws, model.spread.cpu),
-        elapsed_s=model.estimate(mean(page.elapsed_s.value, huge.elapsed_s.value), elapsed_draws, model.spread.rate),
-        bound_by=huge.bound_by,
-        beyond=huge.beyond,
-        events=share * page.events + (1 - share) * huge.events,
+    cpu_draws, elapsed_draws = (mean(getattr(page, n), getattr(huge, n)) for n in ("cpu_draws", "elapsed_draws"))
+    cpu, elapsed = mean(page.cpu_s.value, huge.cpu_s.value), mean(page.elapsed_s.value, huge.elapsed_s.value)
+    return replace(
+        huge,
+        cpu_s=machine.estimate(cpu, cpu_draws, machine.cpu.scatter),
+        elapsed_s=machine.estimate(elapsed, elapsed_draws, machine.device.scatter),
+        events=mean(page.events, huge.events),
         cpu_draws=cpu_draws,
         elapsed_draws=elapsed_draws,
     )

@@ -1,29 +1,24 @@
-"""A calibrated machine: costs of events and of the device, with draws that carry their uncertainty to every
-prediction."""
+"""A machine: CPU costs, a driver with its queue, and a device, each with its own source, scatter and reach.
 
-from dataclasses import dataclass
+Parts come from one calibration or from several; a machine whose parts don't come from one is composed, and says so.
+"""
+
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from zpmodel.base.estimate import Estimate
+from zpmodel.devices import DeviceKind
+from zpmodel.devices.flat import Flat
 from zpmodel.queue.limits import QueueLimits
 
 Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Spread:
-    """Log standard deviations of held-out points around their prediction: what the model can't explain, and noise."""
-
-    cpu: float
-    rate: float
-    ratio: float
-
-
-@dataclass(frozen=True)
 class Reach:
-    """What the calibration saw; beyond, a prediction is an extrapolation.
+    """What a calibration saw; beyond, a prediction is an extrapolation.
 
     :ivar request_bytes: its smallest and its largest request [byte].
     :ivar request_segments: most segments of a request.
@@ -40,40 +35,109 @@ class Reach:
 
 
 @dataclass(frozen=True)
-class Model:
-    """Costs of one machine and device.
+class CpuCosts:
+    """CPU time of each of :data:`zpmodel.timing.events.EVENTS`.
 
-    :ivar name: which data set they come from.
-    :ivar limits: the measured device's limits.
-    :ivar ring: descriptors of its ring, or None.
+    :ivar source: what it was fitted to.
+    :ivar total: all threads [s], shape (events,); ``path``: the part on the submitting thread [s].
+    :ivar total_draws: bootstrap draws of ``total``, shape (draws, events); ``path_draws`` of ``path``.
     :ivar cache_mib: what the CPUs that touch the data keep in cache [MiB].
-    :ivar cpu: CPU time of each of EVENTS, all threads [s], shape (events,).
-    :ivar path: the part of it on the submitting thread [s], shape (events,).
-    :ivar device: the device's PARAMETERS, shape (parameters,).
-    :ivar cpu_draws: bootstrap draws of ``cpu``, shape (draws, events); ``path_draws``, ``device_draws`` of the others.
-    :ivar spread: what held-out points scatter by.
+    :ivar scatter: log standard deviation of held-out points around their prediction [1].
     :ivar reach: the calibrated range.
     """
 
-    name: str
-    limits: QueueLimits
-    ring: int | None
-    cache_mib: float
-    cpu: Floats
+    source: str
+    total: Floats
     path: Floats
-    device: Floats
-    cpu_draws: Floats
+    total_draws: Floats
     path_draws: Floats
-    device_draws: Floats
-    spread: Spread
+    cache_mib: float
+    scatter: float
     reach: Reach
+
+
+@dataclass(frozen=True)
+class Driver:
+    """What stands between the block layer and the device.
+
+    :ivar source: where its limits come from.
+    :ivar limits: the queue's limits.
+    """
+
+    source: str
+    limits: QueueLimits
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device's parameters.
+
+    :ivar source: what they were fitted to, or who published them.
+    :ivar best: the best values.
+    :ivar draws: the same with arrays of shape (draws,).
+    :ivar scatter: log standard deviation of held-out rates around their prediction [1].
+    :ivar reach: the calibrated range.
+    """
+
+    source: str
+    best: DeviceKind
+    draws: DeviceKind
+    scatter: float
+    reach: Reach
+
+    def draw(self, index: int) -> DeviceKind:
+        """One draw of the parameters."""
+        return self.best.with_fitted(np.array([values[index] for values in self.draws.parameters]))
+
+    def elsewhere(self) -> "Device":
+        """The same data path behind another queue, which is not known to have this one's ring."""
+        return replace(self, best=Flat(self.best.path()), draws=Flat(self.draws.path()))
+
+
+@dataclass(frozen=True)
+class Machine:
+    """CPU, driver and device.
+
+    :ivar name: what to call it.
+    :ivar cpu, driver, device: its parts.
+    :ivar ratio_scatter: log standard deviation of held-out ratios of two zero pages [1].
+    """
+
+    name: str
+    cpu: CpuCosts
+    driver: Driver
+    device: Device
+    ratio_scatter: float
+
+    @property
+    def limits(self) -> QueueLimits:
+        """The queue's limits."""
+        return self.driver.limits
 
     @property
     def draws(self) -> int:
         """How many draws there are."""
-        return len(self.cpu_draws)
+        return len(self.cpu.total_draws)
 
-    def scatter(self, sigma: float, draws: Floats) -> Floats:
+    @property
+    def composed(self) -> str:
+        """Why its parts don't belong together; empty where they come from one calibration."""
+        sources = {"CPU costs": self.cpu.source, "queue": self.driver.source, "device": self.device.source}
+        if len(set(sources.values())) == 1:
+            return ""
+        return ", ".join(f"{part} of {source}" for part, source in sources.items())
+
+    def with_limits(self, limits: QueueLimits | None) -> "Machine":
+        """The same machine with another queue; itself where the limits are its own."""
+        if limits is None or limits == self.limits:
+            return self
+        return replace(self, driver=Driver(limits.source, limits), device=self.device.elsewhere())
+
+    def with_device(self, device: Device) -> "Machine":
+        """The same machine with another device behind its queue."""
+        return replace(self, device=device)
+
+    def scattered(self, sigma: float, draws: Floats) -> Floats:
         """Multiply draws with log-normal scatter, always the same for the same number of draws."""
         noise = np.random.default_rng(len(draws)).standard_normal(len(draws))
         scattered: Floats = draws * np.exp(sigma * (noise - noise.mean())).reshape(-1, *(1,) * (draws.ndim - 1))
@@ -81,4 +145,4 @@ class Model:
 
     def estimate(self, best: float, draws: Floats, sigma: float) -> Estimate:
         """A value with the interval of its draws and of the scatter around them."""
-        return Estimate.of(best, self.scatter(sigma, draws))
+        return Estimate.of(best, self.scattered(sigma, draws), self.name)

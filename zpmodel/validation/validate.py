@@ -14,10 +14,11 @@ import pandas as pd
 from zpmodel.base import shipped
 from zpmodel.base.estimate import LEVEL, Estimate
 from zpmodel.base.units import GIB, KIB, MIB, format_size
-from zpmodel.calibration.fit import calibrate
+from zpmodel.calibration.calibrate import calibrate
 from zpmodel.calibration.held_out import QUANTITIES, held_out_points, run_noise
 from zpmodel.callers.fio_write import Pages, count_buffer
-from zpmodel.datasets.measured import DataSet, read_set
+from zpmodel.datasets.measured import read_set
+from zpmodel.datasets.schema import DataSet
 from zpmodel.kernel_cpu.instructions import WorkCosts, fit_work, limits_of, read_table, table_work
 from zpmodel.kernel_cpu.nanoseconds import CONFIGURATION, fit_time
 from zpmodel.queue.limits import UINT_MAX, QueueLimits

@@ -1,0 +1,131 @@
+"""From a measured data set to a machine: best costs, draws of what the data allow, scatter of what was left out."""
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from zpmodel.base.errors import InputError
+from zpmodel.base.estimate import LEVEL
+from zpmodel.base.units import KIB
+from zpmodel.calibration.device_fit import draw_device
+from zpmodel.calibration.fit import LEAST_PATH_S, QUANTITIES, Once, fit_once, with_cold
+from zpmodel.calibration.groups import Groups, group
+from zpmodel.calibration.left_out import left_out, ratio_table
+from zpmodel.calibration.linear import Fit, draw_costs
+from zpmodel.calibration.observed import Observed, observe, round_medians
+from zpmodel.datasets.schema import DataSet
+from zpmodel.devices import DeviceKind
+from zpmodel.timing.machine import CpuCosts, Device, Driver, Machine, Reach
+
+Floats = npt.NDArray[np.float64]
+
+RESAMPLES = 400
+
+UNTOLD_SCATTER = 0.5
+"""Log standard deviation of what was never held out: anything from half to double."""
+
+_ROUND_RESAMPLES = 60
+_DEVIATIONS = 1.645  # from the middle of a normal to the end of its interval
+_LARGE_BLOCK = 512 * KIB
+_ENOUGH = 10  # points, to say by how much they scatter
+
+
+def calibrate(data: DataSet, *, resamples: int = RESAMPLES, seed: int = 0) -> Machine:
+    """Fit costs to a data set, with all that its data allow, and with what points scatter by when all of their block
+    size or depth is left out.
+
+    :param resamples: draws of the costs.
+    :raises InputError: where the set has no writes.
+    """
+    if data.writes.empty:
+        raise InputError(data.name, "points", "none", "a data set with writes")
+    groups = group(data)
+    seen = {name: observe(data, groups, name) for name in QUANTITIES}
+    once = fit_once(data.device, groups.events, groups.load, seen)
+    groups = replace(groups, events=with_cold(groups.events, groups.load, once.cache_mib))
+    total_draws, path_draws, device_draws = _draws(data, groups, seen, once, resamples, seed)
+    held_out, reach = left_out(data), _reach(data, groups)
+    ratios = ratio_table(held_out)
+    cpu = CpuCosts(
+        source=data.name,
+        total=once.total.costs,
+        path=once.path.costs,
+        total_draws=total_draws,
+        path_draws=path_draws,
+        cache_mib=once.cache_mib,
+        scatter=_scatter(held_out, "cpu_s"),
+        reach=reach,
+    )
+    device = Device(data.name, once.device.best, device_draws, _scatter(held_out, "rate"), reach)
+    return Machine(data.name, cpu, Driver(data.name, data.limits), device, _scatter(ratios, "ratio"))
+
+
+def _draws(
+    data: DataSet, groups: Groups, seen: dict[str, Observed], once: Once, draws: int, seed: int
+) -> tuple[Floats, Floats, DeviceKind]:
+    """Draws of the costs of all threads, of the submitting thread, and of the device."""
+    rounds = len(np.unique(data.writes["replicate"]))
+    rng = np.random.default_rng(seed)
+    picks = rng.multinomial(rounds, np.full(rounds, 1 / rounds), _ROUND_RESAMPLES)
+    costs = {}
+    for name, fit in (("cpu_s", once.total), ("path_s", once.path)):
+        told = seen[name].told
+        medians = round_medians(data, groups, seen[name], picks)[:, told] if told.any() else np.zeros((0, 0))
+        costs[name] = draw_costs(fit, draws, _widened(fit, medians, seen[name].median[told]), seed)
+    load = groups.load._replace(path=np.maximum(groups.events @ once.path.costs, LEAST_PATH_S))
+    paths = np.maximum(costs["path_s"] @ groups.events.T, LEAST_PATH_S)
+    sigma = seen["rate"].sigma
+    scaled = np.abs(once.device.residuals) / sigma
+    free = max(1, len(scaled) - len(once.device.free))
+    widened = max(1.0, 1.4826 * float(np.median(scaled)) * np.sqrt(len(scaled) / free))
+    return costs["cpu_s"], costs["path_s"], draw_device(once.device, load, paths, sigma, widened, seed)
+
+
+def _widened(fit: Fit, medians: Floats, median: Floats) -> float:
+    """How many times larger errors are than replicates say.
+
+    Points lie off the model by more than they scatter; and whole rounds drift together: the wider of both counts.
+
+    :param medians: of each point by resampled rounds, shape (resamples, points).
+    """
+    if not len(fit.residuals):
+        return 1.0
+    points, events = fit.rows.shape
+    scaled = (fit.rows @ fit.costs - fit.target)[fit.target > 0]
+    misfit = 1.4826 * float(np.median(np.abs(scaled))) * (points / max(1, points - events)) ** 0.5
+    # The mean of all points, which single runs' scatter hardly moves and a round's drift does.
+    logs = np.log(medians / median).mean(axis=1)
+    drift = float(np.std(logs)) * points**0.5
+    alone = float(np.median(1 / np.maximum(fit.target, 1e-300)))
+    return max(1.0, misfit, drift / alone)
+
+
+def _scatter(table: pd.DataFrame, name: str) -> float:
+    """Log standard deviation of held-out points around their prediction, so that nine of ten are inside an interval.
+
+    Zeroing is done in large pieces, whose points may scatter more than most: the larger of both counts.
+    """
+    told = table.dropna(subset=[name, f"{name}_predicted"]) if name in table else table.iloc[:0]
+    if told.empty:
+        return UNTOLD_SCATTER
+    logs = np.abs(np.log(told[name].to_numpy(float) / told[f"{name}_predicted"].to_numpy(float)))
+    large = told["block_bytes"].to_numpy() >= _LARGE_BLOCK
+    parts = [logs, logs[large]] if large.sum() >= _ENOUGH else [logs]
+    return float(max(np.quantile(part, LEVEL) for part in parts)) / _DEVIATIONS
+
+
+def _reach(data: DataSet, groups: Groups) -> Reach:
+    memories = tuple(sorted(groups.keys["memory"].unique()))
+    blocks = [int(size) for size in groups.keys["block_bytes"].unique()]
+    requests = [
+        row for block in blocks for memory in memories for row in data.structure(block, memory).request_histogram()
+    ]
+    return Reach(
+        request_bytes=(min(row["bytes"] for row in requests), max(row["bytes"] for row in requests)),
+        request_segments=max(row["segments"] for row in requests),
+        in_flight=int(np.max(np.minimum(groups.load.depth * groups.load.requests, groups.load.room))),
+        depths=tuple(sorted(int(depth) for depth in groups.keys["depth"].unique())),
+        memories=memories,
+    )

@@ -1,0 +1,125 @@
+"""Fitting a device's parameters to the rates of closed loops, and drawing all that the rates allow."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import least_squares
+
+from zpmodel.devices import DeviceKind
+from zpmodel.devices.base import Parameter
+from zpmodel.devices.closed_loop import Load, closed_loop
+
+Floats = npt.NDArray[np.float64]
+
+_EDGE = 1e-3  # a share starts no closer to 0 and 1
+_HUBER = 2.0
+_STEP = 1e-4  # of a numerical derivative, on the free scale
+_FARTHEST = 4.0  # a draw lies no farther from the best value than so many of its prior's widths
+
+
+class DeviceFit(NamedTuple):
+    """A fitted device and how the fit leans on its data.
+
+    ``best`` the device; ``free`` its parameters on the free scale, shape (fitted,); ``prior`` where they started and
+    ``width`` how far they may lie from there; ``jacobian`` of the log rates, shape (points, fitted); ``residuals``
+    log(observed / fitted), shape (points,).
+    """
+
+    best: DeviceKind
+    free: Floats
+    prior: Floats
+    width: Floats
+    jacobian: Floats
+    residuals: Floats
+
+
+def fit_device(
+    unfitted: DeviceKind, load: Load, rate: Floats, sigma: Floats, start: DeviceKind | None = None
+) -> DeviceFit:
+    """Fit a device's parameters to the rates of closed loops.
+
+    :param unfitted: a device of the kind, with what is known of it.
+    :param load: shape (points,) in each field, ``path`` included [s].
+    :param rate: operations per second [1/s], shape (points,).
+    :param sigma: log standard error of each rate.
+    :param start: where to start from, as returned before.
+    """
+    table = unfitted.FITTED
+    centre = np.array([parameter.start for parameter in table])
+    # The fastest stream of bytes says what a MiB takes at the least.
+    centre[[parameter.name for parameter in table].index("mebibyte")] = float(np.min(1 / (rate * load.mebibytes)))
+    prior = _to_free(table, centre)
+    begin = prior if start is None else _to_free(table, np.array(start.parameters, dtype=np.float64))
+    width = np.array([parameter.prior for parameter in table])
+    logs = _log_rates(unfitted, load)
+
+    def residuals(free: Floats) -> Floats:
+        scaled = (logs(free) - np.log(rate)) / sigma
+        # Huber's loss as a residual, so that MINPACK's quick method can be used.
+        size = np.abs(scaled)
+        robust = np.where(
+            size > _HUBER, np.sign(scaled) * np.sqrt(np.maximum(2 * _HUBER * size - _HUBER**2, 0)), scaled
+        )
+        return np.concatenate([robust, (free - prior) / width])
+
+    found = least_squares(residuals, begin, method="lm", xtol=1e-4, ftol=1e-5, max_nfev=200)
+    free = np.asarray(found.x, dtype=float)
+    at = logs(free)
+    jacobian = np.stack([(logs(free + step) - at) / _STEP for step in np.eye(len(free)) * _STEP], axis=1)
+    return DeviceFit(unfitted.with_fitted(from_free(table, free)), free, prior, width, jacobian, np.log(rate) - at)
+
+
+def draw_device(
+    fit: DeviceFit, load: Load, paths: Floats, sigma: Floats, widened: float = 1.0, seed: int = 0
+) -> DeviceKind:
+    """Draw parameters from all that the rates allow, given draws of the submitting thread's time.
+
+    Each draw perturbs the rates by their error and the prior by its width, and takes one Gauss-Newton step from the
+    best fit (randomize, then optimize; exact for a linear model, Bardsley et al. 2014).
+
+    :param load: as it was fitted to.
+    :param paths: the submitting thread's time of each point, shape (draws, points) [s].
+    :param sigma: as it was fitted with.
+    :param widened: how many times larger errors are than that.
+    :return: the device with arrays of shape (draws,).
+    """
+    rng = np.random.default_rng(seed)
+    table, draws = fit.best.FITTED, len(paths)
+    weight = 1 / (sigma * widened)
+    size = np.abs(fit.residuals) * weight
+    weight = weight * np.sqrt(np.where(size > _HUBER, _HUBER / np.maximum(size, 1e-12), 1.0))
+    system = np.vstack([fit.jacobian * weight[:, None], np.diag(1 / fit.width)])
+    solve = np.linalg.pinv(system)
+    logs = np.stack([np.log(closed_loop(fit.best.path(), load._replace(path=path))) for path in paths])
+    observed = np.log(closed_loop(fit.best.path(), load)) + fit.residuals
+    noisy = observed + rng.standard_normal(logs.shape) * sigma * widened
+    pulled = (fit.prior - fit.free + rng.standard_normal((draws, len(table))) * fit.width) / fit.width
+    right = np.concatenate([(noisy - logs) * weight, pulled], axis=1)
+    far = _FARTHEST * fit.width
+    free = fit.free + np.clip(right @ solve.T, -far, far)
+    return fit.best.with_fitted(from_free(table, free.T))
+
+
+def _log_rates(unfitted: DeviceKind, load: Load) -> Callable[[Floats], Floats]:
+    table = unfitted.FITTED
+    return lambda free: np.log(closed_loop(unfitted.with_fitted(from_free(table, free)).path(), load))
+
+
+def _to_free(table: tuple[Parameter, ...], values: Floats) -> Floats:
+    """Parameters on a scale without bounds: logarithms, log odds of shares."""
+    share = np.array([parameter.is_share for parameter in table])
+    inside = np.clip(values, _EDGE, 1 - _EDGE)
+    return np.where(share, np.log(inside / (1 - inside)), np.log(np.where(share, 1.0, values)))
+
+
+def from_free(table: tuple[Parameter, ...], free: Floats) -> Floats:
+    """The parameters of a point on the free scale, shape (fitted,) or (fitted, draws)."""
+    rows = []
+    for parameter, value in zip(table, free, strict=True):
+        if parameter.is_share:
+            rows.append(1 / (1 + np.exp(-np.clip(value, -30, 30))))
+        else:
+            rows.append(np.exp(np.clip(value, np.log(parameter.low), np.log(parameter.high))))
+    return np.array(rows)

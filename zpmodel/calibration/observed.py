@@ -1,0 +1,75 @@
+"""What was measured of each point: a median over its runs, and how well it is known."""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from zpmodel.calibration.groups import Groups
+from zpmodel.datasets.schema import DataSet
+
+Floats = npt.NDArray[np.float64]
+
+FLOOR = 0.05
+"""No median is believed to be known better than this [log]: drift between pairs is not in the replicates' scatter."""
+
+_FEW = 2  # a spread from few replicates counts as much as this many of the typical one
+_UNTOLD = 0.1  # log standard deviation of a run where nothing was repeated
+
+
+class Observed(NamedTuple):
+    """One quantity of each point, arrays of shape (points,).
+
+    ``median`` of the runs; NaN where no run told it. ``sigma`` its log standard error. ``runs`` each run's value,
+    rounded readings of 0 taken as half of their rounding, shape (runs,).
+    """
+
+    median: Floats
+    sigma: Floats
+    runs: Floats
+
+    @property
+    def told(self) -> npt.NDArray[np.bool_]:
+        """Points of which it is known, shape (points,)."""
+        return np.isfinite(self.median)
+
+
+def observe(data: DataSet, groups: Groups, name: str) -> Observed:
+    """Gather one of ``cpu_s``, ``path_s`` and ``rate``.
+
+    A reading is as coarse as its clock: it stands for anything within ``rounding_s`` of it, and one of 0 for anything
+    up to that.
+    """
+    runs = data.writes[name].to_numpy(float).copy()
+    half = np.zeros(len(runs)) if name == "rate" else data.writes["rounding_s"].to_numpy(float)
+    low = (runs <= 0) & (half > 0)
+    runs[low] = half[low] / 2
+    runs[runs <= 0] = np.nan  # nothing is free: a reading of 0 without a rounding says nothing
+    logs = np.log(runs)
+    members = [rows[np.isfinite(logs[rows])] for rows in groups.rows]
+    median = np.array([np.median(runs[rows]) if len(rows) else np.nan for rows in members])
+    rounding = np.array([np.median(half[rows]) if len(rows) else np.nan for rows in members])
+    number = np.array([max(len(rows), 1) for rows in members])
+    spreads = np.array([np.std(logs[rows], ddof=1) if len(rows) > 1 else np.nan for rows in members])
+    typical = float(np.nanmedian(spreads)) if np.isfinite(spreads).any() else _UNTOLD
+    shrunk = np.sqrt((np.nan_to_num(spreads) ** 2 * (number - 1) + _FEW * typical**2) / (number - 1 + _FEW))
+    coarse = np.nan_to_num(rounding / median) ** 2 / 3 / number  # a uniform error's variance
+    return Observed(median, np.sqrt(np.pi / 2 * shrunk**2 / number + coarse + FLOOR**2), runs)
+
+
+def round_medians(data: DataSet, groups: Groups, seen: Observed, picks: npt.NDArray[np.int64]) -> Floats:
+    """Medians of each point over whole rounds that were drawn with replacement, shape (resamples, points).
+
+    What drifts from one round to the next shows here, and not where runs are drawn one by one.
+
+    :param picks: how often each round is taken, shape (resamples, rounds), rounds in the order of their numbers.
+    """
+    rounds = np.searchsorted(np.unique(data.writes["replicate"]), data.writes["replicate"].to_numpy())
+    found = np.tile(seen.median, (len(picks), 1))
+    for point, rows in enumerate(groups.rows):
+        good = rows[np.isfinite(seen.runs[rows])]
+        for i, taken in enumerate(picks):
+            weight = taken[rounds[good]]
+            if weight.sum():
+                found[i, point] = np.median(np.repeat(seen.runs[good], weight))
+    return found

@@ -1,0 +1,107 @@
+"""The one form in which measured data cross from their readers to calibration: columns, types, units.
+
+A form of data set is one file with a reader that returns a :class:`DataSet`, and its line in
+:data:`zpmodel.datasets.READERS`.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from zpmodel.base.errors import InputError
+from zpmodel.callers.fio_write import count_buffer
+from zpmodel.devices import DeviceKind
+from zpmodel.queue.limits import QueueLimits
+from zpmodel.structure import Structure
+
+
+class Column(NamedTuple):
+    """A column: its name, its type, its unit (empty for names and counts) and what it says."""
+
+    name: str
+    dtype: str
+    unit: str
+    says: str
+
+
+WRITES: tuple[Column, ...] = (
+    Column("block_bytes", "int64", "byte", "bytes of one I/O"),
+    Column("depth", "int64", "", "I/Os in flight"),
+    Column("memory", "object", "", "buffers of 4 KiB pages (malloc) or of 2 MiB pages (mmaphuge)"),
+    Column("replicate", "int64", "", "counts the repeats of a point"),
+    Column("cpu_s", "float64", "s", "CPU time of an I/O, all threads; missing where it was not measured"),
+    Column("path_s", "float64", "s", "the part of it on the submitting thread; missing likewise"),
+    Column("rounding_s", "float64", "s", "half of what the clock of both rounds by, for an I/O"),
+    Column("rate", "float64", "1/s", "I/Os a second"),
+)
+"""A row of a data set: one run."""
+
+KEYS = ("block_bytes", "depth", "memory")
+"""What tells the points of a set apart."""
+
+
+def conform(frame: pd.DataFrame, columns: tuple[Column, ...], where: str) -> pd.DataFrame:
+    """Check a table at the door: every column there, of its type, in order; an empty table keeps its columns.
+
+    :raises InputError: naming the column.
+    """
+    typed: dict[str, Any] = {}
+    for column in columns:
+        if column.name not in frame:
+            raise InputError(where, "column", f"{column.name} (missing)", column.says)
+        try:
+            typed[column.name] = frame[column.name].astype(column.dtype)  # type: ignore[call-overload]
+        except (TypeError, ValueError) as error:
+            raise InputError(where, column.name, str(error), f"{column.says}, as {column.dtype}") from None
+        values = typed[column.name]
+        if column.dtype == "float64" and (np.isinf(values) | (values < 0)).any():
+            raise InputError(where, column.name, "negative or infinite", f"{column.says} [{column.unit}]")
+    return pd.DataFrame(typed, columns=[column.name for column in columns]).reset_index(drop=True)
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Runs of fio on one machine and device.
+
+    :ivar name: what to call it.
+    :ivar machine: facts of the machine, as ``machine.toml`` has them.
+    :ivar limits: limits of the queue that was written to.
+    :ivar device: the kind of device that it was, not fitted.
+    :ivar writes: a row a run, with the columns of :data:`WRITES`.
+    :ivar left_out: what was not taken, and why, a line each.
+    :ivar assumed: what nobody measured and was assumed, such as the queue's limits.
+    """
+
+    name: str
+    machine: dict[str, Any]
+    limits: QueueLimits
+    device: DeviceKind
+    writes: pd.DataFrame
+    left_out: tuple[str, ...] = ()
+    assumed: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "writes", conform(self.writes, WRITES, self.name))
+
+    def describe(self) -> str:
+        """The machine in a few words."""
+        cpu, kernel, target = (self.machine.get(name, {}) for name in ("cpu", "kernel", "target"))
+        parts = [
+            str(cpu.get("model", "unknown CPU")),
+            f"Linux {kernel.get('release', '?')}",
+            f"{target.get('driver') or 'unknown device'}, {target.get('file_system') or 'raw'}",
+        ]
+        return ", ".join(parts)
+
+    def structure(self, block_bytes: int, memory: str) -> Structure:
+        """The structure of one of the set's writes."""
+        return count_buffer(memory, self.limits, block_bytes)  # type: ignore[arg-type]
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        points = self.writes.groupby(list(KEYS)).ngroups
+        text = f"<b>{escape(self.name)}</b>: {len(self.writes)} runs of {points} points; {escape(self.describe())}"
+        return text + (f"; {len(self.left_out)} left out" if self.left_out else "")

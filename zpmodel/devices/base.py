@@ -1,0 +1,107 @@
+"""What every model of a device has: named parameters, the costs of a request on its way, and what it holds."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from zpmodel.queue.limits import QueueLimits
+
+Floats = npt.NDArray[np.float64]
+
+
+class Parameter(NamedTuple):
+    """A number that a fit finds.
+
+    ``low`` and ``high`` bound it, a fit starts from ``start``; ``prior`` is how far from there it may lie for no reason
+    but that the data can't tell (one standard deviation of its logarithm, or of its log odds where it is a share).
+    """
+
+    name: str
+    unit: str
+    low: float
+    high: float
+    start: float
+    prior: float
+    says: str
+
+    @property
+    def is_share(self) -> bool:
+        """Whether it lies between 0 and 1."""
+        return self.high == 1.0 and self.low == 0.0
+
+
+class PathCosts(NamedTuple):
+    """What the kernels take: times of a request on the device's data path and beside it; scalars.
+
+    ``latency`` [s] and ``stream`` [s/MiB] are spent beside other requests; ``request`` [s], ``segment`` [s],
+    ``mebibyte`` [s/MiB] and ``cold`` [s/MiB] one after the other; ``cache`` [MiB] is what of the data costs no
+    ``cold``; ``rounds`` [1] says how far completions come together (0: one by one, 1: all at once).
+    """
+
+    latency: float
+    stream: float
+    request: float
+    segment: float
+    mebibyte: float
+    cold: float
+    cache: float
+    rounds: float
+
+
+DATA_PATH: tuple[Parameter, ...] = (
+    Parameter("latency", "s", 4e-18, 2980.0, 30e-6, 4.0, "that a request spends beside others"),
+    Parameter("stream", "s/MiB", 4e-18, 2980.0, 3e-5, 4.0, "the same, for each MiB of it"),
+    Parameter("request", "s", 4e-18, 2980.0, 5e-6, 4.0, "of the data path, which serves one at a time"),
+    Parameter("segment", "s", 4e-18, 2980.0, 1e-7, 4.0, "of the data path, for each segment"),
+    Parameter("mebibyte", "s/MiB", 4e-18, 2980.0, 2e-4, 4.0, "of the data path, for each MiB"),
+    Parameter("cold", "s/MiB", 4e-18, 2980.0, 2e-5, 4.0, "of the data path, for each MiB that no cache held"),
+    Parameter("cache", "MiB", 4e-18, 2980.0, 4.0, 4.0, "that the device's copies find in a cache"),
+    Parameter("rounds", "1", 0.0, 1.0, 0.5, 4.0, "share of completions that come together"),
+)
+"""Of every kind so far, in the order of :class:`PathCosts`."""
+
+
+START = PathCosts(*(parameter.start for parameter in DATA_PATH))
+"""Where a fit starts from."""
+
+
+class DeviceKind(Protocol):
+    """A kind of device: a frozen dataclass whose ``parameters`` are a NamedTuple of the :attr:`FITTED` ones, in order.
+
+    The same class with arrays of shape (draws,) in ``parameters`` holds draws.
+    """
+
+    KIND: ClassVar[str]
+    FITTED: ClassVar[tuple[Parameter, ...]]
+
+    @property
+    def parameters(self) -> Sequence[Any]:
+        """The fitted parameters, in the order of :attr:`FITTED`."""
+        ...
+
+    @classmethod
+    def recognise(cls, target: Mapping[str, Any], limits: QueueLimits) -> Self | None:
+        """A device of this kind, not fitted yet, where the facts of a target say that it is one."""
+        ...
+
+    def path(self) -> PathCosts:
+        """Its costs as the kernels take them."""
+        ...
+
+    def room(self, requests: int, segments: int, tags: int) -> float:
+        """How many requests the queue holds at once, of an operation that makes so many with so many segments."""
+        ...
+
+    def stalls(self, requests: int, room: float, depth: int) -> float:
+        """How often the issuing thread has to run for one operation because the device was full."""
+        ...
+
+    def known(self) -> dict[str, int]:
+        """What is known of it and not fitted, by the name of its field."""
+        ...
+
+    def with_fitted(self, values: Floats) -> Self:
+        """The same device with other parameters, shape (fitted,) or (fitted, draws)."""
+        ...

@@ -1,0 +1,69 @@
+"""A question: who zeroes how much, from which page, on which machine. One frozen record, every input by name."""
+
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
+
+from zpmodel.base.errors import InputError
+from zpmodel.base.units import GIB
+from zpmodel.queue.limits import QueueLimits
+from zpmodel.queue.zeropage import ZeroPage
+from zpmodel.timing.machine import Machine
+from zpmodel.timing.predict import Prediction, predict_fio_write, predict_zeroout
+
+ZERO_OUT, FIO_WRITE = "blkdev_issue_zero_pages", "fio_write"
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A question to a machine.
+
+    :ivar machine: CPU, driver and device.
+    :ivar length: bytes to zero; for fio's write, of one I/O [byte].
+    :ivar zero_page: a policy (``page``, ``on-demand``, ``static``) or a size (``64KiB``); for fio's write, its buffers'
+        pages.
+    :ivar offset: where on the device [byte].
+    :ivar caller: who zeroes: the kernel's name of it, or ``fio_write``.
+    :ivar depth: operations in flight; a zero-out is one.
+    :ivar limits: the queue's limits, where they are not the machine's.
+    :ivar fallback_share: share of on-demand I/O that finds no huge zero folio [1].
+    """
+
+    machine: Machine
+    length: int = GIB
+    zero_page: str = "static"
+    offset: int = 0
+    caller: str = ZERO_OUT
+    depth: int = 1
+    limits: QueueLimits | None = None
+    fallback_share: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.caller not in (ZERO_OUT, FIO_WRITE):
+            raise InputError("scenario", "caller", self.caller, f"{ZERO_OUT} or {FIO_WRITE}")
+        if not 0 <= self.fallback_share <= 1:
+            raise InputError("scenario", "fallback_share", self.fallback_share, "a share from 0 to 1")
+        if not isinstance(self.depth, int) or self.depth < 1:
+            raise InputError("scenario", "depth", self.depth, "a whole number of at least 1")
+        ZeroPage.named(self.zero_page)
+
+    def but(self, **changes: Any) -> Self:
+        """The same question with other inputs.
+
+        :raises InputError: on a name that is no input.
+        """
+        known = [field.name for field in fields(self)]
+        for name in changes:
+            if name not in known:
+                raise InputError("scenario", "input", name, ", ".join(known))
+        return replace(self, **changes)
+
+
+def predict(scenario: Scenario) -> Prediction:
+    """Answer a question: CPU and elapsed time of one zero page.
+
+    :raises InputError: on ranges that the kernel refuses.
+    """
+    machine, page = scenario.machine.with_limits(scenario.limits), ZeroPage.named(scenario.zero_page)
+    if scenario.caller == FIO_WRITE:
+        return predict_fio_write(machine, page, scenario.length, depth=scenario.depth, offset=scenario.offset)
+    return predict_zeroout(machine, page, scenario.length, offset=scenario.offset)
