@@ -192,8 +192,8 @@ def test_modules_import_downwards_only():
         {"ring": "x"},
         {"ring": -1},
         {"cache_mib": -5},
-        {"spread": {"cpu": "x", "rate": 1, "ratio": 1}},
-        {"reach": {"memories": []}},
+        {"ratio_scatter": "x"},
+        {"driver": {"source": "x", "limits": {"max_segments": 1}}},
     ],
     ids=str,
 )
@@ -207,7 +207,7 @@ def test_damaged_calibrations_are_refused(change, calibration, tmp_path):
 def calibration(tmp_path_factory):
     import synthetic
 
-    from zpmodel.calibration.fit import calibrate
+    from zpmodel.calibration.calibrate import calibrate
     from zpmodel.calibration.store import save
 
     path = tmp_path_factory.mktemp("calibration") / "machine.json"

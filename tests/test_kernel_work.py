@@ -11,7 +11,7 @@ from zpmodel.kernel_cpu.instructions import WORK, count_work, fit_work, read_tab
 from zpmodel.kernel_cpu.nanoseconds import fit_time
 from zpmodel.queue.limits import UINT_MAX, QueueLimits
 from zpmodel.queue.zeropage import ZeroPage
-from zpmodel.validation.validate import own_kernel_points, whole_instruction_costs
+from zpmodel.validation.instructions import own_kernel_points, whole_instruction_costs
 
 NULL_BLK = QueueLimits(1024, 128, UINT_MAX, virt_boundary_mask=4095)
 PAGE, STATIC = ZeroPage.named("page"), ZeroPage.named("static")

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from zpmodel.base import shipped
-from zpmodel.validation.published import predict_published, slopes
+from zpmodel.validation.series import predict_published, slopes
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """Scoring: every family is there, truths are right or wrong by rules that can fail, the command prints them all."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,9 @@ from zpmodel.base.estimate import Estimate
 from zpmodel.calibration.held_out import held_out_points, replicates_left_out, run_noise
 from zpmodel.commands.validate import command
 from zpmodel.datasets.measured import read_set
+from zpmodel.validation import structure, zero_out
 from zpmodel.validation import validate as scoring
+from zpmodel.validation.score import Bar, Score
 
 
 @pytest.fixture(scope="module")
@@ -44,22 +47,22 @@ def test_bars_on_the_shipped_truths(scores):
 def test_a_wrong_structure_is_seen():
     truth = {"operation": "write", "splits": 1, "back_merges": 0, "bios": [], "requests": [{"bytes": 512, "count": 2}]}
     model = {**truth, "requests": [{"bytes": 512, "segments": 1, "count": 2}]}
-    assert scoring._same(truth, model)
-    assert not scoring._same(truth, {**model, "splits": 2})
-    assert not scoring._same(truth, {**model, "requests": [{"bytes": 1024, "segments": 1, "count": 2}]})
-    assert not scoring._same(truth, {**model, "bios": [{"bytes": 512, "bvecs": 1, "count": 1}]})
+    assert structure._same(truth, model)
+    assert not structure._same(truth, {**model, "splits": 2})
+    assert not structure._same(truth, {**model, "requests": [{"bytes": 1024, "segments": 1, "count": 2}]})
+    assert not structure._same(truth, {**model, "bios": [{"bytes": 512, "bvecs": 1, "count": 1}]})
 
 
 def test_a_score_is_inside_by_its_interval_and_its_bar():
     def inside(measured, bar):
-        return scoring.Score.of("native", "x", measured, Estimate(10, 8, 13), "ms", bar, "here").inside
+        return Score.of("native", "x", measured, Estimate(10, 8, 13), "ms", bar, "here").inside
 
-    assert inside(9.5, ("interval, 15%", 0.15))
-    assert not inside(8.2, ("interval, 15%", 0.15))
-    assert inside(8.2, ("interval", None))
-    assert not inside(7.9, ("interval", None))
-    assert inside(9.9, ("3%", 0.03))
-    assert not inside(9.5, ("3%", 0.03))
+    assert inside(9.5, Bar(0.15, interval=True))
+    assert not inside(8.2, Bar(0.15, interval=True))
+    assert inside(8.2, Bar(interval=True))
+    assert not inside(7.9, Bar(interval=True))
+    assert inside(9.9, Bar(0.03))
+    assert not inside(9.5, Bar(0.03))
 
 
 def test_zero_outs_are_taken_where_both_folders_have_the_name(tmp_path, monkeypatch):
@@ -68,7 +71,7 @@ def test_zero_outs_are_taken_where_both_folders_have_the_name(tmp_path, monkeypa
     for name in ("fio/a/machine.toml", "fio/b/machine.toml", "zeroout/b/zeroout.csv", "zeroout/c/zeroout.csv"):
         (tmp_path / name).touch()
     monkeypatch.setattr(shipped, "data", lambda *parts: tmp_path.joinpath(*parts))
-    assert scoring.zero_out_sets() == [(tmp_path / "fio/b", tmp_path / "zeroout/b")]
+    assert zero_out.zero_out_sets() == [(tmp_path / "fio/b", tmp_path / "zeroout/b")]
 
 
 # Points left out of a SYNTHETIC set of known noise
@@ -92,7 +95,7 @@ def test_replicates_left_out_are_predicted_and_not_seen(known):
     assert np.abs(found["cpu_s_predicted"] / found["cpu_s"] - 1).median() < 0.06
     changed = known.writes.copy()
     changed.loc[changed["replicate"] == 1, "cpu_s"] *= 3
-    again = replicates_left_out(type(known)(known.name, {}, known.limits, known.ring, changed))
+    again = replicates_left_out(replace(known, writes=changed))
     one = found["left_out"] == "replicates 1"
     assert again.loc[one, "cpu_s_predicted"].to_numpy() == pytest.approx(found.loc[one, "cpu_s_predicted"].to_numpy())
     assert again.loc[one, "cpu_s"].to_numpy() == pytest.approx(3 * found.loc[one, "cpu_s"].to_numpy())
@@ -130,5 +133,5 @@ def test_words_and_table_name_the_failures_first(scores):
     text = scoring.trust(scores)
     for family, group in failed.groupby("family"):
         worst = group.loc[pd.to_numeric(group["error"]).abs().idxmax(), "truth"]
-        assert scoring.FAMILIES[family] in text
+        assert scoring.titles()[family] in text
         assert worst in text

@@ -67,6 +67,10 @@ class Estimate:
     def __str__(self) -> str:
         return f"{digits(self.value)} [{digits(self.low)}, {digits(self.high)}]"
 
+    def as_dict(self) -> dict[str, float]:
+        """Value and bounds by name."""
+        return {"value": self.value, "low": self.low, "high": self.high}
+
     def percent(self) -> str:
         """A share in per cent."""
         return f"{self.value:.0%} [{self.low:.0%}, {self.high:.0%}]"

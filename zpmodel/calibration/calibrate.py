@@ -99,7 +99,7 @@ def _widened(fit: Fit, medians: Floats, median: Floats) -> float:
     logs = np.log(medians / median).mean(axis=1)
     drift = float(np.std(logs)) * points**0.5
     alone = float(np.median(1 / np.maximum(fit.target, 1e-300)))
-    return max(1.0, misfit, drift / alone)
+    return float(max(1.0, misfit, drift / alone))
 
 
 def _scatter(table: pd.DataFrame, name: str) -> float:

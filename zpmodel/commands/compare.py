@@ -1,11 +1,14 @@
 """``zpmodel compare``: the zero-page policies side by side on a calibrated machine."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from zpmodel.commands.output import emit_json, emit_table, json_option
+
+if TYPE_CHECKING:
+    from zpmodel.study.compare import Comparison
 
 
 @click.command("compare")
@@ -45,23 +48,21 @@ def command(
         emit_json({"calibration": model.name, "length": size, "policies": rows})
         return
     click.echo(f"Zeroing {format_size(size)}, costs of {model.name}, 90 % intervals")
-    emit_table([_shown(row) for row in rows])
+    emit_table([_shown(item) for item in found])
     for text in sorted({row["beyond"] for row in rows} - {""}):
         click.echo(f"Outside the calibrated range: {text}.")
 
 
-def _shown(row: dict[str, Any]) -> dict[str, Any]:
-    def interval(name: str, unit: str = "_s") -> str:
-        return f"{row[name + unit]:.3g} [{row[f'{name}_low{unit}']:.3g}, {row[f'{name}_high{unit}']:.3g}]"
-
+def _shown(item: "Comparison") -> dict[str, Any]:
+    found, itself = item.prediction, item.policy == "page"
     return {
-        "policy": row["policy"],
-        "elapsed [s]": interval("elapsed"),
-        "CPU [s]": interval("cpu"),
-        "times faster": interval("speedup", "") if row["policy"] != "page" else "-",
-        "CPU saved [s]": interval("cpu_saved") if row["policy"] != "page" else "-",
-        "bound by": row["bound_by"],
-        "verdict": row["verdict"],
-        "vectors": row["vectors"],
-        "requests": row["requests"],
+        "policy": item.policy,
+        "elapsed [s]": str(found.elapsed_s),
+        "CPU [s]": str(found.cpu_s),
+        "times as fast": "-" if itself else str(item.speedup),
+        "CPU saved [s]": "-" if itself else str(item.cpu_saved_s),
+        "bound by": found.bound_by,
+        "verdict": item.row()["verdict"],
+        "vectors": found.structure.vectors,
+        "requests": found.structure.requests,
     }

@@ -38,7 +38,10 @@ def command(calibration: Path, zero_page: str, limits: str | None, length: str, 
                 "calibration": model.name,
                 "zero_page_bytes": page.size_bytes,
                 "length": size,
-                **{name: vars(value) for name, value in estimates.items()},
+                **{
+                    name: {end: getattr(value, end) for end in ("value", "low", "high")}
+                    for name, value in estimates.items()
+                },
                 "bound_by": found.bound_by,
                 "beyond": found.beyond,
                 "structure": found.structure.totals(),
@@ -46,7 +49,9 @@ def command(calibration: Path, zero_page: str, limits: str | None, length: str, 
         )
         return
     click.echo(f"Zeroing {format_size(size)} from {page}, costs of {model.name}")
-    emit_table([{"of": name, **vars(value)} for name, value in estimates.items()])
+    emit_table(
+        [{"of": f"{name[:-2].replace('cpu', 'CPU')} [s]", "90 %": str(value)} for name, value in estimates.items()]
+    )
     click.echo(f"bound by: {found.bound_by}")
     if found.beyond:
         click.echo(f"Outside the calibrated range: {found.beyond}.")

@@ -23,14 +23,14 @@ def command(data_set: Path | None, as_json: bool) -> None:
     """
     from zpmodel.base import shipped
     from zpmodel.datasets.measured import read_set
-    from zpmodel.validation.validate import FAMILIES, summary, validate
+    from zpmodel.validation.validate import summary, titles, validate
 
     scores = validate(read_set(data_set or shipped.data("fio", shipped.DEFAULT_DATA_SET)))
     rows = scores.astype(object).where(scores.notna(), None).to_dict("records")
     if as_json:
         emit_json({"within": int(scores["inside"].sum()), "of": len(scores), "truths": rows})
         return
-    for family, title in FAMILIES.items():
+    for family, title in titles().items():
         shown = [row for row in rows if row["family"] == family]
         if not shown:
             continue

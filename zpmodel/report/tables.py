@@ -18,9 +18,9 @@ def policies(ranges: Mapping[str, Sequence[Comparison]]) -> pd.DataFrame:
             {
                 "range": name,
                 "policy": item.policy,
-                "elapsed [s]": _interval(item.row(), "elapsed{}_s"),
-                "CPU [s]": _interval(item.row(), "cpu{}_s"),
-                "times as fast": "-" if item.policy == "page" else _interval(item.row(), "speedup{}"),
+                "elapsed [s]": str(item.prediction.elapsed_s),
+                "CPU [s]": str(item.prediction.cpu_s),
+                "times as fast": "-" if item.policy == "page" else str(item.speedup),
                 "bound by": item.prediction.bound_by,
                 "verdict": item.verdict,
             }
@@ -28,11 +28,6 @@ def policies(ranges: Mapping[str, Sequence[Comparison]]) -> pd.DataFrame:
             for item in found
         ]
     )
-
-
-def _interval(row: Mapping[str, float], name: str) -> str:
-    value, low, high = (row[name.format(end)] for end in ("", "_low", "_high"))
-    return f"{value:.3g} [{low:.3g}, {high:.3g}]"
 
 
 def structures(pages: Mapping[str, ZeroPage], limits: QueueLimits, length: int) -> pd.DataFrame:

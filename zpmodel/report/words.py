@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from zpmodel.base.estimate import Estimate
+from zpmodel.base.estimate import Estimate, digits
 from zpmodel.base.units import GIB, format_size
+from zpmodel.calibration.identify import missing
 from zpmodel.study.compare import Comparison
 from zpmodel.timing.events import EVENTS
 from zpmodel.timing.machine import Machine
@@ -13,6 +14,9 @@ from zpmodel.timing.machine import Machine
 def headline(machine: Machine, found: Comparison, page: Comparison) -> str:
     """Say what one policy is worth against PAGE_SIZE, in Markdown: elapsed time, CPU time, and where they come from."""
     text = f"{_elapsed(found, page)} {_cpu(found, page)}{_ring(machine, found, page)}"
+    lacking = missing(machine)
+    if lacking and found.verdict != "-":
+        text += "".join(f"\n\n*{what}: {how}.*" for what, how in lacking)
     if found.prediction.beyond:
         text += f" *Outside the calibrated range: {found.prediction.beyond}.*"
     return text
@@ -26,13 +30,18 @@ def _elapsed(found: Comparison, page: Comparison) -> str:
     ratio = found.speedup
     if found.verdict == "gain":
         return (
-            f"**A gain.** Zeroing {size} is predicted to be **{ratio} times as fast** {source} "
+            f"**A gain.** Zeroing {size} is predicted to be {_bold(ratio, ' times as fast')} {source} "
             f"as from ZERO_PAGE ({before} down to {after}; {bounds})."
         )
     if found.verdict == "loss":
         return (
-            f"**A loss.** Zeroing {size} is predicted to take **{ratio.inverse()} times as long** {source} "
+            f"**A loss.** Zeroing {size} is predicted to take {_bold(ratio.inverse(), ' times as long')} {source} "
             f"as from ZERO_PAGE ({before} up to {after}; {bounds})."
+        )
+    if found.verdict == "unknown":
+        return (
+            f"**It can't be known from these data** whether zeroing {size} goes faster {source}: anything from "
+            f"{digits(ratio.low)} to {digits(ratio.high)} times the speed of ZERO_PAGE agrees with them."
         )
     return (
         f"**No gain in elapsed time** that the data can show: zeroing {size} {source} is predicted "
@@ -46,7 +55,7 @@ def _cpu(found: Comparison, page: Comparison) -> str:
     saved = found.cpu_saved_s.scaled(ms_per_gib)
     before, after = (item.prediction.cpu_s.value * ms_per_gib for item in (page, found))
     if saved.low > 0:
-        return f"It saves {_bold(saved)} ms of CPU time per GiB ({before:.3g} ms down to {after:.3g} ms)."
+        return f"It saves {_bold(saved, ' ms of CPU time per GiB')} ({digits(before)} ms down to {digits(after)} ms)."
     if saved.high < 0:
         return f"It costs {saved.scaled(-1)} ms more CPU time per GiB."
     return f"Its CPU time is not to be told apart from ZERO_PAGE's ({saved} ms per GiB saved)."
@@ -71,7 +80,7 @@ def _ring(machine: Machine, found: Comparison, page: Comparison) -> str:
         "Each 4 KiB vector takes one: a request fills the ring, and the next has to be issued again by a kernel "
         "thread. "
         "A device without such a ring (NVMe) has no such stalls. By this fit the vectors alone save "
-        f"{_bold(vectors)} ms of CPU time per GiB; NVMe itself was not measured."
+        f"{_bold(vectors, ' ms of CPU time per GiB')}; NVMe itself was not measured."
     )
 
 
@@ -106,9 +115,9 @@ def measured_line(contrast: pd.DataFrame) -> str:
     )
 
 
-def _bold(e: Estimate) -> str:
+def _bold(e: Estimate, unit: str) -> str:
     """In bold only what says something."""
-    return f"**{e}**" if e.says_something else str(e)
+    return f"**{e}{unit}**" if e.says_something else f"{e}{unit}"
 
 
 def _bound(found: Comparison) -> str:
@@ -120,4 +129,4 @@ def _bound(found: Comparison) -> str:
 
 
 def _seconds(value: float) -> str:
-    return f"{value:.3g} s" if value >= 1 else f"{value * 1e3:.3g} ms"
+    return f"{digits(value)} s" if value >= 1 else f"{digits(value * 1e3)} ms"
