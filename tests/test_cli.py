@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
@@ -157,28 +156,6 @@ def test_calibrate_compare_and_predict_one_after_the_other(tmp_path):
     one = json.loads(run("predict", "--calibration", out, "--zero-page", "static", "--length", "1GiB", "--json").stdout)
     assert one["elapsed_s"]["value"] == pytest.approx(static["elapsed_s"])
     assert refused(run("calibrate", folder, "--out", tmp_path / "no" / "such" / "folder.json"))
-
-
-def test_modules_import_downwards_only():
-    """The house has floors, and imports run one way."""
-    floors = {
-        "errors": 0, "units": 1, "accelerate": 1, "shipped": 1, "zeropage": 2, "limits": 2, "devices": 2,
-        "charts": 2, "charts_memory": 4, "charts_validate": 6,
-        "structure": 3, "memory": 3, "fio": 3, "reports": 3, "leftovers": 1, "scratch": 3, "zeroout": 4,
-        "timing": 4, "tracing": 4, "calibration": 5, "callers": 5, "study": 6, "commands": 7, "cli": 7,
-    }  # fmt: skip
-    package = Path(shipped.__file__).parent.parent
-    for path in package.rglob("*.py"):
-        room = path.relative_to(package).parts[0].removesuffix(".py")
-        if room == "__init__":
-            continue
-        for line in path.read_text().splitlines():
-            words = line.split()
-            if words[:1] in (["from"], ["import"]) and words[1].startswith("zpmodel"):
-                parts = words[1].split(".")
-                others = [parts[1]] if len(parts) > 1 else [word.strip(",()") for word in words[3:]]
-                for other in others:
-                    assert floors[other] <= floors[room], f"{path.name} (floor {floors[room]}): {line.strip()}"
 
 
 @pytest.mark.parametrize(

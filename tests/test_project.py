@@ -1,5 +1,6 @@
 """The project's own files: in step with each other, and nothing kept that should not be."""
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,34 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def test_environment_yml_is_in_step_with_pyproject():
     subprocess.run([sys.executable, ROOT / "tools" / "environment.py", "--check"], check=True)
+
+
+def test_rooms_import_downwards_only():
+    # The contract stands in pyproject.toml.
+    done = subprocess.run(
+        [Path(sys.executable).with_name("lint-imports"), "--no-cache"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_no_file_and_no_function_is_too_long():
+    long = []
+    for path in sorted((ROOT / "zpmodel").rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        if len(text.splitlines()) > 350:
+            long.append(f"{path.name}: {len(text.splitlines())} lines")
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef) and node.end_lineno - node.lineno >= 60:
+                long.append(f"{path.name}: {node.name}: {node.end_lineno - node.lineno + 1} lines")
+    assert not long, "\n".join(long)
+
+
+def test_few_files_stand_at_the_root():
+    assert len([path for path in (ROOT / "zpmodel").iterdir() if path.is_file()]) <= 4
 
 
 NOTEBOOKS = sorted(shipped.notebooks().glob("*.ipynb"))

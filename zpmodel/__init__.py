@@ -7,20 +7,33 @@ import importlib
 from typing import Any
 
 _HOMES = {
-    "ZeroPage": "zpmodel.queue.zeropage",
-    "QueueLimits": "zpmodel.queue.limits",
-    "InputError": "zpmodel.base.errors",
-    "RefusedError": "zpmodel.base.errors",
-    "ZpmodelError": "zpmodel.base.errors",
+    "ZeroPage": ("zpmodel.queue.zeropage", "ZeroPage"),
+    "QueueLimits": ("zpmodel.queue.limits", "QueueLimits"),
+    "find_limits": ("zpmodel.queue.presets", "find_limits"),
+    "count": ("zpmodel.structure", "count"),
+    "read_fio": ("zpmodel.fio.read", "read"),
+    "read_data_set": ("zpmodel.datasets", "read_data_set"),
+    "calibrate": ("zpmodel.calibration.calibrate", "calibrate"),
+    "Machine": ("zpmodel.timing.machine", "Machine"),
+    "load_machine": ("zpmodel.calibration.store", "read"),
+    "Scenario": ("zpmodel.study.scenario", "Scenario"),
+    "predict": ("zpmodel.study.scenario", "predict"),
+    "compare": ("zpmodel.study.compare", "compare"),
+    "InputError": ("zpmodel.base.errors", "InputError"),
+    "RefusedError": ("zpmodel.base.errors", "RefusedError"),
+    "ZpmodelError": ("zpmodel.base.errors", "ZpmodelError"),
 }
 
-__all__ = sorted(_HOMES)
+__all__ = ["__version__", *sorted(_HOMES)]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return importlib.import_module("importlib.metadata").version("zpmodel")
     if name not in _HOMES:
         raise AttributeError(f"module 'zpmodel' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    home, there = _HOMES[name]
+    return getattr(importlib.import_module(home), there)
 
 
 def __dir__() -> list[str]:

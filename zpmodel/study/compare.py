@@ -44,6 +44,12 @@ class Comparison:
             return "loss"
         return "no gain" if ratio.high < NO_GAIN_WITHIN and ratio.low > 1 / NO_GAIN_WITHIN else "unknown"
 
+    def _repr_html_(self) -> str:
+        text = f"<b>{self.policy}</b>: {self.verdict}"
+        if self.policy == "page":
+            return f"<b>page</b>: {self.prediction.elapsed_s} s"
+        return f"{text}; {self.speedup} times as fast, {self.cpu_saved_s} s of CPU time saved"
+
     def row(self) -> dict[str, Any]:
         """The comparison as a flat row, with units in the names."""
         counts = self.prediction.structure

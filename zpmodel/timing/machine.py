@@ -4,6 +4,7 @@ Parts come from one calibration or from several; a machine whose parts don't com
 """
 
 from dataclasses import dataclass, replace
+from html import escape
 
 import numpy as np
 import numpy.typing as npt
@@ -136,6 +137,11 @@ class Machine:
     def with_device(self, device: Device) -> "Machine":
         """The same machine with another device behind its queue."""
         return replace(self, device=device)
+
+    def _repr_html_(self) -> str:
+        parts = {"CPU costs": self.cpu.source, "queue": self.driver.source, "device": self.device.source}
+        rows = "".join(f"<tr><th>{part}</th><td>{escape(source)}</td></tr>" for part, source in parts.items())
+        return f"<b>{escape(self.name)}</b><table>{rows}</table>"
 
     def scattered(self, sigma: float, draws: Floats) -> Floats:
         """Multiply draws with log-normal scatter, always the same for the same number of draws."""
