@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,9 @@ LEVEL = 0.90
 
 TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 """The quantiles between which an interval lies."""
+
+DEVIATIONS = NormalDist().inv_cdf(TAILS[1])
+"""From the middle of a normal to the end of its interval [standard deviations]: 1.645."""
 
 UNTOLD = 10.0
 """An interval that spans more than this factor says nothing: to hold the truth is no merit, and it is never in bold."""

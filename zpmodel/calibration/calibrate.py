@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from zpmodel.base.errors import InputError
-from zpmodel.base.estimate import LEVEL
+from zpmodel.base.estimate import DEVIATIONS, LEVEL
 from zpmodel.base.units import KIB
 from zpmodel.calibration.device_fit import draw_device
 from zpmodel.calibration.fit import LEAST_PATH_S, QUANTITIES, Once, fit_once, with_cold
@@ -27,7 +27,6 @@ UNTOLD_SCATTER = 0.5
 """Log standard deviation of what was never held out: anything from half to double."""
 
 _ROUND_RESAMPLES = 60
-_DEVIATIONS = 1.645  # from the middle of a normal to the end of its interval
 _LARGE_BLOCK = 512 * KIB
 _ENOUGH = 10  # points, to say by how much they scatter
 
@@ -113,7 +112,7 @@ def _scatter(table: pd.DataFrame, name: str) -> float:
     logs = np.abs(np.log(told[name].to_numpy(float) / told[f"{name}_predicted"].to_numpy(float)))
     large = told["block_bytes"].to_numpy() >= _LARGE_BLOCK
     parts = [logs, logs[large]] if large.sum() >= _ENOUGH else [logs]
-    return float(max(np.quantile(part, LEVEL) for part in parts)) / _DEVIATIONS
+    return float(max(np.quantile(part, LEVEL) for part in parts)) / DEVIATIONS
 
 
 def _reach(data: DataSet, groups: Groups) -> Reach:

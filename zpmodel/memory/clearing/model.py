@@ -19,6 +19,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from zpmodel.base.errors import InputError
+from zpmodel.base.estimate import DEVIATIONS, TAILS
 from zpmodel.base.units import KIB, format_size
 from zpmodel.memory.machines import Caches
 from zpmodel.memory.residency import miss_shares
@@ -165,7 +166,7 @@ def call_ns(theta: Floats, caches: Caches, calls: Calls, *, elides: bool) -> Flo
 
 @dataclass(frozen=True)
 class ClearingModel:
-    """A calibrated CPU: predicts the bandwidth of clearing, with 95 % intervals.
+    """A calibrated CPU: predicts the bandwidth of clearing, with intervals.
 
     :ivar caches: its caches.
     :ivar theta: parameters in the free coordinates of :data:`BELIEFS`.
@@ -203,7 +204,7 @@ class ClearingModel:
         }
         owner |= {"elision_share": "log_elision"} | {f"setup_{m}_ns": f"log_setup_{m}" for m in METHODS}
         for name, value in names.items():
-            low, high = (float(table[name].quantile(q)) for q in (0.025, 0.975))
+            low, high = (float(table[name].quantile(q)) for q in TAILS)
             known = free[owner[name]] < 0.7 * BELIEFS[owner[name]][1]
             unit = ("ns per call" if name.startswith("setup") else "ns per line") if name.endswith("_ns") else "1"
             rows.append((name, value, low, high, unit, "measured" if known else "belief"))
@@ -219,13 +220,13 @@ class ClearingModel:
         """Predict clearing; arguments as for :meth:`Calls.of`.
 
         :return: one row per call: ``method call_bytes region_bytes call_ns bandwidth_bytes_per_s low_bytes_per_s
-            high_bytes_per_s dram_bytes_per_byte extrapolates``. Low and high bound 95 % of what a repeat would show;
+            high_bytes_per_s dram_bytes_per_byte extrapolates``. Low and high bound what a repeat would show;
             ``extrapolates`` is empty, or says what the calibration did not contain.
         """
         calls = Calls.of(method, call_bytes, region_bytes, instruction_bytes)
         elides = bool(self.elides)
         time = call_ns(self.theta, self.caches, calls, elides=elides)
-        spread = 1.96 * np.sqrt(self._variance(calls) + self.noise**2)
+        spread = DEVIATIONS * np.sqrt(self._variance(calls) + self.noise**2)
         bandwidth = calls.call_bytes / time * 1e9
         shares = line_shares(self.theta, self.caches, calls, elides=elides)
         traffic = np.where(calls.method == "rep-stos", 2 * shares[:, 3] + shares[:, 5], 1.0)

@@ -11,6 +11,7 @@ from scipy.stats import t as student
 
 from zpmodel.base.accelerate import kernel
 from zpmodel.base.errors import InputError
+from zpmodel.base.estimate import LEVEL
 from zpmodel.memory.life.closed_form import QUANTILES, Life, Outcome, delay_quantile
 
 _SHAPES = {"exponential": 0, "fixed": 1, "lognormal": 2}
@@ -37,59 +38,97 @@ def _failures(exponential: float, failure: float) -> float:
 
 
 @kernel
-def _simulate(
-    rng: np.random.Generator, segments: NDArray[np.float64], shape: int, location: float, spread: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    # A user matters later only through the latest time at which somebody still holds a reference, so departures need no
-    # queue. Passes of the shrinker are memoryless: what counts is the idle time until one comes, drawn once and used up
-    # as the folio idles. Failures in a row are geometric: drawn once for each time without a folio.
-    totals = np.zeros(_MEASURES)
-    products = np.zeros((_MEASURES, _MEASURES))
-    cycle = np.zeros(_MEASURES)
-    present = False
-    cycles = 0
+def _while_held(pool, at, now, held_until, end, gap, hold):  # type: ignore[no-untyped-def]
+    """Users that arrive while somebody still holds a reference, hold times exponential: the state of most of them.
+
+    :return: where the pool stands, the time, when the last reference is given back, how many arrived.
+    """
+    users = 0
+    while at < _POOL:
+        step = now + gap * pool[at]
+        if step >= held_until or step >= end:
+            break
+        held_until = max(held_until, step + hold * pool[at + 1])
+        now = step
+        at += 2
+        users += 1
+    return at, now, held_until, users
+
+
+@kernel
+def _while_failing(pool, at, now, end, gap, failures_left):  # type: ignore[no-untyped-def]
+    """Users that find no folio and fail to allocate one.
+
+    :return: where the pool stands, the time, how many failures are left, how many arrived (and failed).
+    """
+    users = 0
+    while at < _POOL and failures_left > 0.0:
+        step = now + gap * pool[at]
+        if step >= end:
+            break
+        failures_left -= 1.0
+        now = step
+        at += 1
+        users += 1
+    return at, now, failures_left, users
+
+
+@kernel
+def _fill(cycle, ended, seconds, failures, held_s, users):  # type: ignore[no-untyped-def]
+    """A cycle's measures: whether it ended, its length [s], failures, time with the folio [s], users."""
+    cycle[0], cycle[1], cycle[2], cycle[3], cycle[4] = ended, seconds, failures, held_s, users
+
+
+@kernel
+def _close(totals, products, cycle, full):  # type: ignore[no-untyped-def]
+    """Add a cycle's measures to the totals and, where it was a full one, their products."""
+    for i in range(_MEASURES):
+        totals[i] += cycle[i]
+        if full:
+            for j in range(_MEASURES):
+                products[i, j] += cycle[i] * cycle[j]
+
+
+@kernel
+def _hold(rng, exponential, shape, location, spread):  # type: ignore[no-untyped-def]
+    """How long a user holds its reference [s]; the exponential is used up whatever the shape."""
+    if shape == 0:
+        return location * exponential
+    return location if shape == 1 else math.exp(location + spread * rng.standard_normal())
+
+
+@kernel
+def _simulate(rng, segments, shape, location, spread):  # type: ignore[no-untyped-def]
+    """Run through the segments (end, users per s, passes per s, failure), one user an event.
+
+    A user matters later only through the latest time at which somebody still holds a reference: no queue is needed.
+    Passes of the shrinker are memoryless, so the idle time until one comes is drawn once and used up as the folio idles;
+    failures in a row are geometric, drawn once for each time without a folio.
+    """
+    totals, products, cycle = np.zeros(_MEASURES), np.zeros((_MEASURES, _MEASURES)), np.zeros(_MEASURES)
+    present, cycles, at = False, 0, _POOL
     # Of this cycle so far; scalars, since the loop runs tens of millions of times.
     failures, users, held_s = 0, 0, 0.0
     allocated_at = cycle_started = held_until = now = 0.0
     pool = np.empty(_POOL + 4)
-    at = _POOL
     for k in range(segments.shape[0]):
-        end = segments[k, 0]
-        gap = 1.0 / segments[k, 1]
+        end, gap, failure = segments[k, 0], 1.0 / segments[k, 1], segments[k, 3]
         idle_mean = 1.0 / segments[k, 2] if segments[k, 2] > 0.0 else np.inf
-        failure = segments[k, 3]
         idle_left = idle_mean * rng.standard_exponential()
         failures_left = _failures(rng.standard_exponential(), failure)
         while True:
-            # At most four are taken in one round.
-            if at >= _POOL:
+            if at >= _POOL:  # at most four are taken in one round
                 at = _refill(rng, pool)
-            # The two states in which most users arrive get loops of their own; what ends them is left to what follows.
+            # What ends these loops is left to what follows.
             if present and shape == 0:
-                while at < _POOL:
-                    step = now + gap * pool[at]
-                    if step >= held_until or step >= end:
-                        break
-                    leaves = step + location * pool[at + 1]
-                    if leaves > held_until:
-                        held_until = leaves
-                    now = step
-                    at += 2
-                    users += 1
+                at, now, held_until, came = _while_held(pool, at, now, held_until, end, gap, location)
+                users += came
             elif not present:
-                while at < _POOL and failures_left > 0.0:
-                    step = now + gap * pool[at]
-                    if step >= end:
-                        break
-                    failures_left -= 1.0
-                    now = step
-                    at += 1
-                    users += 1
-                    failures += 1
+                at, now, failures_left, came = _while_failing(pool, at, now, end, gap, failures_left)
+                users, failures = users + came, failures + came
             if at >= _POOL:
                 continue
-            arrival = now + gap * pool[at]
-            at += 1
+            arrival, at = now + gap * pool[at], at + 1
             last = arrival >= end
             until = end if last else arrival
             if present and held_until < until:
@@ -105,35 +144,19 @@ def _simulate(
             users += 1
             if not present:
                 if failures_left > 0.0:
-                    failures_left -= 1.0
-                    failures += 1
+                    failures_left, failures = failures_left - 1.0, failures + 1
                     continue
-                cycle[0], cycle[1], cycle[2], cycle[3], cycle[4] = 1.0, now - cycle_started, failures, held_s, users
-                totals += cycle
+                _fill(cycle, 1.0, now - cycle_started, failures, held_s, users)
                 # The first one began with the machine, without a folio: not a full cycle.
-                if cycles > 0:
-                    for i in range(_MEASURES):
-                        for j in range(_MEASURES):
-                            products[i, j] += cycle[i] * cycle[j]
-                cycles += 1
-                failures, users, held_s = 0, 0, 0.0
+                _close(totals, products, cycle, cycles > 0)
+                cycles, failures, users, held_s, present = cycles + 1, 0, 0, 0.0, True
                 cycle_started = allocated_at = held_until = now
-                present = True
                 idle_left = idle_mean * pool[at]
                 at += 1
-            if shape == 0:
-                leaves = now + location * pool[at]
-                at += 1
-            elif shape == 1:
-                leaves = now + location
-            else:
-                leaves = now + math.exp(location + spread * rng.standard_normal())
-            if leaves > held_until:
-                held_until = leaves
-    if present:
-        held_s += now - allocated_at
-    cycle[0], cycle[1], cycle[2], cycle[3], cycle[4] = 0.0, now - cycle_started, failures, held_s, users
-    totals += cycle
+            held_until, at = max(held_until, now + _hold(rng, pool[at], shape, location, spread)), at + 1
+    held_s += now - allocated_at if present else 0.0
+    _fill(cycle, 0.0, now - cycle_started, failures, held_s, users)
+    _close(totals, products, cycle, False)
     return totals, products
 
 
@@ -156,7 +179,7 @@ class Simulated:
     seconds: float
 
 
-def simulate(life: Life, *, seconds: float = 86_400.0, seed: int = 1, confidence: float = 0.99) -> Simulated:
+def simulate(life: Life, *, seconds: float = 86_400.0, seed: int = 1, confidence: float = LEVEL) -> Simulated:
     """Simulate a machine's time under constant conditions, from a boot without folio.
 
     :param life: the conditions.
@@ -186,7 +209,7 @@ def simulate(life: Life, *, seconds: float = 86_400.0, seed: int = 1, confidence
 
 
 def simulate_day(
-    lives: Sequence[Life], *, seconds_each: float = 3600.0, runs: int = 8, seed: int = 1, confidence: float = 0.99
+    lives: Sequence[Life], *, seconds_each: float = 3600.0, runs: int = 8, seed: int = 1, confidence: float = LEVEL
 ) -> Simulated:
     """Simulate a day whose conditions change: one :class:`Life` after the other, several independent days.
 

@@ -3,7 +3,6 @@
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import beta, gamma
 
 from zpmodel.base.errors import InputError
+from zpmodel.base.estimate import TAILS, Estimate
 
 PMD_ORDER = 9
 """Order of a PMD folio with 4 KiB pages and 2 MiB PMDs: 512 pages."""
@@ -21,16 +21,6 @@ COMPACTION_THRESHOLD = 0.5
 
 USABLE_TYPES = ("Unmovable", "Movable", "Reclaimable")
 """Free blocks that an unmovable order-9 allocation may take; those of HighAtomic, CMA and Isolate it may not."""
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A probability with its 95 % interval and where it came from."""
-
-    value: float
-    low: float
-    high: float
-    source: str
 
 
 def _read(path: str | Path) -> str:
@@ -171,7 +161,7 @@ def failure_probability(frame: pd.DataFrame, vmstat: Mapping[str, int], *, order
         raise InputError("buddy lists", "zones", "none", "at least one zone other than DMA")
     large = int(zones[zones["order"] >= order]["free_blocks"].sum())
     # Jeffreys' posterior of a Poisson mean after one count is Gamma(count + 1/2); P(none) is the mean of exp(-m).
-    none = [0.5 ** (large + 0.5), *(math.exp(-float(gamma.ppf(q, large + 0.5))) for q in (0.975, 0.025))]
+    none = [0.5 ** (large + 0.5), *(math.exp(-float(gamma.ppf(q, large + 0.5))) for q in reversed(TAILS))]
     blocks = zones.groupby("order")["free_blocks"].sum().to_numpy()
     index = extfrag_index(blocks, order)
     text = f"{large} free blocks of order {order} or more"
@@ -203,5 +193,5 @@ def scans_per_s(before: Mapping[str, int], after: Mapping[str, int], seconds: fl
 def _share(hits: int, misses: int, source: str) -> Estimate:
     """Jeffreys' estimate and interval of a share."""
     posterior = (hits + 0.5, misses + 0.5)
-    low, high = (float(beta.ppf(q, *posterior)) for q in (0.025, 0.975))
+    low, high = (float(beta.ppf(q, *posterior)) for q in TAILS)
     return Estimate(posterior[0] / sum(posterior), low, high, source)

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import nnls
 
 from zpmodel.base.errors import InputError
+from zpmodel.base.estimate import DEVIATIONS, TAILS
 from zpmodel.base.units import KIB, MIB
 from zpmodel.memory.machines import Caches, Machine, Tlb
 from zpmodel.memory.residency import miss_share
@@ -74,8 +75,8 @@ class ReadingModel:
 
     @property
     def parameters(self) -> pd.DataFrame:
-        """``term where value_ns low_ns high_ns``, with 95 % intervals."""
-        low, high = np.quantile(self.draws_ns, [0.025, 0.975], axis=0)
+        """``term where value_ns low_ns high_ns``, with intervals."""
+        low, high = np.quantile(self.draws_ns, TAILS, axis=0)
         rows = [(*name, *values) for name, *values in zip(_COLUMNS, self.costs_ns, low, high, strict=True)]
         return pd.DataFrame(rows, columns=["term", "where", "value_ns", "low_ns", "high_ns"])
 
@@ -96,7 +97,7 @@ class ReadingModel:
         :param source_bytes: how much of the zero page callers use [byte]; by default all of it.
         :param folio_bytes: size of the large zero page [byte].
         :return: ``operation source source_bytes target_bytes``, a column of ns per line for each of :data:`TERMS`
-            (``operation_ns`` ...), ``bandwidth_bytes_per_s low_bytes_per_s high_bytes_per_s`` (95 %), and
+            (``operation_ns`` ...), ``bandwidth_bytes_per_s low_bytes_per_s high_bytes_per_s``, and
             ``llc_bytes llc_share``: cache taken from others by the source once it left L2.
         :raises InputError: on other operations or sources, and on sizes that are not positive.
         """
@@ -116,31 +117,27 @@ class ReadingModel:
             physical = min(span, 4.0 * KIB) if source == "virtual" else span
             page = 4.0 * KIB if source in ("page", "virtual") else float(folio_bytes)
             x = np.array(_features(self.machine.caches, tlb, operation, physical, span, page, room))
-            parts = {
-                f"{t}_ns": float(sum(c * f for (n, _), c, f in zip(_COLUMNS, self.costs_ns, x, strict=True) if n == t))
-                for t in TERMS
-            }
-            line = float(x @ self.costs_ns)
-            spread = 1.96 * float(np.hypot(np.std(np.log(self.draws_ns @ x)), self.scatter))
-            rate = self.machine.caches.line_bytes / line * 1e9
-            taken = (
-                min(physical, float(self.machine.caches.llc_bytes)) if physical > self.machine.caches.l2_bytes else 0.0
-            )
-            rows.append(
-                {
-                    "operation": operation,
-                    "source": source,
-                    "source_bytes": int(span),
-                    "target_bytes": int(room),
-                    **parts,
-                    "bandwidth_bytes_per_s": rate,
-                    "low_bytes_per_s": rate * float(np.exp(-spread)),
-                    "high_bytes_per_s": rate * float(np.exp(spread)),
-                    "llc_bytes": taken,
-                    "llc_share": taken / self.machine.caches.llc_bytes,
-                }
-            )
+            asked = {"operation": operation, "source": source, "source_bytes": int(span), "target_bytes": int(room)}
+            rows.append({**asked, **self._row(x, physical)})
         return pd.DataFrame(rows)
+
+    def _row(self, features: NDArray[np.float64], physical: float) -> dict[str, float]:
+        """Time of a line by term, bandwidth with its interval, and the cache that the source takes from others."""
+        caches = self.machine.caches
+        parts = dict.fromkeys((f"{term}_ns" for term in TERMS), 0.0)
+        for (term, _), cost, feature in zip(_COLUMNS, self.costs_ns, features, strict=True):
+            parts[f"{term}_ns"] += float(cost * feature)
+        spread = DEVIATIONS * float(np.hypot(np.std(np.log(self.draws_ns @ features)), self.scatter))
+        rate = caches.line_bytes / float(features @ self.costs_ns) * 1e9
+        taken = min(physical, float(caches.llc_bytes)) if physical > caches.l2_bytes else 0.0
+        return {
+            **parts,
+            "bandwidth_bytes_per_s": rate,
+            "low_bytes_per_s": rate * float(np.exp(-spread)),
+            "high_bytes_per_s": rate * float(np.exp(spread)),
+            "llc_bytes": taken,
+            "llc_share": taken / caches.llc_bytes,
+        }
 
 
 def fit_reading(measured: pd.DataFrame, machine: Machine, *, seed: int = 1) -> ReadingModel:

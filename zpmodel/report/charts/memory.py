@@ -17,7 +17,7 @@ def _sizes(field: str, title: str) -> alt.X:
 
 
 def clearing(points: pd.DataFrame, model: ClearingModel, title: str) -> Chart:
-    """Measured clearing bandwidth (points), the model (line) and its 95 % interval (band), against size.
+    """Measured clearing bandwidth (points), the model (line) and its interval (band), against size.
 
     :param points: columns ``method call_bytes region_bytes bandwidth_bytes_per_s``.
     :param model: the model fitted to them.
@@ -65,7 +65,7 @@ def clearing(points: pd.DataFrame, model: ClearingModel, title: str) -> Chart:
 
 
 def reading(table: pd.DataFrame, title: str) -> Chart:
-    """Copy bandwidth against destination size, by the zero page's policy, with 95 % intervals.
+    """Copy bandwidth against destination size, by the zero page's policy, with intervals.
 
     :param table: as :meth:`zpmodel.memory.reading.model.ReadingModel.predict` returns, sources below each other.
     """
