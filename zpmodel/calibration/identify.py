@@ -1,6 +1,6 @@
 """What a calibration says, and what it can't say."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -58,31 +58,53 @@ def doubts(machine: Machine) -> list[str]:
             low, high = np.quantile(draws[:, i], TAILS)
             if low <= _NEVER * high:
                 notes.append(f"{part}: the cost of {_a(name)} can't be told from zero here.")
-    return notes + [f"{what}: {how}." for what, how in missing(machine)]
+    return notes + [str(item) for item in missing(machine)]
 
 
-def missing(machine: Machine) -> list[tuple[str, str]]:
-    """What a verdict on zero pages needs and the calibration has not seen: pairs of what, and what to measure."""
+class Missing(NamedTuple):
+    """What a verdict on zero pages needs and a calibration has not seen.
+
+    ``what`` was not measured, ``remedy`` what to measure; ``hides`` which verdict can't be known without it: of
+    ``elapsed`` time, of ``cpu`` time, or ``nothing``, where intervals say it all.
+    """
+
+    what: str
+    remedy: str
+    hides: str
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.remedy}."
+
+
+def missing(machine: Machine) -> list[Missing]:
+    """List what a verdict on zero pages needs and the calibration has not seen."""
     cpu, found = machine.cpu, []
     if len(cpu.reach.memories) < 2:
         other = "huge pages (as root, or vm.nr_hugepages)" if "malloc" in cpu.reach.memories else "4 KiB pages (malloc)"
         found.append(
-            (
+            Missing(
                 f"Only buffers of {cpu.reach.memories[0]} were measured, so the cost of a vector is not identifiable",
                 f"measure buffers of {other} beside them",
+                "elapsed",
             )
         )
     if not cpu.total.any():
-        found.append(("No CPU time was measured", "measure with zpmodel measure, which reads it for all threads"))
+        remedy = "measure with zpmodel measure, which reads it for all threads"
+        found.append(Missing("No CPU time was measured", remedy, "cpu"))
     if len(cpu.reach.depths) < 2:
         found.append(
-            ("Only one queue depth was measured, so overlap is not known", "measure depth 1 and a deeper queue")
+            Missing(
+                "Only one queue depth was measured, so overlap is not known",
+                "measure depth 1 and a deeper queue",
+                "nothing",
+            )
         )
     if cpu.reach.request_bytes[1] < min(_LARGE_BLOCK, machine.limits.max_bytes):
         found.append(
-            (
+            Missing(
                 f"No request was larger than {format_size(cpu.reach.request_bytes[1])}",
                 f"measure blocks of {format_size(_LARGE_BLOCK)} and more",
+                "nothing",
             )
         )
     return found

@@ -5,7 +5,6 @@ import pandas as pd
 
 from zpmodel.base.estimate import Estimate, digits
 from zpmodel.base.units import GIB, format_size
-from zpmodel.calibration.identify import missing
 from zpmodel.study.compare import Comparison
 from zpmodel.timing.events import EVENTS
 from zpmodel.timing.machine import Machine
@@ -14,9 +13,7 @@ from zpmodel.timing.machine import Machine
 def headline(machine: Machine, found: Comparison, page: Comparison) -> str:
     """Say what one policy is worth against PAGE_SIZE, in Markdown: elapsed time, CPU time, and where they come from."""
     text = f"{_elapsed(found, page)} {_cpu(found, page)}{_ring(machine, found, page)}"
-    lacking = missing(machine)
-    if lacking and found.verdict != "-":
-        text += "".join(f"\n\n*{what}: {how}.*" for what, how in lacking)
+    text += "".join(f"\n\n*{item}*" for item in found.lacking)
     if found.prediction.beyond:
         text += f" *Outside the calibrated range: {found.prediction.beyond}.*"
     return text
@@ -54,6 +51,8 @@ def _cpu(found: Comparison, page: Comparison) -> str:
     ms_per_gib = GIB / found.prediction.structure.length * 1e3
     saved = found.cpu_saved_s.scaled(ms_per_gib)
     before, after = (item.prediction.cpu_s.value * ms_per_gib for item in (page, found))
+    if any(item.hides == "cpu" for item in found.lacking):
+        return "What it saves in CPU time can't be known from this set."
     if saved.low > 0:
         return f"It saves {_bold(saved, ' ms of CPU time per GiB')} ({digits(before)} ms down to {digits(after)} ms)."
     if saved.high < 0:

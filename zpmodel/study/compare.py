@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from zpmodel.base.estimate import Estimate
+from zpmodel.calibration.identify import Missing, missing
 from zpmodel.queue.zeropage import POLICIES
 from zpmodel.study.scenario import Scenario, predict
 from zpmodel.timing.machine import Machine
@@ -21,12 +22,14 @@ class Comparison:
     :ivar prediction: what zeroing the range takes.
     :ivar speedup: elapsed time of PAGE_SIZE over this policy's [1].
     :ivar cpu_saved_s: CPU time of PAGE_SIZE less this policy's [s].
+    :ivar lacking: what the machine's calibration has not seen.
     """
 
     policy: str
     prediction: Prediction
     speedup: Estimate
     cpu_saved_s: Estimate
+    lacking: tuple[Missing, ...] = ()
 
     @property
     def verdict(self) -> str:
@@ -38,6 +41,8 @@ class Comparison:
         ratio = self.speedup
         if self.policy == "page":
             return "-"
+        if ratio.low != ratio.high and any(item.hides == "elapsed" for item in self.lacking):
+            return "unknown"
         if ratio.low > 1:
             return "gain"
         if ratio.high < 1:
@@ -105,6 +110,7 @@ def _beside(machine: Machine, page: Prediction, policy: str, other: Prediction) 
         # What one prediction errs by, the other shares in part; what ratios of held-out points scattered by is left.
         machine.estimate(ratio, page.elapsed_draws / other.elapsed_draws, machine.ratio_scatter),
         machine.estimate(saved, page.cpu_draws - other.cpu_draws, machine.cpu.scatter),
+        tuple(missing(machine)),
     )
 
 
