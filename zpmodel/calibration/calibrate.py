@@ -17,7 +17,9 @@ from zpmodel.calibration.linear import Fit, draw_costs
 from zpmodel.calibration.observed import Observed, observe, round_medians
 from zpmodel.datasets.schema import DataSet
 from zpmodel.devices import DeviceKind
-from zpmodel.timing.machine import CpuCosts, Device, Driver, Machine, Reach
+from zpmodel.timing.cpu import Reach
+from zpmodel.timing.fitted import FittedCpu
+from zpmodel.timing.machine import Device, Driver, Machine
 
 Floats = npt.NDArray[np.float64]
 
@@ -47,7 +49,7 @@ def calibrate(data: DataSet, *, resamples: int = RESAMPLES, seed: int = 0) -> Ma
     total_draws, path_draws, device_draws = _draws(data, groups, seen, once, resamples, seed)
     held_out, reach = left_out(data), _reach(data, groups)
     ratios = ratio_table(held_out)
-    cpu = CpuCosts(
+    cpu = FittedCpu(
         source=data.name,
         total=once.total.costs,
         path=once.path.costs,

@@ -4,9 +4,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from zpmodel.base.errors import InputError
 from zpmodel.base.estimate import TAILS, Estimate
 from zpmodel.base.units import KIB, format_size
 from zpmodel.timing.events import EVENTS
+from zpmodel.timing.fitted import FittedCpu
 from zpmodel.timing.machine import Floats, Machine
 
 _TIED = 0.9
@@ -25,6 +27,8 @@ _REMEDY = {
 def cost_table(machine: Machine) -> list[dict[str, Any]]:
     """Costs with their intervals, rows of ``part``, ``cost of``, ``value``, ``low``, ``high`` and ``unit``."""
     cpu, device = machine.cpu, machine.device
+    if not isinstance(cpu, FittedCpu):
+        raise InputError(machine.name, "cpu", cpu.source, "costs that were fitted to a data set")
     rows = []
     for part, best, draws in (("cpu", cpu.total, cpu.total_draws), ("submitting thread", cpu.path, cpu.path_draws)):
         rows += [_row(part, name, best[i], draws[:, i], "s") for i, name in enumerate(EVENTS)]
@@ -44,7 +48,9 @@ def _row(part: str, name: str, best: float, draws: Floats, unit: str) -> dict[st
 
 def doubts(machine: Machine) -> list[str]:
     """Say which costs the data can't tell apart, or from zero, and what to measure for it."""
-    notes = []
+    notes: list[str] = []
+    if not isinstance(machine.cpu, FittedCpu):
+        return notes
     fitted = machine.device.best.FITTED
     names = tuple(parameter.name for parameter in fitted)
     times = [i for i, parameter in enumerate(fitted) if parameter.unit.startswith("s")]
@@ -78,7 +84,9 @@ class Missing(NamedTuple):
 
 def missing(machine: Machine) -> list[Missing]:
     """List what a verdict on zero pages needs and the calibration has not seen."""
-    cpu, found = machine.cpu, []
+    cpu, found = machine.cpu, list[Missing]()
+    if not isinstance(cpu, FittedCpu):
+        return found
     if len(cpu.reach.memories) < 2:
         other = "huge pages (as root, or vm.nr_hugepages)" if "malloc" in cpu.reach.memories else "4 KiB pages (malloc)"
         found.append(

@@ -13,8 +13,10 @@ from zpmodel.base.files import write_atomically
 from zpmodel.devices import kind_named
 from zpmodel.devices.base import DeviceKind
 from zpmodel.queue.limits import QueueLimits
+from zpmodel.timing.cpu import Reach
 from zpmodel.timing.events import EVENTS
-from zpmodel.timing.machine import CpuCosts, Device, Driver, Machine, Reach
+from zpmodel.timing.fitted import FittedCpu
+from zpmodel.timing.machine import Device, Driver, Machine
 
 FORMAT = 3
 _KEPT_DRAWS = 400  # enough for an interval; the file stays small
@@ -77,6 +79,8 @@ def save(machine: Machine, path: Path | str) -> None:
     :raises InputError: where it can't be written.
     """
     path, cpu, device = Path(path), machine.cpu, machine.device
+    if not isinstance(cpu, FittedCpu) or device.reach is None:
+        raise InputError(str(path), "machine", machine.name, "a calibration; a composed machine is kept as TOML")
     fitted = tuple(parameter.name for parameter in device.best.FITTED)
     document = {
         "format": FORMAT,
@@ -86,7 +90,7 @@ def save(machine: Machine, path: Path | str) -> None:
             "source": cpu.source,
             "cache_mib": cpu.cache_mib,
             "scatter": cpu.scatter,
-            "reach": vars(cpu.reach),
+            "reach": cpu.reach._asdict(),
             "total": _named(EVENTS, cpu.total, cpu.total_draws.T),
             "path": _named(EVENTS, cpu.path, cpu.path_draws.T),
         },
@@ -96,7 +100,7 @@ def save(machine: Machine, path: Path | str) -> None:
             "kind": device.best.KIND,
             "known": device.best.known(),
             "scatter": device.scatter,
-            "reach": vars(device.reach),
+            "reach": device.reach._asdict(),
             "parameters": _named(fitted, device.best.parameters, device.draws.parameters),
         },
     }
@@ -163,7 +167,7 @@ def _machine(document: _Document, where: str) -> Machine:
     unfitted = _unfitted(kind, device.known, where)
     return Machine(
         name=document.name,
-        cpu=CpuCosts(cpu.source, total[0], path[0], total[1], path[1], cpu.cache_mib, cpu.scatter, _reach(cpu.reach)),
+        cpu=FittedCpu(cpu.source, total[0], path[0], total[1], path[1], cpu.cache_mib, cpu.scatter, _reach(cpu.reach)),
         driver=Driver(document.driver.source, limits),
         device=Device(
             device.source,

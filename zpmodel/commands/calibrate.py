@@ -39,7 +39,7 @@ def command(folder: Path, out: Path | None, resamples: int, seed: int, as_json: 
                 "name": model.name,
                 "costs": rows,
                 "scatter": {"cpu": model.cpu.scatter, "rate": model.device.scatter, "ratio": model.ratio_scatter},
-                "reach": vars(model.cpu.reach),
+                "reach": model.device.reach._asdict() if model.device.reach else None,
                 "doubts": notes,
             }
         )

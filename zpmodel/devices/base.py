@@ -33,21 +33,23 @@ class Parameter(NamedTuple):
 
 
 class PathCosts(NamedTuple):
-    """What the kernels take: times of a request on the device's data path and beside it; scalars.
+    """What the kernels take: times of a request on the device's data path and beside it; scalars, or arrays (draws,).
 
     ``latency`` [s] and ``stream`` [s/MiB] are spent beside other requests; ``request`` [s], ``segment`` [s],
     ``mebibyte`` [s/MiB] and ``cold`` [s/MiB] one after the other; ``cache`` [MiB] is what of the data costs no
-    ``cold``; ``rounds`` [1] says how far completions come together (0: one by one, 1: all at once).
+    ``cold``; ``rounds`` [1] says how far completions come together (0: one by one, 1: all at once); ``overlap`` [1] how
+    much of submission hides behind the device (1: as far as a pipeline can), which a closed loop has no say in.
     """
 
-    latency: float
-    stream: float
-    request: float
-    segment: float
-    mebibyte: float
-    cold: float
-    cache: float
-    rounds: float
+    latency: Any
+    stream: Any
+    request: Any
+    segment: Any
+    mebibyte: Any
+    cold: Any
+    cache: Any
+    rounds: Any
+    overlap: Any = 1.0
 
 
 DATA_PATH: tuple[Parameter, ...] = (
@@ -60,7 +62,7 @@ DATA_PATH: tuple[Parameter, ...] = (
     Parameter("cache", "MiB", 4e-18, 2980.0, 4.0, 4.0, "that the device's copies find in a cache"),
     Parameter("rounds", "1", 0.0, 1.0, 0.5, 4.0, "share of completions that come together"),
 )
-"""Of every kind so far, in the order of :class:`PathCosts`."""
+"""What is fitted of a device by its rates, in the order of :class:`PathCosts`."""
 
 
 START = PathCosts(*(parameter.start for parameter in DATA_PATH))

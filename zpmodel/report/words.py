@@ -3,10 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from zpmodel.base.estimate import Estimate, digits
+from zpmodel.base.estimate import Estimate, Floats, digits
 from zpmodel.base.units import GIB, format_size
 from zpmodel.study.compare import Comparison
-from zpmodel.timing.events import EVENTS
 from zpmodel.timing.machine import Machine
 
 
@@ -62,17 +61,15 @@ def _cpu(found: Comparison, page: Comparison) -> str:
 
 def _ring(machine: Machine, found: Comparison, page: Comparison) -> str:
     """Where a device that fills up is most of it, say so, and what is left without it."""
-    cpu, fewer = machine.cpu, page.prediction.events - found.prediction.events
-    stall, vector = EVENTS.index("stall"), EVENTS.index("vector")
-    saved = float(fewer @ cpu.total)
     descriptors = machine.device.best.known().get("descriptors")
-    if descriptors is None or saved <= 0 or fewer[stall] * cpu.total[stall] < 0.5 * saved:
+    saved = page.prediction.cpu_draws - found.prediction.cpu_draws
+    best = sum(_fewer(found, page, term.name)[0] for term in page.prediction.terms)
+    stalls, stall_draws = _fewer(found, page, "stall")
+    if descriptors is None or best <= 0 or stalls < 0.5 * best:
         return ""
     ms_per_gib = GIB / found.prediction.structure.length * 1e3
-    value, draws = fewer[vector] * cpu.total[vector], fewer[vector] * cpu.total_draws[:, vector]
-    vectors = machine.estimate(value, draws, cpu.scatter).scaled(ms_per_gib)
-    stalls = cpu.total_draws[:, stall] * fewer[stall] / (cpu.total_draws @ fewer)
-    share = Estimate.of(fewer[stall] * cpu.total[stall] / saved, np.clip(stalls, 0, 1))
+    vectors = machine.estimate(*_fewer(found, page, "vector"), machine.cpu.scatter).scaled(ms_per_gib)
+    share = Estimate.of(stalls / best, np.clip(stall_draws / saved, 0, 1))
     return (
         f"\n\n**Mind the device:** {share.percent()} of the CPU time saved here is this device's ring of {descriptors} "
         "descriptors. "
@@ -81,6 +78,13 @@ def _ring(machine: Machine, found: Comparison, page: Comparison) -> str:
         "A device without such a ring (NVMe) has no such stalls. By this fit the vectors alone save "
         f"{_bold(vectors, ' ms of CPU time per GiB')}; NVMe itself was not measured."
     )
+
+
+def _fewer(found: Comparison, page: Comparison, name: str) -> tuple[float, Floats]:
+    """CPU time that one kind of work takes less of: best and draws [s]."""
+    before, after = (next(term for term in item.prediction.terms if term.name == name) for item in (page, found))
+    less = before.number - after.number
+    return less * before.each_s, less * before.each_draws
 
 
 def beside_measured(found: Comparison, medians: pd.DataFrame) -> str:

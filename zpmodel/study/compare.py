@@ -132,7 +132,10 @@ def _mixed(machine: Machine, page: Prediction, huge: Prediction, share: float) -
         huge,
         cpu_s=machine.estimate(cpu, cpu_draws, machine.cpu.scatter),
         elapsed_s=machine.estimate(elapsed, elapsed_draws, machine.device.scatter),
-        events=mean(page.events, huge.events),
+        terms=tuple(
+            other._replace(number=mean(mine.number, other.number))
+            for mine, other in zip(page.terms, huge.terms, strict=True)
+        ),
         cpu_draws=cpu_draws,
         elapsed_draws=elapsed_draws,
     )

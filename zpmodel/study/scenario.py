@@ -7,8 +7,9 @@ from zpmodel.base.errors import InputError
 from zpmodel.base.units import GIB
 from zpmodel.queue.limits import QueueLimits
 from zpmodel.queue.zeropage import ZeroPage
+from zpmodel.timing.fio_write import predict_fio_write
 from zpmodel.timing.machine import Machine
-from zpmodel.timing.predict import Prediction, predict_fio_write, predict_zeroout
+from zpmodel.timing.predict import Prediction, predict_zeroout
 
 ZERO_OUT, FIO_WRITE = "blkdev_issue_zero_pages", "fio_write"
 

@@ -10,51 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from zpmodel.base.estimate import Estimate
-from zpmodel.devices import DeviceKind
-from zpmodel.devices.flat import Flat
+from zpmodel.devices import DeviceKind, Flat
+from zpmodel.devices.base import PathCosts
 from zpmodel.queue.limits import QueueLimits
+from zpmodel.timing.cpu import Cpu, Reach
 
 Floats = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Reach:
-    """What a calibration saw; beyond, a prediction is an extrapolation.
-
-    :ivar request_bytes: its smallest and its largest request [byte].
-    :ivar request_segments: most segments of a request.
-    :ivar in_flight: most requests in flight.
-    :ivar depths: its queue depths.
-    :ivar memories: its buffer memories.
-    """
-
-    request_bytes: tuple[int, int]
-    request_segments: int
-    in_flight: int
-    depths: tuple[int, ...]
-    memories: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class CpuCosts:
-    """CPU time of each of :data:`zpmodel.timing.events.EVENTS`.
-
-    :ivar source: what it was fitted to.
-    :ivar total: all threads [s], shape (events,); ``path``: the part on the submitting thread [s].
-    :ivar total_draws: bootstrap draws of ``total``, shape (draws, events); ``path_draws`` of ``path``.
-    :ivar cache_mib: what the CPUs that touch the data keep in cache [MiB].
-    :ivar scatter: log standard deviation of held-out points around their prediction [1].
-    :ivar reach: the calibrated range.
-    """
-
-    source: str
-    total: Floats
-    path: Floats
-    total_draws: Floats
-    path_draws: Floats
-    cache_mib: float
-    scatter: float
-    reach: Reach
 
 
 @dataclass(frozen=True)
@@ -77,18 +38,18 @@ class Device:
     :ivar best: the best values.
     :ivar draws: the same with arrays of shape (draws,).
     :ivar scatter: log standard deviation of held-out rates around their prediction [1].
-    :ivar reach: the calibrated range.
+    :ivar reach: the calibrated range; None where nothing bounds it.
     """
 
     source: str
     best: DeviceKind
     draws: DeviceKind
     scatter: float
-    reach: Reach
+    reach: Reach | None = None
 
-    def draw(self, index: int) -> DeviceKind:
-        """One draw of the parameters."""
-        return self.best.with_fitted(np.array([values[index] for values in self.draws.parameters]))
+    def paths(self, draws: int) -> PathCosts:
+        """So many draws of its costs, arrays of shape (draws,); the same ones again where there are fewer."""
+        return PathCosts(*(np.resize(np.asarray(values, dtype=float), draws) for values in self.draws.path()))
 
     def elsewhere(self) -> "Device":
         """The same data path behind another queue, which is not known to have this one's ring."""
@@ -105,7 +66,7 @@ class Machine:
     """
 
     name: str
-    cpu: CpuCosts
+    cpu: Cpu
     driver: Driver
     device: Device
     ratio_scatter: float
@@ -118,7 +79,7 @@ class Machine:
     @property
     def draws(self) -> int:
         """How many draws there are."""
-        return len(self.cpu.total_draws)
+        return self.cpu.draws
 
     @property
     def composed(self) -> str:

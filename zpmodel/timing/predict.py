@@ -5,23 +5,19 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from zpmodel.base.errors import InputError
 from zpmodel.base.estimate import Estimate
 from zpmodel.base.units import MIB
-from zpmodel.callers.fio_write import PAGE_BYTES, count_buffer
 from zpmodel.devices.base import PathCosts
-from zpmodel.devices.closed_loop import Load, closed_loop, latency_of, link_time
-from zpmodel.devices.overlap import bound_by, steady_rate
+from zpmodel.devices.closed_loop import latency_of, link_time
+from zpmodel.devices.overlap import bound_by
 from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.structure import Structure, count
-from zpmodel.timing.events import EVENTS, as_row, cold_share, events_of, in_flight_limit
+from zpmodel.timing.cpu import Asked, Term
+from zpmodel.timing.events import cold_share, in_flight_limit
 from zpmodel.timing.machine import Machine
+from zpmodel.timing.pipeline import Kinds, Submission, call_seconds, many_call_seconds
 
 Floats = npt.NDArray[np.float64]
-
-_BIO_SHARE = 0.1
-"""CPU of a further bio, as a share of a request's. fio's I/O has one bio each, so it can't tell; instructions
-counted in Linux 7.2 say 2 % to 15 %. The interval takes it from nothing to a quarter."""
 
 _STILL_COLD = 0.25
 """Of what data outside the cache cost a device more than data inside, the share that zeroes from one page still cost.
@@ -41,7 +37,7 @@ class Prediction:
     :ivar elapsed_s: from call to return [s].
     :ivar bound_by: ``submission`` (the CPU), ``device`` (its data path) or ``latency`` (too few requests in flight).
     :ivar beyond: why this is outside the calibrated range; empty where it is inside.
-    :ivar events: counts of EVENTS that the CPU time is made of, shape (events,).
+    :ivar terms: what the CPU time is made of.
     :ivar cpu_draws: draws of ``cpu_s`` from the costs' uncertainty alone, shape (draws,); ``elapsed_draws``
         likewise. Draw i is the same costs for every prediction, so that differences and ratios keep only what does
         not cancel.
@@ -53,7 +49,7 @@ class Prediction:
     elapsed_s: Estimate
     bound_by: str
     beyond: str
-    events: Floats
+    terms: tuple[Term, ...]
     cpu_draws: Floats
     elapsed_draws: Floats
 
@@ -67,116 +63,82 @@ def predict_zeroout(machine: Machine, zero_page: ZeroPage, length: int, *, offse
     :param offset: where [byte].
     :raises InputError: on ranges that :func:`zpmodel.structure.count` refuses.
     """
-    structure = count(zero_page, machine.limits, offset, length)
-    room = in_flight_limit(structure, machine.limits, machine.device.best)
-    # No more than was measured: deeper, a rate would be an extrapolation, and hardly higher.
-    in_flight = max(1, min(int(room), structure.requests, machine.device.reach.in_flight))
-    cold = cold_share(zero_page.size_bytes / MIB, machine.cpu.cache_mib)
-    # One call, one wait at the end; what is in flight are its own requests.
-    events = np.array(as_row({**events_of(structure, machine.limits, machine.device.best, 1, cold), "wait": 1.0}))
-    rng = np.random.default_rng(1)
-    shares, still_cold = rng.uniform(0, 0.25, machine.draws), rng.uniform(0, 2 * _STILL_COLD, machine.draws)
-    cpu, cpu_draws = _cpu(machine.cpu.total, machine.cpu.total_draws, events, structure.bios - 1, shares)
-    path, path_draws = _cpu(machine.cpu.path, machine.cpu.path_draws, events, structure.bios - 1, shares)
-    best = machine.device.best.path()
-    cold_device = _cold(_STILL_COLD, zero_page, best)
-    elapsed = _elapsed(best, path, cold_device, structure, in_flight)
-    elapsed_draws = np.empty(machine.draws)
-    for i, (total, share) in enumerate(zip(path_draws, still_cold, strict=True)):
-        drawn = machine.device.draw(i).path()
-        elapsed_draws[i] = _elapsed(drawn, total, _cold(float(share), zero_page, drawn), structure, in_flight)
-    link = _link(best, cold_device, structure)
+    return predict_structure(machine, zero_page, count(zero_page, machine.limits, offset, length))
+
+
+def predict_structure(machine: Machine, zero_page: ZeroPage, structure: Structure) -> Prediction:
+    """Predict one call that makes this structure and waits for it."""
+    device = machine.device
+    spent = machine.cpu.times(Asked(structure, zero_page, machine.limits, device.best))
+    kinds = _kinds(device.best.path(), structure)
+    in_flight = _in_flight(machine, structure)
+    best, drawn = device.best.path(), device.paths(machine.draws)
+    cold = _cold(_STILL_COLD, zero_page, best.cache)
+    still = np.random.default_rng(2).uniform(0, 2 * _STILL_COLD, machine.draws)
+    colds = np.maximum(still, np.maximum(0.0, 1.0 - drawn.cache / (zero_page.size_bytes / MIB)))
+    path = Submission(*(float(value) for value in spent.path))
+    path_draws = Submission(*(np.broadcast_to(value, machine.draws).astype(float) for value in spent.path_draws))
+    elapsed = float(call_seconds(_scalars(best), path, kinds, cold, float(in_flight)))
+    elapsed_draws = np.asarray(many_call_seconds(drawn, path_draws, kinds, colds, float(in_flight)))
+    requests, segments, size = structure.requests, structure.segments, structure.length / MIB
+    cpu = float(path.call + requests * path.request + segments * path.segment + size * path.mebibyte) / requests
+    link = float(link_time(best, 1.0, segments / requests, _moved(structure) / requests, cold))
+    latency = float(latency_of(best, _moved(structure) / requests))
     return Prediction(
         zero_page=zero_page,
         structure=structure,
-        cpu_s=machine.estimate(cpu, cpu_draws, machine.cpu.scatter),
-        elapsed_s=machine.estimate(elapsed, elapsed_draws, machine.device.scatter),
-        bound_by=bound_by(path / structure.requests, link, _latency(best, structure), in_flight),
-        beyond=_beyond(machine, zero_page, structure),
-        events=events,
-        cpu_draws=cpu_draws,
+        cpu_s=machine.estimate(spent.total_s, spent.total_draws, machine.cpu.scatter),
+        elapsed_s=machine.estimate(elapsed, elapsed_draws, device.scatter),
+        bound_by=bound_by(cpu, link, latency, in_flight),
+        beyond=why_beyond(machine, zero_page, structure),
+        terms=spent.terms,
+        cpu_draws=spent.total_draws,
         elapsed_draws=elapsed_draws,
     )
 
 
-def predict_fio_write(
-    machine: Machine, page: ZeroPage, block_bytes: int, *, depth: int = 1, offset: int = 0
-) -> Prediction:
-    """Predict one of fio's direct writes, ``depth`` of which are kept in flight; elapsed is the time from one to the
-    next.
-
-    :param page: of its registered buffers; of 4 KiB (malloc) or 2 MiB (mmaphuge).
-    :param block_bytes: bytes of the write [byte].
-    :raises InputError: on buffers that fio does not have, and unaligned writes.
-    """
-    memory = {size: name for name, size in PAGE_BYTES.items()}.get(page.size_bytes)
-    if memory is None:
-        raise InputError("fio write", "zero_page", str(page), "buffers of 4 KiB pages or of 2 MiB pages")
-    structure = count_buffer(memory, machine.limits, block_bytes, offset=offset)
-    size = block_bytes / MIB
-    cold = cold_share(size * depth, machine.cpu.cache_mib)
-    events = np.array(as_row(events_of(structure, machine.limits, machine.device.best, depth, cold)))
-    room = in_flight_limit(structure, machine.limits, machine.device.best)
-    load = (structure.requests, structure.segments, size, room, depth, size * depth)
-    cpu, cpu_draws = float(events @ machine.cpu.total), machine.cpu.total_draws @ events
-    path, path_draws = float(events @ machine.cpu.path), machine.cpu.path_draws @ events
-
-    def seconds(device: PathCosts, spent: float) -> float:
-        point = Load(*(np.array([float(value)]) for value in (max(spent, 1e-9), *load)))
-        return 1 / float(closed_loop(device, point)[0])
-
-    best = machine.device.best.path()
-    drawn = np.array([seconds(machine.device.draw(i).path(), spent) for i, spent in enumerate(path_draws)])
-    elapsed = seconds(best, path)
-    link = float(link_time(best, structure.requests, structure.segments, size, cold_share(size * depth, best.cache)))
-    return Prediction(
-        zero_page=page,
-        structure=structure,
-        cpu_s=machine.estimate(cpu, cpu_draws, machine.cpu.scatter),
-        elapsed_s=machine.estimate(elapsed, drawn, machine.device.scatter),
-        bound_by=bound_by(path, link, _latency(best, structure), depth),
-        beyond=_beyond(machine, page, structure),
-        events=events,
-        cpu_draws=cpu_draws,
-        elapsed_draws=drawn,
-    )
+def _scalars(path: PathCosts) -> PathCosts:
+    return PathCosts(*(float(value) for value in path))
 
 
-def _cpu(costs: Floats, draws: Floats, events: Floats, further_bios: int, shares: Floats) -> tuple[float, Floats]:
-    """CPU time of the events and of bios beyond the first [s], and its draws."""
-    request = EVENTS.index("request")
-    best = float(events @ costs + _BIO_SHARE * further_bios * costs[request])
-    return best, draws @ events + shares * further_bios * draws[:, request]
+def _in_flight(machine: Machine, structure: Structure) -> int:
+    """Requests of one call in flight, no more than were measured: deeper, a rate would be extrapolated."""
+    room = int(min(in_flight_limit(structure, machine.limits, machine.device.best), structure.requests))
+    reach = machine.device.reach
+    return max(1, room if reach is None else min(room, reach.in_flight))
 
 
-def _cold(still: float, page: ZeroPage, device: PathCosts) -> float:
+def _moved(structure: Structure) -> float:
+    """Data that the device takes in [MiB]: Write Zeroes moves none."""
+    return structure.length / MIB if structure.operation == "write" else 0.0
+
+
+def _kinds(device: PathCosts, structure: Structure) -> Kinds:
+    """The requests by kind, the one that takes the device longest first."""
+    size, segments, _, number = structure.request_table.astype(float).T
+    moved = size / MIB if structure.operation == "write" else np.zeros(len(size))
+    time = [link_time(device, 1.0, s, m, 0.0) + latency_of(device, m) for s, m in zip(segments, moved, strict=True)]
+    order = np.argsort(-np.array(time, dtype=float), kind="stable")
+    return Kinds(*(np.ascontiguousarray(column[order]) for column in (moved, segments, number)))
+
+
+def _cold(still: float, page: ZeroPage, cache_mib: float) -> float:
     """Share of the data that costs as if outside the cache: all come from the one zero page."""
-    return max(still, cold_share(page.size_bytes / MIB, device.cache))
+    return max(still, cold_share(page.size_bytes / MIB, cache_mib))
 
 
-def _link(device: PathCosts, cold: float, structure: Structure) -> float:
-    """Time of the mean request on the device's data path [s]."""
-    segments, size = structure.segments / structure.requests, structure.length / structure.requests / MIB
-    return float(link_time(device, 1.0, segments, size, cold))
-
-
-def _latency(device: PathCosts, structure: Structure) -> float:
-    """Time that the mean request spends beside others [s]."""
-    return float(latency_of(device, structure.length / structure.requests / MIB))
-
-
-def _elapsed(device: PathCosts, path: float, cold: float, structure: Structure, in_flight: int) -> float:
-    cpu, link, latency = path / structure.requests, _link(device, cold, structure), _latency(device, structure)
-    return float(structure.requests / steady_rate(cpu, link, latency, in_flight, device.rounds))
-
-
-def _beyond(machine: Machine, zero_page: ZeroPage, structure: Structure) -> str:
-    reasons, reach = [], machine.cpu.reach
+def why_beyond(machine: Machine, zero_page: ZeroPage, structure: Structure) -> str:
+    """Say why a prediction is an extrapolation; empty where it is none."""
+    reasons, reach = [], machine.cpu.reach or machine.device.reach
     sizes, segments = structure.request_table[:, 0], structure.request_table[:, 1]
     if machine.composed:
         reasons.append(f"not calibrated as a whole: {machine.composed}")
     if structure.operation != "write":
         reasons.append("data-less Write Zeroes were not measured")
+    if zero_page.size_bytes > 2 << 20:
+        reasons.append("a larger zero page than 2 MiB")
+    if reach is None:
+        return "; ".join(reasons)
     if int(sizes.max()) > reach.request_bytes[1]:
         reasons.append("larger requests than measured")
     if structure.length // structure.requests < reach.request_bytes[0]:
@@ -187,6 +149,4 @@ def _beyond(machine: Machine, zero_page: ZeroPage, structure: Structure) -> str:
         reasons.append("more segments a request than measured")
     if len(reach.memories) < 2:
         reasons.append(f"only buffers of {reach.memories[0]} were measured, so vectors have no cost of their own")
-    if zero_page.size_bytes > 2 << 20:
-        reasons.append("a larger zero page than 2 MiB")
     return "; ".join(reasons)

@@ -102,8 +102,8 @@ def _simulate(rng, segments, shape, location, spread):  # type: ignore[no-untype
     """Run through the segments (end, users per s, passes per s, failure), one user an event.
 
     A user matters later only through the latest time at which somebody still holds a reference: no queue is needed.
-    Passes of the shrinker are memoryless, so the idle time until one comes is drawn once and used up as the folio idles;
-    failures in a row are geometric, drawn once for each time without a folio.
+    Passes of the shrinker are memoryless: the idle time until one comes is drawn once and used up as the folio idles.
+    Failures in a row are geometric, drawn once for each time without a folio.
     """
     totals, products, cycle = np.zeros(_MEASURES), np.zeros((_MEASURES, _MEASURES)), np.zeros(_MEASURES)
     present, cycles, at = False, 0, _POOL

@@ -1,0 +1,61 @@
+"""fio's own direct writes on a machine: a closed loop of so many in flight."""
+
+import numpy as np
+
+from zpmodel.base.errors import InputError
+from zpmodel.base.units import MIB
+from zpmodel.callers.fio_write import PAGE_BYTES, count_buffer
+from zpmodel.devices.base import PathCosts
+from zpmodel.devices.closed_loop import Load, closed_loop, latency_of, link_time
+from zpmodel.devices.overlap import bound_by
+from zpmodel.queue.zeropage import ZeroPage
+from zpmodel.timing.cpu import Term
+from zpmodel.timing.events import EVENTS, as_row, cold_share, events_of, in_flight_limit
+from zpmodel.timing.fitted import FittedCpu
+from zpmodel.timing.machine import Machine
+from zpmodel.timing.predict import Prediction, why_beyond
+
+
+def predict_fio_write(
+    machine: Machine, page: ZeroPage, block_bytes: int, *, depth: int = 1, offset: int = 0
+) -> Prediction:
+    """Predict one of fio's direct writes, ``depth`` of which are kept in flight; elapsed is from one to the next.
+
+    :param page: of its registered buffers; of 4 KiB (malloc) or 2 MiB (mmaphuge).
+    :param block_bytes: bytes of the write [byte].
+    :raises InputError: on buffers that fio does not have, unaligned writes, and CPU costs that were not fitted to fio.
+    """
+    memory = {size: name for name, size in PAGE_BYTES.items()}.get(page.size_bytes)
+    if memory is None:
+        raise InputError("fio write", "zero_page", str(page), "buffers of 4 KiB pages or of 2 MiB pages")
+    cpu, device = machine.cpu, machine.device
+    if not isinstance(cpu, FittedCpu):
+        raise InputError("fio write", "cpu", cpu.source, "CPU costs that were fitted to fio")
+    structure = count_buffer(memory, machine.limits, block_bytes, offset=offset)
+    size = block_bytes / MIB
+    events = events_of(structure, machine.limits, device.best, depth, cold_share(size * depth, cpu.cache_mib))
+    row, room = np.array(as_row(events)), in_flight_limit(structure, machine.limits, device.best)
+    says = f"fitted to {cpu.source}"
+    terms = tuple(Term(n, events[n], cpu.total[i], cpu.total_draws[:, i], says) for i, n in enumerate(EVENTS))
+    path, best, drawn = float(row @ cpu.path), device.best.path(), device.paths(machine.draws)
+
+    def seconds(costs: PathCosts, spent: float) -> float:
+        asked = (max(spent, 1e-9), structure.requests, structure.segments, size, room, depth, size * depth)
+        return 1 / float(closed_loop(costs, Load(*(np.array([float(value)]) for value in asked)))[0])
+
+    elapsed_draws = np.array(
+        [seconds(PathCosts(*(values[i] for values in drawn)), spent) for i, spent in enumerate(cpu.path_draws @ row)]
+    )
+    link = float(link_time(best, structure.requests, structure.segments, size, cold_share(size * depth, best.cache)))
+    latency = float(latency_of(best, size / structure.requests))
+    return Prediction(
+        zero_page=page,
+        structure=structure,
+        cpu_s=machine.estimate(float(row @ cpu.total), cpu.total_draws @ row, cpu.scatter),
+        elapsed_s=machine.estimate(seconds(best, path), elapsed_draws, device.scatter),
+        bound_by=bound_by(path, link, latency, depth),
+        beyond=why_beyond(machine, page, structure),
+        terms=terms,
+        cpu_draws=cpu.total_draws @ row,
+        elapsed_draws=elapsed_draws,
+    )
