@@ -1,5 +1,6 @@
 """Predictions, and what is said of them, against numbers worked out on paper from a machine of known costs."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import known_model
@@ -10,11 +11,11 @@ import synthetic
 
 from zpmodel.base.estimate import Estimate
 from zpmodel.base.units import GIB, KIB, MIB
-from zpmodel.calibration.fit import resampled_costs
+from zpmodel.calibration.calibrate import calibrate
 from zpmodel.calibration.identify import doubts
 from zpmodel.calibration.summary import contrast, medians
-from zpmodel.datasets.measured import DataSet
-from zpmodel.devices.closed_loop import PARAMETERS
+from zpmodel.datasets.schema import DataSet
+from zpmodel.devices import Flat
 from zpmodel.queue.limits import UINT_MAX, QueueLimits
 from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.report import tables
@@ -40,14 +41,14 @@ def test_no_more_is_in_flight_than_there_is():
 def test_no_more_is_in_flight_than_the_queue_has_tags():
     model = known_model.known(device={"latency": 1e-3}, in_flight=64)
     few = QueueLimits(2048, 256, UINT_MAX, nr_requests=8)
-    assert predict_zeroout(model, STATIC, GIB, limits=few).elapsed_s.value == pytest.approx(0.128, rel=1e-3)
+    assert predict_zeroout(model.with_limits(few), STATIC, GIB).elapsed_s.value == pytest.approx(0.128, rel=1e-3)
 
 
 def test_zeroes_from_one_page_are_warmer_than_data_of_their_own():
     # tools/hot_source.py, one device: 9.9 GiB/s from the cache, 7.0 from pages of their own, 8.2 from one 2 MiB page.
     cached, cold, zeroes = 9.9, 7.0, 8.2
     mib = 1 / (cached * 1024)
-    model = known_model.known(device={"MiB": mib, "cold": 1 / (cold * 1024) - mib}, sigma=0.02)
+    model = known_model.known(device={"mebibyte": mib, "cold": 1 / (cold * 1024) - mib}, sigma=0.02)
     elapsed = predict_zeroout(model, STATIC, GIB).elapsed_s
     assert 1 / elapsed.high < zeroes < 1 / elapsed.low
     assert abs(1 / elapsed.value - zeroes) < 0.75 * min(zeroes - cold, cached - zeroes)
@@ -65,8 +66,7 @@ def test_what_points_lie_off_by_widens_the_costs():
         rng, columns = np.random.default_rng(seed), ["cpu_s", "path_s", "rate"]
         off = np.exp(rng.normal(0, 0.15, (len(exact.writes) // 3, len(columns)))).repeat(3, axis=0)
         writes = exact.writes.assign(**{name: exact.writes[name] * off[:, i] for i, name in enumerate(columns)})
-        data = DataSet(exact.name, {}, exact.limits, exact.ring, writes)
-        draws = resampled_costs(data, resamples=40, seed=0).cpu_draws
+        draws = calibrate(replace(exact, writes=writes), resamples=100).cpu.total_draws
         low, high = np.quantile(draws, [0.05, 0.95], axis=0)
         inside.append((low <= synthetic.CPU) & (high >= synthetic.CPU))
         widths.append(high - low)
@@ -79,7 +79,8 @@ def test_what_points_lie_off_by_widens_the_costs():
 
 def _writes(rows):
     names = ["block_bytes", "depth", "memory", "replicate", "cpu_s", "path_s", "rate"]
-    return DataSet("by hand", {}, known_model.LIMITS, None, pd.DataFrame(rows, columns=names))
+    writes = pd.DataFrame(rows, columns=names).assign(rounding_s=0.0)
+    return DataSet("by hand", {}, known_model.LIMITS, Flat(), writes)
 
 
 def test_medians_in_their_units():
@@ -138,7 +139,8 @@ def test_the_table_of_errors_by_hand():
 def _doubts(tie):
     rng = np.random.default_rng(0)
     cpu, device = (
-        1e-6 * np.exp(0.1 * rng.standard_normal((known_model.ROWS, len(names)))) for names in (EVENTS, PARAMETERS)
+        1e-6 * np.exp(0.1 * rng.standard_normal((known_model.ROWS, len(names))))
+        for names in (EVENTS, known_model.PARAMETERS)
     )
     operation, request = EVENTS.index("operation"), EVENTS.index("request")
     own = cpu[:, request] - 1e-6

@@ -1,13 +1,17 @@
 """SYNTHETIC machine that the model does not describe: its CPU costs grow with the queue depth. Intervals must hold."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import synthetic
 
 from zpmodel.base.units import KIB, MIB
-from zpmodel.calibration.fit import calibrate, with_cold
+from zpmodel.calibration.calibrate import calibrate
+from zpmodel.calibration.fit import with_cold
+from zpmodel.calibration.groups import describe
 from zpmodel.calibration.held_out import held_out_points
-from zpmodel.datasets.measured import DataSet, describe
+from zpmodel.devices.base import PathCosts
 from zpmodel.devices.closed_loop import closed_loop
 from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.structure import count
@@ -35,8 +39,8 @@ def truths(**conditions):
 def test_the_machine_is_none_of_the_models(machines):
     # Else the tests below would say nothing: the best costs miss its true CPU times, and hit those of a known machine.
     def misses(data, model, known):
-        events, load = describe(data.limits, data.ring, known)
-        fitted = with_cold(events, load, model.cache_mib) @ model.cpu
+        events, load = describe(data.limits, data.device, known)
+        fitted = with_cold(events, load, model.cpu.cache_mib) @ model.cpu.total
         return float(np.sqrt(np.mean(np.log(fitted / known["cpu_s"].to_numpy()) ** 2)))
 
     assert min(misses(data, model, truths()) for data, model in machines) > 0.05
@@ -49,16 +53,16 @@ def test_intervals_hold_points_of_blocks_and_depths_that_were_not_measured(machi
     known = truths(keys=synthetic.every(NEW_BLOCKS, NEW_DEPTHS))
     inside = {"cpu_s": [], "rate": []}
     for data, model in machines:
-        events, load = describe(data.limits, data.ring, known)
-        events = with_cold(events, load, model.cache_mib)
-        path = model.path_draws @ events.T
+        events, load = describe(data.limits, data.device, known)
+        events = with_cold(events, load, model.cpu.cache_mib)
+        path = model.cpu.path_draws @ events.T
         rates = [
-            closed_loop(device, load._replace(path=np.maximum(row, 1e-9)))
-            for device, row in zip(model.device_draws, path, strict=True)
+            closed_loop(PathCosts(*device, 1.0), load._replace(path=np.maximum(row, 1e-9)))
+            for device, row in zip(np.array(model.device.draws.parameters[:8]).T, path, strict=True)
         ]
         for name, draws, sigma in (
-            ("cpu_s", model.cpu_draws @ events.T, model.spread.cpu),
-            ("rate", np.array(rates), model.spread.rate),
+            ("cpu_s", model.cpu.total_draws @ events.T, model.cpu.scatter),
+            ("rate", np.array(rates), model.device.scatter),
         ):
             for column, truth in zip(draws.T, known[name], strict=True):
                 found = model.estimate(float(np.median(column)), column, sigma)
@@ -83,11 +87,11 @@ def test_intervals_of_a_zero_out_hold_what_the_machine_takes(machines):
     for data, _ in machines:
         for block in (64 * KIB, 512 * KIB, 2 * MIB, 4 * MIB):
             writes = data.writes[data.writes["block_bytes"] != block].reset_index(drop=True)
-            model = calibrate(DataSet(data.name, {}, data.limits, data.ring, writes), resamples=40)
+            model = calibrate(replace(data, writes=writes), resamples=100)
             for policy in ("page", "static"):
                 page = ZeroPage.named(policy)
                 structure = count(page, data.limits, 0, block)
-                truth = np.array(as_row(events_of(structure, data.limits, data.ring, 1))) @ synthetic.CPU
+                truth = np.array(as_row(events_of(structure, data.limits, data.device, 1))) @ synthetic.CPU
                 truth += _FURTHER_BIO * (structure.bios - 1)
                 cpu = predict_zeroout(model, page, block).cpu_s
                 inside.append(cpu.low <= truth <= cpu.high)

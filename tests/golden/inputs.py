@@ -3,18 +3,19 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import synthetic
 
 from zpmodel.base import shipped
 from zpmodel.commands import trace as trace_command
-from zpmodel.datasets.measured import DataSet
+from zpmodel.datasets.schema import DataSet
+from zpmodel.devices.base import PathCosts
 from zpmodel.host import running
 from zpmodel.measure import zeroout
 from zpmodel.queue.limits import UINT_MAX, QueueLimits
@@ -72,8 +73,8 @@ def one_memory(folder: Path) -> Path:
 def machines() -> dict[str, DataSet]:
     """Sets of known verdict, and one that lacks the 2 MiB pages."""
     wide = QueueLimits(8192, 256, UINT_MAX, nr_requests=256)
-    likes_small = np.array([20e-6, 1e-3, 1e-6, 1e-12, 50e-6, 1e-9, 4.0, 0.2])
-    busy = np.array([50e-6, 1e-7, 1e-9, 1e-12, 2e-3, 1e-9, 4.0, 0.5])
+    likes_small = PathCosts(20e-6, 1e-3, 1e-6, 1e-12, 50e-6, 1e-9, 4.0, 0.2)
+    busy = PathCosts(50e-6, 1e-7, 1e-9, 1e-12, 2e-3, 1e-9, 4.0, 0.5)
     stalls = synthetic.CPU.copy()
     stalls[4] = 80e-6
     made = {
@@ -84,7 +85,7 @@ def machines() -> dict[str, DataSet]:
     }
     both = made["gain"]
     few = both.writes[both.writes["memory"] == "malloc"].reset_index(drop=True)
-    made["one-memory"] = DataSet("synthetic-one-memory", {}, both.limits, both.ring, few)
+    made["one-memory"] = replace(both, name="synthetic-one-memory", writes=few)
     return made
 
 

@@ -19,11 +19,11 @@ from zpmodel.timing.pipeline import Kinds, Submission, call_seconds, many_call_s
 
 Floats = npt.NDArray[np.float64]
 
-_STILL_COLD = 0.25
+_STILL_COLD = 0.5
 """Of what data outside the cache cost a device more than data inside, the share that zeroes from one page still cost.
 
-tools/hot_source.py: the same 2 MiB page goes 8.2 GiB/s, pages of their own 7.0, where the cache's speed would be 9.9.
-The interval takes it from nothing to half.
+tools/hot_source.py: the same 2 MiB page goes 8.2 GiB/s, pages of their own 7.0, where the cache's speed would be 9.9:
+half of what cold data cost more. One device, two runs: the interval takes it from nothing to all.
 """
 
 
