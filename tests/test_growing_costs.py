@@ -57,7 +57,7 @@ def test_intervals_hold_points_of_blocks_and_depths_that_were_not_measured(machi
         events = with_cold(events, load, model.cpu.cache_mib)
         path = model.cpu.path_draws @ events.T
         rates = [
-            closed_loop(PathCosts(*device, 1.0), load._replace(path=np.maximum(row, 1e-9)))
+            closed_loop(PathCosts(*device), load._replace(path=np.maximum(row, 1e-9)))
             for device, row in zip(np.array(model.device.draws.parameters[:8]).T, path, strict=True)
         ]
         for name, draws, sigma in (

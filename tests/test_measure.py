@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.scratch_devices import loop_device, missing, mounted
+from scratch_devices import loop_device, missing, mounted
 from zpmodel.base.errors import InputError, RefusedError
 from zpmodel.datasets import points as dataset
 from zpmodel.datasets.point import Point

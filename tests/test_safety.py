@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.scratch_devices import loop_device, missing, mounted, run
+from scratch_devices import loop_device, missing, mounted, run
 from zpmodel.base.errors import InputError, RefusedError
 from zpmodel.host.safety import kind_of, open_target, prefill, what_is_lost
 from zpmodel.measure.plan import Matrix
