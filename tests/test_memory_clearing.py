@@ -148,7 +148,7 @@ def test_what_is_wrong_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="none"):
         zero_sweep(tmp_path)
     (tmp_path / "zero-bs4096-malloc-r01.json").write_text("not fio")
-    with pytest.raises(InputError, match="fio's JSON"):
+    with pytest.raises(InputError, match="fio's output"):
         zero_sweep(tmp_path)
     with pytest.raises(InputError, match="rep-stos"):
         Calls.of("memset", 4096)

@@ -1,7 +1,10 @@
 """``zpmodel fio``: fio's output as one table."""
 
+from collections import Counter
+
 import click
 
+from zpmodel.base.text import printable
 from zpmodel.commands.output import emit_json, emit_table, json_option
 
 _SHOWN = (
@@ -10,7 +13,7 @@ _SHOWN = (
 )
 
 # Whole numbers that the table holds as floats because they can be missing.
-_COUNTS = ("group", "timestamp", "block_bytes", "depth", "numjobs", "total_depth", "syncs", "context_switches")
+_COUNTS = ("group", "timestamp", "block_bytes", "depth", "numjobs", "jobs", "total_depth", "syncs", "context_switches")
 
 
 @click.command(name="fio")
@@ -21,7 +24,7 @@ def command(files: tuple[str, ...], as_json: bool) -> int:
 
     FILE is what fio wrote with --output-format=json or json+ (fio 2 or 3), or a directory: all files below it.
     Text around the JSON is fine. The table shows the main columns, and of running totals (--status-interval) only
-    the last; --json has everything (docs/fio-columns.md).
+    the last; --json has everything (docs/fio-columns.md). Notes say why figures are missing.
 
     Rejected files and failed jobs are listed with the reason, and the exit status is then 2.
 
@@ -43,5 +46,8 @@ def command(files: tuple[str, ...], as_json: bool) -> int:
     else:
         emit_table([row for row in rows if row["last"]], columns=_SHOWN)
         for each in rejected:
-            click.echo(f"zpmodel: rejected: {each['reason']}", err=True)
+            click.echo(f"zpmodel: rejected: {printable(each['reason'])}", err=True)
+        noted = Counter(str(row["notes"]) for row in rows if row["last"] and row["notes"])
+        for note, times in noted.items():
+            click.echo(f"zpmodel: note: {times} row{'s' if times > 1 else ''}: {printable(note)}", err=True)
     return 2 if rejected else 0

@@ -7,6 +7,7 @@ import sys
 import click
 
 from zpmodel.base.errors import ZpmodelError
+from zpmodel.base.text import printable
 
 # In the order in which a newcomer needs them. The short help stands here so that `zpmodel --help` imports none of them.
 COMMANDS = {
@@ -64,10 +65,10 @@ def main() -> None:
         click.echo(error.ctx.get_help() if error.ctx else "", err=True)
         sys.exit(2)
     except click.ClickException as error:
-        click.echo(f"zpmodel: {' '.join(error.format_message().split())}", err=True)
+        click.echo(f"zpmodel: {printable(' '.join(error.format_message().split()))}", err=True)
         sys.exit(2)
     except ZpmodelError as error:
-        click.echo(f"zpmodel: {error}", err=True)
+        click.echo(f"zpmodel: {printable(str(error))}", err=True)
         sys.exit(2)
     except BrokenPipeError:
         # The reader (`| head`) has what it wanted; leave without a second complaint when Python flushes.
@@ -75,7 +76,7 @@ def main() -> None:
         sys.exit(0)
     except OSError as error:
         # What no command expected: a disk that is full, a file that went away.
-        click.echo(f"zpmodel: {error}", err=True)
+        click.echo(f"zpmodel: {printable(str(error))}", err=True)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(2)
     sys.exit(status if isinstance(status, int) else 0)

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from zpmodel.base.text import printable
+
 
 def _plain(value: Any) -> Any:
     """Turn numpy scalars and paths into what JSON knows; NaN and infinities become null."""
@@ -46,7 +48,7 @@ def _cell(value: Any) -> str:
     value = _plain(value)
     if value is None:
         return "-"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else printable(str(value))
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")

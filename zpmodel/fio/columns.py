@@ -23,6 +23,7 @@ COLUMNS: dict[str, str] = {
     "buffer_pages": "",
     "fixed_buffers": "",
     "direct": "",
+    "sqthread_poll": "",
     "runtime_s": "s",
     "job_runtime_s": "s",
     "ios": "",
@@ -47,8 +48,9 @@ COLUMNS: dict[str, str] = {
     "error": "",
     "little": "",
     "little_ok": "",
+    "notes": "",
 }
 """Name -> unit; empty where there is none."""
 
-NULLABLE_FLAGS = ("fixed_buffers", "direct", "rate_limited", "little_ok")
+NULLABLE_FLAGS = ("fixed_buffers", "direct", "sqthread_poll", "rate_limited", "little_ok")
 """Columns that are true, false or missing."""

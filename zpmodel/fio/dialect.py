@@ -28,24 +28,45 @@ _LARGEST_COUNT = 2.0**64
 DIRECTIONS = ("read", "write", "trim", "mixed")
 
 
-def number(holder: Mapping[str, Any], name: str, where: str, *, count: bool = False) -> float:
+def number(holder: Mapping[str, Any], name: str, where: str) -> float:
     """A number of a document; NaN where it is absent, null, or one that printf wrote as nan or inf.
 
-    :param count: whether it must not be negative.
-    :raises InputError: where something else stands there.
+    :raises InputError: where something else stands there, or a number that no fio can count to.
     """
     value = holder.get(name)
     if value is None:
         return NAN
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InputError(where, name, value, "a number")
-    try:
-        result = float(value)
-    except OverflowError:
-        raise InputError(where, name, "a number of more than 308 digits", "a number") from None
-    if count and (result < 0 or _LARGEST_COUNT < result < math.inf):
-        raise InputError(where, name, value, "no negative number, and at most 2^64")
-    return result if math.isfinite(result) else NAN
+    if isinstance(value, int) and abs(value) > _LARGEST_COUNT:
+        raise InputError(where, name, f"a number of {value.bit_length()} bits", "a number of at most 2^64")
+    if abs(value) > _LARGEST_COUNT and math.isfinite(value):
+        raise InputError(where, name, value, "a number of at most 2^64")
+    return float(value) if math.isfinite(value) else NAN
+
+
+def count(holder: Mapping[str, Any], name: str, where: str) -> float:
+    """A number that can't be negative; NaN where it is absent or null.
+
+    :raises InputError: where something else stands there; fio counts in whole numbers, so nan and inf are not its own.
+    """
+    result = number(holder, name, where)
+    if result < 0:
+        raise InputError(where, name, holder[name], "no negative number, and at most 2^64")
+    if math.isnan(result) and holder.get(name) is not None:
+        raise InputError(where, name, holder[name], "a finite number")
+    return result
+
+
+def share(holder: Mapping[str, Any], name: str, where: str) -> float:
+    """A percentage as a share of 1; NaN where it is absent, or where fio divided by zero.
+
+    :raises InputError: where it is negative or no number.
+    """
+    result = number(holder, name, where)
+    if result < 0:
+        raise InputError(where, name, holder[name], "no negative number")
+    return result / 100.0
 
 
 def part(holder: Mapping[str, Any], name: str, where: str) -> Mapping[str, Any]:
@@ -73,6 +94,9 @@ class Latency:
     p999: float
 
 
+NO_LATENCY = Latency(NAN, NAN, NAN, NAN, NAN, NAN)
+
+
 @dataclass(frozen=True)
 class Moved:
     """What one direction of a job did: I/Os, bytes, runtime [s]."""
@@ -94,22 +118,22 @@ def latency(direction: Mapping[str, Any], name: str, where: str) -> Latency:
     mean, largest = number(fields, "mean", where), number(fields, "max", where)
     samples = number(fields, "N", where)
     # Without a sample (`disable_lat`, `gtod_reduce`) fio prints zeroes, and before 3.6 no N.
-    if samples == 0 or not (mean > 0 or largest > 0):
-        return Latency(NAN, NAN, NAN, NAN, NAN, NAN)
-    points = [scale * percentiles.find(fields, percent) for percent in (50.0, 90.0, 99.0, 99.9)]
+    if samples == 0 or mean < 0 or not (mean > 0 or largest > 0):
+        return NO_LATENCY
+    points = [scale * point for point in percentiles.find(fields, (50.0, 90.0, 99.0, 99.9))]
     return Latency(scale * mean, scale * number(fields, "stddev", where), *points)
 
 
 def moved(direction: Mapping[str, Any], where: str) -> Moved:
     """Read I/Os, bytes and runtime of a direction, in the units of either dialect."""
-    runtime = number(direction, "runtime", where, count=True) / 1000.0
-    ios = number(direction, "total_ios", where, count=True)
-    printed_iops = number(direction, "iops", where, count=True)
+    runtime = count(direction, "runtime", where) / 1000.0
+    ios = count(direction, "total_ios", where)
+    printed_iops = number(direction, "iops", where)
     counted = not math.isnan(ios)
     if not counted:
-        ios = round(printed_iops * runtime) if math.isfinite(printed_iops * runtime) else NAN
-    amount = number(direction, "io_bytes", where, count=True)
-    rate_kib = number(direction, "bw", where, count=True)
+        ios = round(printed_iops * runtime) if printed_iops * runtime >= 0 else NAN
+    amount = count(direction, "io_bytes", where)
+    rate_kib = number(direction, "bw", where)
     exact = "io_kbytes" in direction
     if not exact:
         # KiB, unless the rate says bytes. Then bytes / 1024 is the rate x time, and KiB / 1024 far below it.
@@ -121,5 +145,5 @@ def moved(direction: Mapping[str, Any], where: str) -> Moved:
     ios, amount = math.floor(ios), math.floor(amount)
     if not runtime > 0:
         rate = 0.0 if ios == 0 and amount == 0 else NAN
-        return Moved(ios, amount, 0.0, rate, rate, exact, counted)
+        return Moved(ios, amount, runtime, rate, rate, exact, counted)
     return Moved(ios, amount, runtime, ios / runtime, amount / runtime, exact, counted)

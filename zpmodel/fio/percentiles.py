@@ -1,12 +1,13 @@
 """Latency percentiles as fio prints them, or from the histogram of JSON+ by fio's own rule."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 # fio 2 printed one entry per bucket index; FIO_IO_U_PLAT_BITS, stat.h.
 _PLAT_BITS = 6
 _INDEXED = "FIO_IO_U_PLAT_BITS"
+_LARGEST = 2.0**64
 _NUMBER = re.compile(r"\d{1,19}")
 
 
@@ -53,23 +54,28 @@ def percentile(counts: Mapping[int, int], percent: float) -> float:
     return float("nan")
 
 
-def find(latency: Mapping[str, Any], percent: float) -> float:
-    """One percentile of a latency object: fio's own where it is printed, from the histogram otherwise, else NaN.
+def find(latency: Mapping[str, Any], percents: Sequence[float]) -> list[float]:
+    """Percentiles of a latency object: fio's own where printed, from the histogram otherwise, else NaN.
 
     :param latency: ``clat_ns`` or the like.
+    :param percents: each in ``(0, 100]``.
     :return: in the unit of the object (ns, or us before fio 3).
     """
     printed = latency.get("percentile")
+    found: dict[float, float] = {}
     if isinstance(printed, dict):
         for key, value in printed.items():
-            if isinstance(value, int | float) and not isinstance(value, bool) and _as_float(key) == percent:
-                return _as_float(value)
+            if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _LARGEST:
+                found.setdefault(_as_float(key), float(value))
     bins = latency.get("bins")
-    return percentile(histogram(bins), percent) if isinstance(bins, dict) else float("nan")
+    if isinstance(bins, dict) and any(percent not in found for percent in percents):
+        counts = histogram(bins)
+        return [found[each] if each in found else percentile(counts, each) for each in percents]
+    return [found.get(percent, float("nan")) for percent in percents]
 
 
-def _as_float(value: Any) -> float:
+def _as_float(key: str) -> float:
     try:
-        return float(value)
-    except (ValueError, OverflowError):
+        return float(key)
+    except ValueError:
         return float("nan")

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from zpmodel.base.errors import InputError
@@ -16,8 +17,16 @@ _BACKSLASH = re.compile(r'\\(["\\/bfnrt]|u[0-9a-fA-F]{4})?')
 _MESSAGE_LINE = re.compile(
     r"^(?:fio: |fio-\d|note: |WARNING: |Jobs: |client <|<[^>\n]*> |hostname=).*\n?", re.MULTILINE
 )
-_MAX_FAILURES = 1000
+_DECODER = json.JSONDecoder(strict=False)
+_PATIENCE = 1_000_000
+# A JSON+ document of 250 jobs has 40 MB, 1.3 million values and 15,000 objects.
+_LARGEST_DOCUMENT, _MOST_VALUES, _MOST_HOLDERS = 64 << 20, 3_000_000, 300_000
+_ACCEPTED_RICHNESS = f"at most {_LARGEST_DOCUMENT} bytes, {_MOST_VALUES} values and {_MOST_HOLDERS} objects a document"
 _BINARY_STARTS = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip", b"\xfd7zXZ": "xz", b"BZh": "bzip2", b"(\xb5/\xfd": "zstd"}
+
+
+class NotFioError(InputError):
+    """What was read isn't fio's JSON output at all, as opposed to one that is broken."""
 
 
 def decode(raw: bytes, where: str) -> str:
@@ -25,11 +34,11 @@ def decode(raw: bytes, where: str) -> str:
 
     :raises InputError: on an empty or a binary file.
     """
-    if not raw.strip():
-        raise InputError(where, "content", "empty file", "fio's JSON output")
+    if not raw or raw.isspace():
+        raise NotFioError(where, "content", "empty file", "fio's JSON output")
     for start, kind in _BINARY_STARTS.items():
         if raw.startswith(start):
-            raise InputError(where, "content", f"{kind} data", "fio's JSON output, uncompressed")
+            raise NotFioError(where, "content", f"{kind} data", "fio's JSON output, uncompressed")
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
         text = raw.decode("utf-16", errors="replace")
     elif any(raw[:40:2]) and not any(raw[1:40:2]):
@@ -43,39 +52,70 @@ def decode(raw: bytes, where: str) -> str:
             # Job names are bytes to fio; latin-1 keeps every one of them.
             text = raw.decode("latin-1")
     if "\0" in text:
-        raise InputError(where, "content", "binary data", "fio's JSON output")
+        raise NotFioError(where, "content", "binary data", "fio's JSON output")
     return text
 
 
-def documents(text: str, where: str) -> list[dict[str, Any]]:
-    """Find fio's JSON documents in a text, in the order in which they stand there.
+def documents(text: str, where: str) -> Iterator[dict[str, Any]]:
+    """Find fio's JSON documents in a text, one after the other, in the order in which they stand there.
 
     Other JSON and other text are passed over. Repeated keys: the last counts, as in fio, where an option
     given twice has the last value (fio 2 also pads its percentiles with repeated ``"0.00" : 0``).
+    The text is taken in stretches that begin where fio's documents do, so time is linear in its length, and memory is
+    that of one document.
 
-    :raises InputError: where there is none, or where one is broken or ends too early.
+    :raises InputError: where there is none, or where one is broken, ends too early or has too much in it.
     """
-    decoder = json.JSONDecoder(strict=False)
-    found: list[dict[str, Any]] = []
-    other, failures, position = 0, 0, 0
-    while (opening := _OBJECT_OPENING.search(text, position)) and failures < _MAX_FAILURES:
-        start = opening.start()
-        is_fio = _FIO_OPENING.match(text, start) is not None
-        try:
-            document, position = decoder.raw_decode(text, start)
-        except (ValueError, RecursionError) as error:
-            if not is_fio:
-                failures, position = failures + 1, start + 1
-                continue
-            document, position = _repaired(text, start, error, where, len(found), decoder)
-        if is_fio or _is_fio(document):
-            found.append(document)
-        else:
-            other += 1
+    found, other = 0, False
+    starts = [match.start() for match in _FIO_OPENING.finditer(text)]
+    for start, end in zip([0, *starts], [*starts, len(text)], strict=True):
+        stretch = text[start:end]
+        rich = _is_rich(stretch)
+        position = 0
+        if _FIO_OPENING.match(stretch):
+            if rich:
+                line = text.count("\n", 0, start) + 1
+                raise InputError(where, f"document at line {line}", f"{len(stretch)} bytes, {rich}", _ACCEPTED_RICHNESS)
+            try:
+                document, position = _DECODER.raw_decode(stretch)
+            except (ValueError, RecursionError) as error:
+                document, position = _repaired(text, start, end, error, where, found), len(stretch)
+            found += 1
+            yield document
+        if not rich:
+            for document in _others(stretch, position):
+                if _is_fio(document):
+                    found += 1
+                    yield document
+                else:
+                    other = True
+        other = other or bool(rich)
     if not found:
         what = "JSON that fio didn't write" if other else "no JSON document" if "{" not in text else "no fio document"
-        raise InputError(where, "content", what, "fio's output with --output-format=json or json+")
-    return found
+        raise NotFioError(where, "content", what, "fio's output with --output-format=json or json+")
+
+
+def _is_rich(stretch: str) -> str:
+    """What a stretch has too much of to be parsed in bounded memory; empty where it may be."""
+    if len(stretch) > _LARGEST_DOCUMENT:
+        return "one document"
+    values, holders = stretch.count(","), stretch.count("{") + stretch.count("[")
+    if values > _MOST_VALUES or holders > _MOST_HOLDERS:
+        return f"{values} values in {holders} objects"
+    return ""
+
+
+def _others(stretch: str, position: int) -> Iterator[dict[str, Any]]:
+    """JSON objects in a text that don't begin as fio's do. What can't be read is passed over, with bounded patience."""
+    patience = _PATIENCE + 4 * len(stretch)
+    while patience > 0 and (opening := _OBJECT_OPENING.search(stretch, position)):
+        try:
+            document, position = _DECODER.raw_decode(stretch, opening.start())
+        except (ValueError, RecursionError) as error:
+            position = opening.start() + 1
+            patience -= error.pos if isinstance(error, json.JSONDecodeError) else len(stretch)
+        else:
+            yield document
 
 
 def _is_fio(document: dict[str, Any]) -> bool:
@@ -88,33 +128,32 @@ def _is_fio(document: dict[str, Any]) -> bool:
     )
 
 
-def _repaired(
-    text: str, start: int, error: Exception, where: str, whole: int, decoder: json.JSONDecoder
-) -> tuple[dict[str, Any], int]:
-    """Read a document again without what fio and its users are known to put into it; the position after it."""
-    following = _FIO_OPENING.search(text, start + 1)
-    end = following.start() if following else len(text)
+def _repaired(text: str, start: int, end: int, error: Exception, where: str, whole: int) -> dict[str, Any]:
+    """Read a document again without what fio and its users are known to put into it."""
     part = _MESSAGE_LINE.sub("", text[start:end])
     part = _BACKSLASH.sub(lambda found: found[0] if found[1] else r"\\", _PRINTF_NUMBER.sub(_json_number, part))
     if part != text[start:end] and isinstance(error, json.JSONDecodeError):
         try:
             # Lengths have changed: what follows in this stretch is text without a document.
-            document: dict[str, Any] = decoder.raw_decode(part)[0]
-            return document, end
+            document: dict[str, Any] = _DECODER.raw_decode(part)[0]
+            return document
         except (ValueError, RecursionError):
             pass
-    raise InputError(where, "JSON", _reason(text[:end], error, whole), "a complete, well-formed fio document") from None
+    reason = _reason(text, start, end, error, whole)
+    raise InputError(where, "JSON", reason, "a complete, well-formed fio document") from None
 
 
 def _json_number(match: re.Match[str]) -> str:
     return "NaN" if match[2].lower() == "nan" else f"{match[1]}Infinity"
 
 
-def _reason(text: str, error: Exception, whole: int) -> str:
+def _reason(text: str, start: int, end: int, error: Exception, whole: int) -> str:
     after = f", after {whole} whole document{'s' if whole > 1 else ''}" if whole else ""
     if not isinstance(error, json.JSONDecodeError):
         return f"nested too deeply or a number too long{after}"
-    place = f"line {error.lineno}, column {error.colno}"
-    if error.msg.startswith("Unterminated string") or not text[error.pos :].strip():
-        return f"truncated at line {text.rstrip().count(chr(10)) + 1}, character {len(text.rstrip())}{after}"
+    above = text.count("\n", 0, start)
+    place = f"line {above + error.lineno}, column {error.colno}"
+    if error.msg.startswith("Unterminated string") or not text[start + error.pos : end].strip():
+        kept = text[:end].rstrip()
+        return f"truncated at line {kept.count(chr(10)) + 1}, character {len(kept)}{after}"
     return f"malformed at {place} ({error.msg}){after}"

@@ -1,6 +1,5 @@
 """Read clearing bandwidths: published ones, and fio's sweep over /dev/zero."""
 
-import json
 import re
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pandas as pd
 from zpmodel.base import shipped
 from zpmodel.base.errors import InputError
 from zpmodel.base.units import KIB
+from zpmodel.fio.read import one_job
 
 _COLUMNS = ["machine", "method", "call_bytes", "region_bytes", "bandwidth_bytes_per_s", "source"]
 _NAME = re.compile(r"zero-bs(\d+)(?:-qd1)?-(malloc|mmaphuge)-r(\d+)\.json")
@@ -51,27 +51,13 @@ def zero_sweep(folder: str | Path) -> pd.DataFrame:
         if match is None:
             raise InputError(str(path), "name", path.name, "zero-bs<bytes>-qd1-<malloc|mmaphuge>-r<NN>.json")
         size = int(match[1])
-        rows.append((match[2], int(match[3]), "rep-stos", size, size, KERNEL_CHUNK_BYTES, _bandwidth(path)))
+        rows.append(
+            (match[2], int(match[3]), "rep-stos", size, size, KERNEL_CHUNK_BYTES, one_job(path, "read").bytes_per_s)
+        )
     if not rows:
         raise InputError(str(folder), "files", "none", "zero-bs<bytes>-qd1-<malloc|mmaphuge>-r<NN>.json")
     names = ["memory", "run", "method", "call_bytes", "region_bytes", "instruction_bytes", "bandwidth_bytes_per_s"]
     return pd.DataFrame(rows, columns=names).sort_values(["memory", "call_bytes", "run"], ignore_index=True)
-
-
-def _bandwidth(path: Path) -> float:
-    try:
-        text = path.read_text(encoding="utf-8")
-        # fio may print notes before the document.
-        jobs = json.loads(text[text.index("{") :])["jobs"]
-        rate = float(jobs[0]["read"]["bw_bytes"])
-        error = int(jobs[0]["error"])
-    except (OSError, ValueError, KeyError, IndexError, TypeError) as problem:
-        raise InputError(str(path), "content", f"{type(problem).__name__}: {problem}", "fio's JSON output") from None
-    if len(jobs) != 1 or error or rate <= 0:
-        raise InputError(
-            str(path), "jobs", f"{len(jobs)} jobs, error {error}, {rate} B/s", "one read job without error"
-        )
-    return rate
 
 
 def median_of_runs(sweep: pd.DataFrame, memory: str = "both") -> pd.DataFrame:
