@@ -14,8 +14,23 @@ from zpmodel.fio.read import read_text
 FIXTURES = Path(__file__).parent / "fixtures" / "fio"
 FILES = [path for path in sorted(FIXTURES.glob("*/*")) if path.suffix in (".json", ".txt")]
 SOURCES = [raw for path in FILES if len(raw := path.read_bytes()) < 13_000]
-WHOLE = [raw for raw in SOURCES if raw.startswith(b"{") and raw.isascii() and raw.count(b'"fio version"') == 1]
-PARSED = [json.loads(raw) for raw in WHOLE]
+
+
+def parsed(raw: bytes) -> dict | None:
+    """The document of a file that is one, and nothing else."""
+    try:
+        return json.loads(raw) if raw.startswith(b"{") and raw.isascii() else None
+    except ValueError:
+        return None
+
+
+PARSED = [whole for raw in SOURCES if (whole := parsed(raw)) is not None]
+# Neither negative nor infinite, whatever stands in a file.
+COUNTED = [
+    *("block_bytes", "mean_io_bytes", "depth", "numjobs", "jobs", "total_depth", "runtime_s", "job_runtime_s", "ios"),
+    *("bytes", "iops", "bytes_per_s", "slat_mean_ns", "clat_mean_ns", "lat_mean_ns", "p50_ns", "p999_ns"),
+    *("user_cpu_share", "system_cpu_share", "cpu_s_per_io", "little"),
+]
 FREE = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
 
 ODD_TEXT = [
@@ -39,7 +54,10 @@ def tried(raw: bytes) -> None:
     """Read; any exception but the package's own fails the test."""
     message = ""
     try:
-        assert len(read_text(text.decode(raw, "fuzz"), "fuzz").jobs) > 0
+        jobs = read_text(text.decode(raw, "fuzz"), "fuzz").jobs
+        assert len(jobs) > 0
+        counted = jobs[COUNTED]
+        assert not ((counted < 0) | (counted == float("inf"))).any(axis=None)
     except InputError as error:
         message = str(error)
     assert "\n" not in message

@@ -78,7 +78,7 @@ def slopes(reads: pd.DataFrame) -> pd.DataFrame:
 def interval(vector_ns: pd.Series) -> tuple[float, float, float]:
     """Geometric mean over the depths and the interval in which another depth's slope is to be expected.
 
-    Depths differ by far more than noise (how many completions an interrupt brings differs), so the residuals of a fit say
+    Depths differ by far more than noise (how many completions an interrupt brings differs), so a fit's residuals say
     little; the scatter between depths is what is not known about yet another depth. Student, logarithms.
     """
     logs = np.log(np.asarray(vector_ns, dtype=float))

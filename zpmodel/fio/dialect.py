@@ -58,6 +58,8 @@ def count(holder: Mapping[str, Any], name: str, where: str) -> float:
         raise InputError(where, name, holder[name], "no negative number, and at most 2^64")
     if math.isnan(result) and holder.get(name) is not None:
         raise InputError(where, name, holder[name], "a finite number")
+    if result >= 0 and not result.is_integer():
+        raise InputError(where, name, holder[name], "a whole number")
     return result
 
 
@@ -123,8 +125,9 @@ def latency(direction: Mapping[str, Any], name: str, where: str) -> Latency:
     # Without a sample (`disable_lat`, `gtod_reduce`) fio prints zeroes, and before 3.6 no N.
     if samples == 0 or mean < 0 or not (mean > 0 or largest > 0):
         return NO_LATENCY
+    deviation = scale * number(fields, "stddev", where)
     points = [scale * point for point in percentiles.find(fields, (50.0, 90.0, 99.0, 99.9))]
-    return Latency(scale * mean, scale * number(fields, "stddev", where), *points)
+    return Latency(scale * mean, deviation if deviation >= 0 else NAN, *points)
 
 
 def moved(direction: Mapping[str, Any], where: str) -> Moved:

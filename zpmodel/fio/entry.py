@@ -64,7 +64,7 @@ def rows(
         "total_depth": queue.total,
         "syncs": count(part(entry, "sync", where), "total_ios", where),
         **_cpu(entry, sides, trusted, found, summed_s, polled is not False, where),
-        "context_switches": number(entry, "ctx", where),
+        "context_switches": count(entry, "ctx", where),
         "error": 0,
         "little": queue.little,
         "little_ok": None if math.isnan(queue.little) else abs(queue.little - 1.0) <= _LITTLE_TOLERANCE,
