@@ -15,8 +15,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-
 from scratch_devices import loop_device, missing, mounted
+
 from zpmodel.base.errors import InputError, RefusedError
 from zpmodel.datasets import points as dataset
 from zpmodel.datasets.point import Point

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-
 from scratch_devices import loop_device, missing, mounted, run
+
 from zpmodel.base.errors import InputError, RefusedError
 from zpmodel.host.safety import kind_of, open_target, prefill, what_is_lost
 from zpmodel.measure.plan import Matrix

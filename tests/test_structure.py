@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from zpmodel.base import shipped
 from zpmodel.base.errors import InputError
 from zpmodel.base.units import GIB, KIB, MIB, TIB
+from zpmodel.callers.cases import count_cases
 from zpmodel.callers.fio_write import count_buffer
 from zpmodel.queue.limits import UINT_MAX, QueueLimits
 from zpmodel.queue.zeropage import ZeroPage
-from zpmodel.structure import count, count_cases, descriptors, merge_pages
+from zpmodel.structure import count, descriptors, merge_pages
 
 SMALL_QUEUE = '"limits": {"max_segments": 1, "max_segment_size": 65536, "max_sectors": 256}'
 PAGE, STATIC = ZeroPage.named("page"), ZeroPage.named("static")

@@ -258,7 +258,7 @@ def test_a_wrong_model_is_caught_by_the_running_kernel() -> None:
 @pytest.mark.root
 @pytest.mark.usefixtures("root")
 def test_one_range_saved_in_the_fields_of_a_case(tmp_path: Path) -> None:
-    from zpmodel.structure import count_cases
+    from zpmodel.callers.cases import count_cases
 
     saved = tmp_path / "saved.jsonl"
     result = run("--offset", "4KiB", "--length", "3MiB", "--size", "8MiB", "--save", saved)

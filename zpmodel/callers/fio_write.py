@@ -1,16 +1,18 @@
 """The structure of direct writes from user buffers: what fio's own I/O makes, so that costs can be fitted to it."""
 
-from typing import Literal
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import numpy as np
+from msgspec import Meta
 
 from zpmodel.base.errors import InputError
 from zpmodel.base.units import KIB, MIB
-from zpmodel.queue.limits import QueueLimits
-from zpmodel.structure import histogram
-from zpmodel.structure.count import Structure, check_range, impossible, make_structure
-from zpmodel.structure.requests import ALLOCATED, BIOS, COUNTS, VECTORS, empty_tail, finish_plug, submit_bio
-from zpmodel.structure.splits import IMPOSSIBLE, WORKS
+from zpmodel.callers.base import Caller, Context, Counts, Facts, Kernel, merge_bios
+from zpmodel.callers.submit import Bio, submit
+from zpmodel.queue.limits import UINT_MAX, QueueLimits
+from zpmodel.queue.zeropage import ZeroPage
+from zpmodel.structure.count import Structure, check_range
 from zpmodel.structure.vectors import BIO_MAX_VECS, merge_pages
 from zpmodel.structure.walk import vector_table
 
@@ -46,27 +48,69 @@ def count_buffer(
     size = np.minimum(page, block_bytes - starts) - skip
     # Every second page of memory: physically never adjoining, which a frame number says without a special case.
     frames = (np.arange(len(starts), dtype=np.int64) * 2 + 2) * (page // 4096)
-    counts, work, tail = np.zeros(COUNTS, np.int64), np.zeros(WORKS, np.int64), empty_tail()
-    bios, requests = (np.zeros((4096, histogram.COLUMNS), np.int64) for _ in range(2))
-    kernel_limits = limits.for_kernel()
     room = len(frames) if fixed else BIO_MAX_VECS
-    sector = offset // 512
+    bios = []
     at = 0
+    start = offset
     while at < len(frames):
         here = merge_pages(frames[at:], skip[at:], size[at:], max_vectors=room)
-        vectors, total = len(here.length), int(here.length.sum())
+        vectors = len(here.length)
         allocated = vectors if fixed else vector_table(vectors)
-        counts[BIOS] += 1
-        counts[VECTORS] += vectors
-        counts[ALLOCATED] += allocated
-        status = histogram.add(bios, total, vectors, allocated, 1)
-        status |= submit_bio(
-            kernel_limits, here.address, here.offset, here.length, vectors, sector, tail, requests, counts, work
-        )
-        if status & IMPOSSIBLE:
-            raise impossible(limits)
-        assert not status, "one write makes fewer kinds of requests than the table holds"
-        sector += total // 512
+        bios.append(Bio(start, here.length, allocated, here.address, here.offset))
+        start += int(here.length.sum())
         at += int(np.count_nonzero(here.vector_of_add >= 0))
-    finish_plug(tail, requests, counts, work)
-    return make_structure("write", block_bytes, counts, work, bios, requests)
+    return submit(bios, limits)
+
+
+FACTS = Facts(
+    name="fio_write",
+    title="fio's own direct write, the contrast that costs are fitted to: huge pages for 4 KiB pages",
+    kind="dma",
+    source="block/bio.c: bio_iov_iter_get_pages, bio_iov_bvec_set; io_uring/rsrc.c",
+    before="fixed buffers: one bio over the buffer's own table, a vector a page; else at most 256 vectors a bio",
+    today="the same",
+    converted_since=(0, 0),
+    context=Context("the mm of fio, which holds its buffer", "the bio's end"),
+    limited_by="not a user of zero pages: it stands in for one where nobody can change the kernel's page",
+    why="huge pages take 1 vector where 4 KiB pages take 512, as the static page does for ZERO_PAGE",
+)
+
+
+@dataclass(frozen=True)
+class Request:
+    """A direct write.
+
+    :ivar block_bytes: its bytes [byte].
+    :ivar fixed: whether the buffer is registered.
+    """
+
+    block_bytes: Annotated[int, Meta(ge=512, le=1 << 31)]
+    fixed: bool = True
+
+
+class FioWrite:
+    """fio's write from pages of the zero page's kind: huge ones where that is at least 2 MiB."""
+
+    facts = FACTS
+    request_type: type = Request
+
+    def typical(self) -> Request:
+        """One of 2 MiB."""
+        return Request(2 * MIB)
+
+    def count(self, zero_page: ZeroPage, request: Request, kernel: Kernel) -> Counts:
+        """One write."""
+        found = self.structure(zero_page, request, kernel, _NO_LIMITS)
+        return Counts(merge_bios((a, b, c, n) for a, b, c, n in found.bio_table.tolist()), calls=found.bios, waits=1)
+
+    def structure(
+        self, zero_page: ZeroPage, request: Request, kernel: Kernel, limits: QueueLimits, offset: int = 0
+    ) -> Structure:
+        """See :func:`count_buffer`."""
+        pages: Pages = "mmaphuge" if zero_page.size_bytes >= PAGE_BYTES["mmaphuge"] else "malloc"
+        return count_buffer(pages, limits, request.block_bytes, offset=offset, fixed=request.fixed)
+
+
+_NO_LIMITS = QueueLimits(UINT_MAX, 65535, UINT_MAX, source="no limits")
+
+CALLER: Caller = FioWrite()

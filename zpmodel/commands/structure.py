@@ -20,9 +20,7 @@ from zpmodel.commands.output import emit_json, emit_table, json_option
 )
 @click.option("--offset", default="0", show_default=True, help="First byte of the range: 0, 1MiB.")
 @click.option("--length", help="Bytes of the range: 4096, 1GiB, 1TiB.")
-@click.option(
-    "--cases", type=click.File(encoding="utf-8"), help="JSON lines, one range each; - for stdin. Prints JSON lines."
-)
+@click.option("--cases", type=click.File(encoding="utf-8"), help="JSON lines, one range or request each; - for stdin.")
 @json_option
 def command(
     zero_page: str, limits: str | None, offset: str, length: str | None, cases: IO[str] | None, as_json: bool
@@ -35,7 +33,12 @@ def command(
     zpmodel structure --cases ranges.jsonl > counted.jsonl
 
     A line of --cases has "limits" (names as under /sys/block/DEV/queue, also "max_sectors" and "chunk_sectors" in
-    512-byte sectors), "offset", "length", and "zero_page_bytes" or "persistent_huge_zero_folio".
+    512-byte sectors), "offset", "length", and "zero_page_bytes" or "persistent_huge_zero_folio". Or it names a "user"
+    of zero pages (see zpmodel callers), "kernel", the zero page, and that user's own request:
+
+    \b
+    {"user": "iomap_dio_zero", "kernel": "7.3", "zero_page_bytes": 4096,
+     "block_bytes": 16384, "write_offset": 512, "write_length": 512}
     """
     if cases is not None:
         given = [name for name in ("zero_page", "limits", "offset", "length") if _was_given(name)]
@@ -105,11 +108,11 @@ def _histogram(rows: list[dict[str, int]]) -> None:
 
 def _many(cases: IO[str]) -> None:
     from zpmodel.base.errors import InputError
-    from zpmodel.structure import count_cases
+    from zpmodel.callers.cases import count_lines
 
     try:
         # All or nothing: a bad line near the end must not leave half an output that looks whole.
-        lines = [json.dumps(found.as_case()) for found in count_cases(cases, source=cases.name)]
+        lines = [json.dumps(found.as_case()) for found in count_lines(cases, source=cases.name)]
     except (UnicodeDecodeError, OSError) as error:
         raise InputError(cases.name, "content", str(error), "UTF-8 text that can be read") from None
     sys.stdout.writelines(f"{line}\n" for line in lines)

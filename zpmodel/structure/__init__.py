@@ -1,6 +1,6 @@
 """Exactly which bios, splits, requests and segments the block layer makes of a range; integers, no costs."""
 
-from zpmodel.structure.count import Structure, count, count_cases
+from zpmodel.structure.count import Structure, count
 from zpmodel.structure.nvme import NvmeDescriptors, descriptors
 from zpmodel.structure.vectors import Vectors, merge_pages
 
@@ -9,7 +9,6 @@ __all__ = [
     "Structure",
     "Vectors",
     "count",
-    "count_cases",
     "descriptors",
     "merge_pages",
 ]

@@ -1,8 +1,6 @@
 """The public face of the structure model: ranges in, counts and histograms out."""
 
-import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, overload
 
@@ -11,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from zpmodel.base.errors import InputError
-from zpmodel.base.units import MIB, SECTOR
+from zpmodel.base.units import SECTOR
 from zpmodel.queue.limits import UINT_MAX, QueueLimits
 from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.structure import histogram
@@ -227,50 +225,3 @@ def make_structure(
 def _used(table: Table) -> Table:
     rows = table[table[:, 3] > 0]
     return rows[np.lexsort((rows[:, 2], rows[:, 1], rows[:, 0]))]
-
-
-def case_zero_page(case: Mapping[str, Any], source: str) -> ZeroPage:
-    """The zero page of a case: ``zero_page_bytes``, or ``persistent_huge_zero_folio`` of an x86-64 kernel."""
-    size, persistent = case.get("zero_page_bytes"), case.get("persistent_huge_zero_folio")
-    if size is not None and persistent is not None:
-        raise InputError(source, "zero_page_bytes", size, "either it or persistent_huge_zero_folio, not both")
-    if size is not None:
-        if isinstance(size, bool) or not isinstance(size, int):
-            raise InputError(source, "zero_page_bytes", size, "a whole number of bytes")
-        return ZeroPage("folio", size)
-    if not isinstance(persistent, bool):
-        raise InputError(source, "persistent_huge_zero_folio", persistent, "true or false, or zero_page_bytes instead")
-    return ZeroPage("static", 2 * MIB) if persistent else ZeroPage("page", 4096)
-
-
-def count_cases(lines: Iterable[str], source: str = "cases") -> Iterator[Structure]:
-    """Count many cases, one JSON object a line, in their order; blank lines are passed over.
-
-    :param lines: objects with ``limits`` (names of sysfs), ``offset`` [byte], ``length`` [byte], and
-        ``zero_page_bytes`` or ``persistent_huge_zero_folio``; other fields are ignored.
-    :param source: what to call the file in messages.
-    :raises InputError: on the first line that can't be taken, naming its number.
-    """
-    known: dict[str, QueueLimits] = {}
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        where = f"{source} line {number}"
-        try:
-            case = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise InputError(where, "JSON", str(error), "one JSON object a line") from None
-        if not isinstance(case, dict):
-            raise InputError(where, "JSON", line.strip(), "an object")
-        for name in ("limits", "offset", "length"):
-            if name not in case:
-                raise InputError(where, name, "(missing)", "the fields limits, offset, length")
-        key = json.dumps(case["limits"], sort_keys=True)
-        if key not in known:
-            known[key] = QueueLimits.from_mapping(case["limits"], source=where)
-        try:
-            yield count(case_zero_page(case, where), known[key], case["offset"], case["length"])
-        except InputError as error:
-            if error.where == where:
-                raise
-            raise InputError(where, error.field, error.value, error.accepted) from None

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from zpmodel.base import shipped
+from zpmodel.callers.cases import count_cases
 from zpmodel.callers.fio_write import Pages, count_buffer
 from zpmodel.datasets.schema import DataSet
 from zpmodel.queue.limits import UINT_MAX, QueueLimits
-from zpmodel.structure.count import count_cases
 from zpmodel.validation.score import Score
 
 TITLE = "Structure: bios, splits, requests, as kernels traced them"
