@@ -10,10 +10,10 @@ from zpmodel.base.units import KIB, TIB, is_power_of_two
 from zpmodel.callers.base import Caller, Context, Counts, Facts, Kernel, merge_bios
 from zpmodel.callers.ext4_layout import RESERVED_INODES, inode_tables
 from zpmodel.callers.submit import add_up
-from zpmodel.callers.zero_pages import Size, effective_page, zero_range
+from zpmodel.callers.zero_pages import Size, zero_range, zero_structure
 from zpmodel.queue.limits import QueueLimits
 from zpmodel.queue.zeropage import ZeroPage
-from zpmodel.structure.count import Structure, count
+from zpmodel.structure.count import Structure
 
 FACTS = Facts(
     name="sb_issue_zeroout",
@@ -89,8 +89,12 @@ class Ext4LazyInit:
         self, zero_page: ZeroPage, request: Request, kernel: Kernel, limits: QueueLimits, offset: int = 0
     ) -> Structure:
         """All groups, each by itself, each as if its table started at ``offset``."""
-        page = effective_page(FACTS, zero_page, kernel)
-        return add_up([(count(page, limits, offset, size), number) for size, number in request.calls()])
+        return add_up(
+            [
+                (zero_structure(FACTS, zero_page, size, kernel, limits, offset), number)
+                for size, number in request.calls()
+            ]
+        )
 
 
 CALLER: Caller = Ext4LazyInit()

@@ -10,7 +10,7 @@ from zpmodel.base.units import SECTOR
 from zpmodel.queue.limits import QueueLimits
 from zpmodel.structure import histogram
 from zpmodel.structure.count import Structure, Work, impossible, make_structure
-from zpmodel.structure.requests import ALLOCATED, BIOS, COUNTS, VECTORS, empty_tail, finish_plug, submit_bio
+from zpmodel.structure.requests import ALLOCATED, BIOS, COUNTS, SEALED, VECTORS, empty_tail, finish_plug, submit_bio
 from zpmodel.structure.splits import IMPOSSIBLE, WORKS
 
 Ints = npt.NDArray[np.int64]
@@ -53,7 +53,10 @@ def submit(bios: Iterable[Bio], limits: QueueLimits, *, plug: bool = True, base_
     bio_rows, requests = (np.zeros((_ROWS, histogram.COLUMNS), np.int64) for _ in range(2))
     kernel_limits = limits.for_kernel(base_page_bytes)
     length = 0
+    expected = -1
     for bio in bios:
+        if bio.start != expected:
+            tail[SEALED] = 1  # the structure kernels take bios for contiguous: what starts elsewhere joins nothing
         vectors, size = len(bio.lengths), int(bio.lengths.sum())
         zeroes = np.zeros(vectors, np.int64)
         counts[BIOS] += 1
@@ -71,6 +74,7 @@ def submit(bios: Iterable[Bio], limits: QueueLimits, *, plug: bool = True, base_
             raise impossible(limits)
         assert not status, "a request makes fewer kinds of requests than the table holds"
         length += size
+        expected = bio.start + size
     finish_plug(tail, requests, counts, work)
     return make_structure("write", length, counts, work, bio_rows, requests)
 

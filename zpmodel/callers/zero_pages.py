@@ -1,8 +1,9 @@
 """``__blkdev_issue_zero_pages``: a range of a device without Write Zeroes (block/blk-lib.c)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
+import numpy as np
 from msgspec import Meta
 
 from zpmodel.base.errors import InputError
@@ -12,7 +13,7 @@ from zpmodel.queue.limits import UINT_MAX, QueueLimits
 from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.structure.count import Structure, count
 from zpmodel.structure.vectors import BIO_MAX_VECS
-from zpmodel.structure.walk import vector_table
+from zpmodel.structure.walk import INLINE_VECS, vector_table
 
 Size = Annotated[int, Meta(ge=1, le=(1 << 63) - 1)]
 """A size in a request [byte]."""
@@ -85,9 +86,22 @@ def zero_range(facts: Facts, zero_page: ZeroPage, length: int, kernel: Kernel) -
     return zero_bios(length, folio, folio if kernel.finished else zero_page.base_page_bytes)
 
 
-def effective_page(facts: Facts, zero_page: ZeroPage, kernel: Kernel) -> ZeroPage:
-    """The zero page in use as a :class:`ZeroPage`, for the structure model."""
-    return ZeroPage("folio", facts.page_bytes(zero_page, kernel), zero_page.base_page_bytes)
+def zero_structure(
+    facts: Facts, zero_page: ZeroPage, length: int, kernel: Kernel, limits: QueueLimits, offset: int
+) -> Structure:
+    """The structure of ``blkdev_issue_zeroout``; with the conversion finished only the bios' tables differ."""
+    page = ZeroPage("folio", facts.page_bytes(zero_page, kernel), zero_page.base_page_bytes)
+    found = count(page, limits, offset, length)
+    if not kernel.finished or found.operation != "write":
+        return found
+    bios = zero_range(facts, zero_page, length, kernel)
+    table = np.array([[row.bytes, row.bvecs, row.max_vecs, row.count] for row in bios], np.int64)
+    return replace(
+        found,
+        bio_table=table,
+        vectors_allocated=int(np.sum(table[:, 2] * table[:, 3])),
+        work=replace(found.work, tables=int(np.sum(table[table[:, 2] > INLINE_VECS, 3]))),
+    )
 
 
 class ZeroPages:
@@ -110,7 +124,7 @@ class ZeroPages:
         self, zero_page: ZeroPage, request: Request, kernel: Kernel, limits: QueueLimits, offset: int = 0
     ) -> Structure:
         """The structure model's own case; with Write Zeroes no zero page is read."""
-        return count(effective_page(FACTS, zero_page, kernel), limits, offset, request.length)
+        return zero_structure(FACTS, zero_page, request.length, kernel, limits, offset)
 
 
 CALLER: Caller = ZeroPages()

@@ -12,6 +12,7 @@ from zpmodel.base.text import printable
 # In the order in which a newcomer needs them. The short help stands here so that `zpmodel --help` imports none of them.
 COMMANDS = {
     "structure": "Exact bios, splits, requests and segments of zeroing a range.",
+    "callers": "Who zeroes with zero pages, and what a larger one changes for each.",
     "fio": "Read fio output into one tidy table.",
     "measure": "Run the fio matrix that calibration needs on this machine.",
     "calibrate": "Turn a measured data set into costs with intervals.",

@@ -1,0 +1,75 @@
+"""``zpmodel callers``: the users of zero pages, before and after conversion."""
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any
+
+import click
+
+from zpmodel.commands.output import emit_json, emit_table, json_option
+
+
+@click.command("callers")
+@click.argument("user", required=False)
+@json_option
+def command(user: str | None, as_json: bool) -> None:
+    """Who zeroes with zero pages, and what a larger one changes for each.
+
+    \b
+    zpmodel callers
+    zpmodel callers iomap_dio_zero
+    zpmodel callers --json
+
+    Counts are of a typical request of each user: bios, vectors, vectors allocated, calls that hand zeroes down, waits,
+    and bytes that a CPU reads. "finished" is every user converted, and asking for vectors by the folio's size.
+    """
+    from zpmodel.callers.find import all_callers, find_caller
+    from zpmodel.callers.table import CPU_READERS, describe
+
+    callers = list(all_callers()) if user is None else [find_caller(user)]
+    if as_json:
+        found = [describe(caller) for caller in callers]
+        emit_json(found[0] if user is not None else {"users": found, "cpu_readers": CPU_READERS})
+        return
+    if user is not None:
+        _show(describe(callers[0]))
+        return
+    _table()
+    click.echo("\nlose by a larger source, because their driver reads it with the CPU:")
+    emit_table([{"device": name, "why": why} for name, why in CPU_READERS.items()])
+    click.echo("\nzpmodel callers USER tells a user's loops, what limits it, and what an on-demand page asks of it")
+
+
+def _table() -> None:
+    from zpmodel.callers.find import all_callers
+    from zpmodel.callers.table import STATES, change, counts_table, overall
+
+    counts = counts_table().drop(columns=["zero_page_bytes", "cpu_reads"])
+    shown = counts.astype(object).where(counts.notna(), None)
+    emit_table([{str(name): row[name] for name in shown.columns} for _, row in shown.iterrows()])
+    click.echo("\nby the counts alone, and why:")
+    states = list(STATES)
+    rows = []
+    for caller in all_callers():
+        steps = [change(caller, before, after).verdict for before, after in pairwise(states)]
+        names = ("option off since 6.12", "option on", "finishing")
+        rows.append(
+            {
+                "user": caller.facts.name,
+                **dict(zip(names, steps, strict=True)),
+                "overall": overall(caller),
+                "why": caller.facts.why,
+            }
+        )
+    emit_table(rows)
+
+
+def _show(found: Mapping[str, Any]) -> None:
+    click.echo(f"{found['user']}: {found['title']}")
+    words = ("kind", "source", "loop_6.12", "loop_7.3", "converted_since", "gone_since", "limited_by", "why", "loses")
+    emit_table([{"about": name.replace("_", " "), "what": found[name]} for name in words if found[name]])
+    owed = found["on_demand"]
+    can = "possible" if owed["possible"] else "impossible"
+    click.echo(f"an on-demand page is {can}: {owed['how']}")
+    click.echo(f"\ncounts of {found['request']}")
+    emit_table([{"state": state, **(counts or {})} for state, counts in found["counts"].items()])
