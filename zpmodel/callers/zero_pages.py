@@ -67,7 +67,7 @@ def zero_bios(length: int, folio_bytes: int, ask_bytes: int) -> tuple[BioRow, ..
     rows: list[tuple[int, int, int, int]] = []
     left = length
     # As long as so much is left, the next bio is full and asks for the largest table, so they need no loop.
-    plenty = BIO_MAX_VECS * max(folio_bytes, ask_bytes) + full + by_bytes * UINT_MAX
+    plenty = BIO_MAX_VECS * max(folio_bytes, ask_bytes) + full
     if left > plenty:
         many = (left - plenty) // full
         rows.append((full, full // folio_bytes, BIO_MAX_VECS, many))
