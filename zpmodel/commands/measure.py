@@ -9,6 +9,8 @@ import click
 from zpmodel.commands.output import emit_json, emit_table, json_option
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from zpmodel.measure.run import Progress, Summary
 
 
@@ -44,10 +46,12 @@ def command(
       zpmodel measure --target /mnt/ssd --out results/ssd --quick
       zpmodel measure --target /dev/nvme9n1 --destroy-data --out results/nvme
     """
-    from zpmodel.base.errors import RefusedError
+    from zpmodel.base.errors import InputError, RefusedError
     from zpmodel.host.safety import check_target, kind_of, what_is_lost
     from zpmodel.measure.run import measure
 
+    if not target:
+        raise InputError("zpmodel measure", "--target", "''", "a directory, a file or a block device")
     if kind_of(target) != "new file" and destroy_data:
         check_target(target)
         if not yes:
@@ -83,7 +87,8 @@ class _Line:
 
     def progress(self, now: "Progress") -> None:
         """Show where the measurement stands."""
-        left = f"{now.seconds_left // 60:.0f}:{now.seconds_left % 60:02.0f} left"
+        minutes, seconds = divmod(max(0, round(now.seconds_left)), 60)
+        left = f"{minutes}:{seconds:02d} left"
         if self._terminal:
             if time.monotonic() - self._shown > 0.2:
                 click.echo(f"\r\x1b[Kround {now.round}, {now.done} points, {left}, {now.point}", nl=False, err=True)
@@ -106,14 +111,25 @@ class _Line:
 def _print(summary: "Summary", as_json: bool) -> None:
     if as_json:
         fields = dict(vars(summary))
-        emit_json({**fields, "contrasts": [vars(item) for item in summary.contrasts]})
+        contrasts = [vars(item) for item in summary.contrasts]
+        emit_json({**fields, "contrasts": contrasts, "next": _next_command(summary.out)})
         return
     why = {"precise": "every ratio is narrow enough", "time": "the time is up", "rounds": "all rounds are done"}
     click.echo(f"{summary.points} points in {summary.out}, {summary.failed} failed; {why[summary.stopped]}.\n")
     click.echo("2 MiB against 4 KiB buffer pages (ratio, 95 % interval):")
     emit_table([_row(vars(item)) for item in summary.contrasts])
+    if not summary.contrasts:
+        click.echo("none: no pair of the two is complete")
     click.echo("\nThe reference points through the run:")
     emit_table([{**row, "change": _percent(row["change"]), "step": _percent(row["step"])} for row in summary.drift])
+    click.echo(f"\nWhat these data tell:  {_next_command(summary.out)}")
+
+
+def _next_command(out: "Path") -> str:
+    import shlex
+
+    name = out.resolve().name
+    return f"zpmodel report {shlex.quote(str(out))} --out {shlex.quote(f'reports/{name}')}"
 
 
 def _row(item: dict[str, float]) -> dict[str, object]:
@@ -123,6 +139,7 @@ def _row(item: dict[str, float]) -> dict[str, object]:
         "operation": item["operation"],
         "block": format_size(item["block_bytes"]),
         "depth": item["depth"],
+        "max_sectors_kb": item["max_sectors_kb"] or "as found",
         "pairs": item["pairs"],
         "throughput": f"{item['throughput_ratio']:.3f} [{item['throughput_low']:.3f}, {item['throughput_high']:.3f}]",
         "CPU per byte": f"{item['cpu_ratio']:.3f} [{item['cpu_low']:.3f}, {item['cpu_high']:.3f}]",

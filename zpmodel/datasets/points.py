@@ -1,6 +1,5 @@
 """Reading back what `zpmodel measure` wrote: one row a point, and the paired contrast of the two buffer memories."""
 
-import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -12,15 +11,21 @@ import pandas as pd
 from scipy import stats
 
 from zpmodel.base.errors import InputError
+from zpmodel.datasets.fio_answer import Job, Usage, check_answer, check_usage, point_of, read_bounded, way_of
+from zpmodel.datasets.home import read_home
 from zpmodel.datasets.point import Point
+
+FIO_TICK_S = 1e-3
+"""What fio's CPU times are cut down to [s]."""
 
 
 @dataclass(frozen=True)
 class Measured:
     """One finished point.
 
-    ``ios`` and ``bytes`` [byte] done in ``seconds`` [s]; ``thread_cpu_seconds`` is what fio says of its own thread,
-    ``worker_cpu_seconds`` io_uring's workers', ``kernel_cpu_seconds`` all kernel threads' [s].
+    ``ios`` and ``bytes`` [byte] done in ``seconds`` [s]; ``thread_cpu_seconds`` is the CPU time of fio's submitting
+    thread, known to plus or minus ``thread_cpu_resolution_s``; ``worker_cpu_seconds`` io_uring's workers',
+    ``kernel_cpu_seconds`` all kernel threads' [s]; ``elapsed_seconds`` is how long fio's process lived [s].
     """
 
     point: Point
@@ -30,9 +35,12 @@ class Measured:
     bytes: int
     latency_ns: float
     thread_cpu_seconds: float
+    thread_cpu_resolution_s: float
     worker_cpu_seconds: float
     kernel_cpu_seconds: float
     steal_seconds: float
+    elapsed_seconds: float
+    machine_digest: str | None
 
     @property
     def bytes_per_second(self) -> float:
@@ -51,12 +59,24 @@ class Measured:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """A point file that can't be used, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Contrast:
-    """2 MiB against 4 KiB buffer pages at one block size and depth: ratios mmaphuge / malloc, 95 % intervals."""
+    """2 MiB against 4 KiB buffer pages at one block size and depth: ratios mmaphuge / malloc, 95 % intervals.
+
+    ``max_sectors_kb`` [KiB] is what that limit was set to, 0 where it was left alone.
+    """
 
     operation: str
     block_bytes: int
     depth: int
+    max_sectors_kb: int
     pairs: int
     throughput_ratio: float
     throughput_low: float
@@ -71,61 +91,113 @@ def read_point(out: Path, name: str) -> Measured:
 
     :raises InputError: where its files are missing or not what `measure` writes.
     """
-    path = out / "points" / f"{name}.json"
+    item, reason = _try(out, name)
+    if item is None:
+        raise InputError(str(out / "points" / f"{name}.json"), "point", reason, "a point and its usage as measured")
+    return item
+
+
+def _try(out: Path, name: str) -> tuple[Measured | None, str]:
+    where = "point"
     try:
-        text = path.read_text()
-        job = json.loads(text[text.index("{") :])["jobs"][0]
-        usage = json.loads((out / "usage" / f"{name}.json").read_text())
-        point = Point.from_id(name)
-        way = job["read" if point.operation == "zero" else "write"]
-        return Measured(
-            point=point,
-            started=usage["started"],
-            seconds=way["runtime"] / 1e3,
-            ios=way["total_ios"],
-            bytes=way["io_bytes"],
-            latency_ns=way["lat_ns"]["mean"],
-            thread_cpu_seconds=(job["usr_cpu"] + job["sys_cpu"]) / 100 * job["job_runtime"] / 1e3,
-            worker_cpu_seconds=usage["io_worker_seconds"],
-            kernel_cpu_seconds=sum(usage["kernel_thread_seconds"].values()),
-            steal_seconds=usage["machine_seconds"]["steal"],
-        )
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
-        raise InputError(
-            str(path), "point", f"{type(error).__name__}: {error}", "a point and its usage as measured"
-        ) from None
+        point = point_of(out / "points" / f"{name}.json")
+        job = check_answer(read_bounded(out / "points" / f"{name}.json"), point)
+        where = "usage"
+        usage = check_usage(read_bounded(out / "usage" / f"{name}.json"), point)
+    except FileNotFoundError:
+        return None, f"its {where} is missing"
+    except OSError as error:
+        return None, f"its {where} can't be read ({error.strerror})"
+    except ValueError as error:
+        return None, f"{where}: {error}"
+    way = way_of(job, point)
+    thread_cpu, resolution = _thread_cpu(job, usage)
+    return Measured(
+        point=point,
+        started=usage.started,
+        seconds=way.runtime / 1e3,
+        ios=way.total_ios,
+        bytes=way.io_bytes,
+        latency_ns=way.lat_ns.mean,
+        thread_cpu_seconds=thread_cpu,
+        thread_cpu_resolution_s=resolution,
+        worker_cpu_seconds=usage.io_worker_seconds,
+        kernel_cpu_seconds=sum(usage.kernel_thread_seconds.values()),
+        steal_seconds=usage.machine_seconds.steal,
+        elapsed_seconds=usage.elapsed_seconds,
+        machine_digest=usage.machine_digest,
+    ), ""
+
+
+def _thread_cpu(job: Job, usage: Usage) -> tuple[float, float]:
+    """The CPU time of the job's thread and the half-width of its rounding [s]; the truth lies within.
+
+    fio cuts user and system time down to whole milliseconds, each by itself (``mtime_since_tv`` of two getrusage(2)):
+    m stands for m ... m + 2 ms, and 0 for 0 ... 2 ms. The scheduler's nanoseconds hold the readings' own cost, which
+    is known to about half of itself.
+    """
+    if usage.thread_cpu_ns is not None:
+        half = usage.thread_cpu_overhead_ns / 2
+        return max(half, usage.thread_cpu_ns - usage.thread_cpu_overhead_ns) / 1e9, half / 1e9
+    return (job.usr_cpu + job.sys_cpu) / 100 * job.job_runtime / 1e3 + FIO_TICK_S, FIO_TICK_S
 
 
 def finished(out: Path) -> list[str]:
-    """List the finished points of a data set, in the order of their names."""
+    """List the names of a data set's point files, sorted; whether each can be read is another matter."""
     return sorted(path.stem for path in (out / "points").glob("[!.]*.json"))
 
 
-def load(out: str | Path) -> pd.DataFrame:
+def load_points(out: str | Path) -> tuple[list[Measured], list[LeftOut]]:
+    """Read every good point of a measured set, in the order in which they ran, and say which others are there.
+
+    Left out are points that are damaged, without usage, under another's name, not in the set's plan, or measured on
+    another machine: by the digest in ``plan.json``, in sets from before there was one by the sessions' times.
+    """
+    out = Path(out)
+    home = read_home(out)
+    good, left_out = [], []
+    for name in finished(out):
+        item, reason = _try(out, name)
+        reason = reason if item is None else home.why_foreign(item.point.id, item.started, item.machine_digest)
+        if item is None or reason:
+            left_out.append(LeftOut(name, reason))
+        else:
+            good.append(item)
+    return sorted(good, key=lambda item: item.started), left_out
+
+
+def load(out: str | Path, *, varied: bool = False) -> pd.DataFrame:
     """Read a measured data set: one row a point, in the order in which they ran.
 
     Columns: ``id``, ``operation`` (write, zero), ``block_bytes``, ``depth``, ``memory``, ``replicate``,
-    ``reference``, ``started``, ``seconds`` [s], ``ios``, ``bytes``, ``latency_ns`` [ns], the CPU times of `Measured`
-    [s], ``cpu_seconds`` (their sum), ``steal_seconds`` (all CPUs), ``bytes_per_second`` [byte/s], ``cpu_ns_per_byte``
-    [ns/byte].
+    ``reference``, ``max_sectors_kb`` [KiB] (missing where the queue's was left alone), ``started``, ``seconds`` [s],
+    ``ios``, ``bytes``, ``latency_ns`` [ns], the CPU times of `Measured` [s] and ``thread_cpu_resolution_s``,
+    ``cpu_seconds`` (their sum), ``steal_seconds`` (all CPUs), ``bytes_per_second`` [byte/s], ``cpu_ns_per_byte``
+    [ns/byte]. ``attrs["left_out"]`` lists the points that can't be used, as dicts of ``id`` and ``reason``.
 
-    :raises InputError: where the folder holds no points.
+    :param varied: with the points for which ``max_sectors_kb`` was changed; the limits of ``machine.toml`` are not
+        theirs.
+    :raises InputError: where the folder holds no points that can be read.
     """
-    out = Path(out)
-    names = finished(out)
-    if not names:
-        raise InputError(str(out), "points", "none", "a folder that zpmodel measure has filled")
+    good, left_out = load_points(out)
+    if not good:
+        found = f"none that can be read; {left_out[0].name}: {left_out[0].reason}" if left_out else "none"
+        raise InputError(str(out), "points", found, "a folder that zpmodel measure has filled")
     rows = []
-    for item in (read_point(out, name) for name in names):
-        fields = {key: value for key, value in vars(item).items() if key != "point"}
+    for item in good:
+        fields = {key: value for key, value in vars(item).items() if key not in ("point", "machine_digest")}
         derived = {key: getattr(item, key) for key in ("cpu_seconds", "bytes_per_second", "cpu_ns_per_byte")}
         rows.append({"id": item.point.id, **asdict(item.point), **fields, **derived})
-    return pd.DataFrame(rows).sort_values("started", kind="stable", ignore_index=True)
+    table = pd.DataFrame(rows).astype({"max_sectors_kb": "Int64"})
+    if not varied:
+        table = table[table["max_sectors_kb"].isna()].reset_index(drop=True)
+    table.attrs["left_out"] = [{"id": item.name, "reason": item.reason} for item in left_out]
+    return table
 
 
 def contrasts(points: Iterable[Measured]) -> list[Contrast]:
     """Compare the two memories, replicate by replicate (a pair ran back to back, so slow drift cancels)."""
-    found: dict[tuple[str, int, int], dict[int, dict[str, Measured]]] = defaultdict(lambda: defaultdict(dict))
+    found: dict[tuple[str, int, int, int], dict[int, dict[str, Measured]]] = defaultdict(lambda: defaultdict(dict))
     for item in points:
         if not item.point.reference:
             found[item.point.pair][item.point.replicate][item.point.memory] = item

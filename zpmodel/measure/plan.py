@@ -9,13 +9,20 @@ from zpmodel.base.errors import InputError
 from zpmodel.base.units import GIB, KIB, MIB
 from zpmodel.datasets.point import HUGE_PAGE, MEMORIES, Point
 
+Pair = tuple[str, int, int]
+
 
 @dataclass(frozen=True)
 class Matrix:
-    """What to measure: every block size at every queue depth, in both memories, in rounds.
+    """What to measure: block sizes at queue depths, in both memories, in rounds.
 
-    ``precision`` is the relative half-width of the paired ratios' 95 % intervals at which a pair is left alone once
-    ``min_rounds`` are done; 0 never is. ``file_bytes`` is the size of the target that is written [byte].
+    Every round has the pairs of the focus: blocks of ``focus_block`` [byte] and more at ``focus_depth`` and more, where
+    the contrast is; the others' turn comes every ``rest_every`` rounds. ``max_sectors_kb`` [KiB] are values to which
+    the queue's limit of that name is lowered, where that is possible, for the focus's blocks that are larger, at
+    ``varied_depths``: the same bio and the same vectors then make more requests.
+
+    ``precision`` is the relative half-width of the paired ratios' 95 % intervals at which a pair is left alone once it
+    has ``min_rounds`` replicates; 0 never is. ``file_bytes`` is the size of the target that is written [byte].
     """
 
     blocks: tuple[int, ...]
@@ -29,9 +36,14 @@ class Matrix:
     reference: tuple[int, int] = (64 * KIB, 4)
     reference_zero: int = MIB
     reference_every: int = 12
+    focus_block: int = 512 * KIB
+    focus_depth: int = 4
+    rest_every: int = 1
+    max_sectors_kb: tuple[int, ...] = ()
+    varied_depths: tuple[int, ...] = (4,)
 
     def __post_init__(self) -> None:
-        for field in ("blocks", "depths", "zero_blocks"):
+        for field in ("blocks", "depths", "zero_blocks", "max_sectors_kb", "varied_depths"):
             values = getattr(self, field)
             if len(set(values)) != len(values) or any(v < 1 for v in values):
                 raise InputError("measurement matrix", field, values, "distinct positive numbers")
@@ -40,6 +52,8 @@ class Matrix:
                 raise InputError("measurement matrix", "blocks", block, "multiples of 4 KiB, no larger than the file")
         if not 0.05 <= self.seconds_per_point <= 3600:
             raise InputError("measurement matrix", "seconds_per_point", self.seconds_per_point, "0.05 ... 3600 seconds")
+        if not 1 <= self.rest_every <= self.max_rounds:
+            raise InputError("measurement matrix", "rest_every", self.rest_every, "1 ... max_rounds")
         if not 1 <= self.min_rounds <= self.max_rounds:
             raise InputError("measurement matrix", "min_rounds", self.min_rounds, "1 ... max_rounds")
 
@@ -54,6 +68,20 @@ class Matrix:
         points += [Point("zero", b, 1, "mmaphuge", 1) for b in self.zero_blocks]
         return max((point.huge_pages for point in points), default=0)
 
+    @property
+    def pairs(self) -> tuple[list[Pair], list[Pair]]:
+        """The focus's pairs, and the others: operation, block size [byte] and depth."""
+        writes: list[Pair] = [("write", block, depth) for block in self.blocks for depth in self.depths]
+        focus = [pair for pair in writes if pair[1] >= self.focus_block and pair[2] >= self.focus_depth]
+        rest = [pair for pair in writes if pair not in focus]
+        return focus, rest + [("zero", block, 1) for block in self.zero_blocks]
+
+    def limits_of(self, pair: Pair) -> list[int | None]:
+        """The values of ``max_sectors_kb`` [KiB] that a pair is measured with; None leaves the queue alone."""
+        operation, block, depth = pair
+        varied = operation == "write" and block >= self.focus_block and depth in self.varied_depths
+        return [None, *(value for value in self.max_sectors_kb if varied and value * KIB < block)]
+
 
 def _powers(first: int, last: int, factor: int = 2) -> tuple[int, ...]:
     values = [first]
@@ -62,40 +90,60 @@ def _powers(first: int, last: int, factor: int = 2) -> tuple[int, ...]:
     return tuple(values)
 
 
-FULL = Matrix(_powers(4 * KIB, 8 * MIB), (1, 2, 4, 8, 16), _powers(4 * KIB, 128 * MIB))
-"""About ten minutes: five or six rounds of 60 pairs and the /dev/zero sweep."""
+FULL = Matrix(
+    _powers(4 * KIB, 8 * MIB),
+    (1, 2, 4, 8, 16),
+    _powers(4 * KIB, 128 * MIB),
+    max_rounds=15,
+    rest_every=3,
+    max_sectors_kb=(256, 1024),
+    varied_depths=(4, 16),
+)
+"""About ten minutes: six or seven rounds of the focus's 33 pairs, and each of the 61 others two or three times."""
 
 QUICK = replace(
     FULL,
     blocks=(4 * KIB, 64 * KIB, 512 * KIB, MIB, 2 * MIB, 8 * MIB),
     depths=(1, 4, 16),
     zero_blocks=(4 * KIB, 64 * KIB, MIB, 2 * MIB, 8 * MIB, 32 * MIB),
+    max_sectors_kb=(256,),
+    varied_depths=(4,),
     min_rounds=2,
     seconds_per_point=0.4,
 )
-"""About two minutes: three rounds of 18 pairs and a coarse /dev/zero sweep."""
+"""About two minutes: four rounds of the focus's 12 pairs, and each of the 16 others once or twice."""
 
 
 def plan(matrix: Matrix, seed: int) -> list[list[Point]]:
     """Order the points: rounds of shuffled pairs, each pair back to back in random order, references in between.
 
+    The pairs of one block size and depth that differ in ``max_sectors_kb`` follow each other, in random order: what is
+    compared is adjacent in time.
+
     :param seed: the same seed gives the same plan.
     :return: one list of points a round; every point occurs once.
     """
     chance = random.Random(seed)
-    pairs = [("write", block, depth) for block in matrix.blocks for depth in matrix.depths]
-    pairs += [("zero", block, 1) for block in matrix.zero_blocks]
+    focus, rest = matrix.pairs
+    chance.shuffle(rest)
     rounds: list[list[Point]] = []
     references = 0
     for replicate in range(1, matrix.max_rounds + 1):
+        pairs = focus + rest[(replicate - 1) % matrix.rest_every :: matrix.rest_every]
         chance.shuffle(pairs)
         points: list[Point] = []
-        for index, pair in enumerate(pairs):
-            if index % matrix.reference_every == 0:
+        since = matrix.reference_every
+        for pair in pairs:
+            if since >= matrix.reference_every:
                 references += 1
+                since = 0
                 points.append(Point("write", *matrix.reference, "malloc", references, reference=True))
                 points.append(Point("zero", matrix.reference_zero, 1, "malloc", references, reference=True))
-            points += [Point(*pair, memory, replicate) for memory in chance.sample(MEMORIES, 2)]
+            limits = matrix.limits_of(pair)
+            for limit in chance.sample(limits, len(limits)):
+                memories = chance.sample(MEMORIES, 2)
+                points += [Point(*pair, memory, replicate, max_sectors_kb=limit) for memory in memories]
+                since += 1
         rounds.append(points)
     return rounds
 

@@ -1,26 +1,26 @@
 """Running fio once: complete results, all CPU time, or a reason why not."""
 
 import ctypes
-import json
 import os
-import re
 import resource
 import select
-import shutil
 import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from zpmodel.base.errors import RefusedError, ZpmodelError
+from zpmodel.base.errors import ZpmodelError
 from zpmodel.base.files import publish, write_atomically
+from zpmodel.datasets.fio_answer import LARGEST_BYTES, as_json, check_answer, check_usage, read_bounded
+from zpmodel.datasets.point import Point
 from zpmodel.host.cputime import WorkerWatch, kernel_threads, kernel_threads_spent, machine_seconds
+from zpmodel.measure import thread_cpu
+from zpmodel.measure.program import Fio
 
 _LOOK_SECONDS = 0.025
 _PR_SET_PDEATHSIG = 1
@@ -32,73 +32,58 @@ class FioFailedError(ZpmodelError):
     """One run of fio that gave no usable result; the message says why."""
 
 
-@dataclass(frozen=True)
-class Fio:
-    """The fio program: where it is, and its version such as "fio-3.33"."""
-
-    program: str
-    version: str
-
-
-def find_fio() -> Fio:
-    """Find fio on the path.
-
-    :raises RefusedError: where it is missing, or older than 3.
-    """
-    program = shutil.which("fio")
-    if program is None:
-        raise RefusedError(
-            "fio is not installed (Debian, Fedora and others: package fio); version 3 or newer is needed"
-        )
-    try:
-        done = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=30)
-        version = done.stdout.strip()
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise RefusedError(f"{program} does not run: {error}") from None
-    match = re.match(r"fio-(\d+)\.", version)
-    if match is None or int(match[1]) < 3:
-        raise RefusedError(f"{program} is {version or 'of an unknown version'}; fio-3.0 or newer is needed")
-    return Fio(program, version)
-
-
-def check_io_uring() -> None:
-    """Refuse where the kernel lets this user have no io_uring.
-
-    :raises RefusedError: with the reason.
-    """
-    setting = Path("/proc/sys/kernel/io_uring_disabled")
-    value = setting.read_text().strip() if setting.exists() else "0"
-    if value == "2" or (value == "1" and os.geteuid() != 0):
-        raise RefusedError(f"io_uring is switched off here (kernel.io_uring_disabled = {value})")
-    parameters = (ctypes.c_char * 120)()
-    number = 425  # io_uring_setup, the same on every architecture
-    fd = _LIBC.syscall(number, 1, parameters)
-    if fd < 0:
-        raise RefusedError("this kernel has no io_uring, or a sandbox forbids it; the measurement needs it")
-    os.close(fd)
-
-
 def run_point(
-    fio: Fio, arguments: Sequence[str], *, name: str, out: Path, pass_fds: Sequence[int], seconds: float
+    fio: Fio,
+    arguments: Sequence[str],
+    point: Point,
+    *,
+    out: Path,
+    pass_fds: Sequence[int],
+    seconds: float,
+    known: Mapping[str, Any],
 ) -> None:
     """Run fio and keep its JSON, exactly as printed, in ``points/<name>.json`` and what fio doesn't say in ``usage/``.
 
     The point's file appears last and whole: where it is, the point is done.
 
     :param seconds: how long the job is meant to run [s].
+    :param known: what else goes into the usage, as it is.
     :raises FioFailedError: where there is no complete result; no file has been made then.
+    :raises OSError: where the folder can't be written, as when its disk is full.
     """
+    name = point.id
     with tempfile.TemporaryDirectory(prefix=".run-", dir=out) as scratch:
-        printed = Path(scratch) / "fio.json"
+        folder = Path(scratch).resolve()
+        printed = folder / "fio.json"
         command = [fio.program, "--output-format=json", f"--output={printed}", *arguments]
-        usage = _run(command, pass_fds, printed, limit=seconds * 3 + 60)
-        _check(printed, seconds)
-        usage = {"id": name, "command": ["fio", "--output-format=json", *arguments], **usage}
-        write_atomically(out / "usage" / f"{name}.json", json.dumps(usage, indent=1) + "\n")
+        readings = thread_cpu.arguments() if fio.overhead_ns is not None else []
+        usage = _run([*command, *readings], pass_fds, printed, limit=seconds * 3 + 60)
+        usage = {"id": name, "command": ["fio", "--output-format=json", *arguments, *readings], **usage, **known}
+        thread_ns, workers_ns = thread_cpu.spent(folder, name)
+        usage["io_worker_seconds"] = max(usage["io_worker_seconds"], round(workers_ns / 1e9, 6))
+        if thread_ns is not None and fio.overhead_ns is not None:
+            usage["thread_cpu_ns"] = thread_ns
+            usage["thread_cpu_overhead_ns"] = fio.overhead_ns
+            usage["thread_cpu_from"] = thread_cpu.HOW
+        noted = as_json(usage)
+        try:
+            check_answer(read_bounded(printed), point)
+            check_usage(noted.encode(), point)
+        except (OSError, ValueError) as problem:
+            _look_for_room(folder)
+            raise FioFailedError(f"fio printed no complete result ({cleaned(str(problem))})") from None
+        write_atomically(out / "usage" / f"{name}.json", noted)
         publish(printed, out / "points" / f"{name}.json")
 
 
-_STOPS = {signal.SIGINT, signal.SIGTERM}
+def _look_for_room(folder: Path) -> None:
+    """Raise OSError (ENOSPC, EDQUOT) where fio's answer was cut short for want of room: fio itself says nothing."""
+    with (folder / "room").open("wb") as file:
+        file.write(bytes(64 << 10))
+        os.fsync(file.fileno())
+
+
+_STOPS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
 
 def _prepare_child() -> None:
@@ -119,6 +104,7 @@ def _run(command: Sequence[str], pass_fds: Sequence[int], printed: Path, limit: 
         try:
             process = subprocess.Popen(
                 command,
+                cwd=printed.parent,
                 pass_fds=pass_fds,
                 stdin=subprocess.DEVNULL,
                 stdout=said,
@@ -126,13 +112,17 @@ def _run(command: Sequence[str], pass_fds: Sequence[int], printed: Path, limit: 
                 start_new_session=True,
                 preexec_fn=_prepare_child,
             )
+        except OSError as error:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
+            raise FioFailedError(f"fio could not be started: {error.strerror}") from None
         except BaseException:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
             raise
         watch = WorkerWatch(process.pid)
         try:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
-            used = _wait(process, watch, clock + limit)
+            sizes = (lambda: os.fstat(said.fileno()).st_size, lambda: _size(printed))
+            used = _wait(process, watch, clock + limit, sizes)
         except BaseException:
             _stop(process)
             raise
@@ -141,7 +131,7 @@ def _run(command: Sequence[str], pass_fds: Sequence[int], printed: Path, limit: 
         said.seek(0)
         words = said.read(4096).decode(errors="replace")
         with suppress(OSError):  # fio says some things where the results should be
-            words += printed.read_text(errors="replace").partition("{")[0]
+            words += _start_of(printed).partition("{")[0]
     if process.returncode != 0:
         raise FioFailedError(_reason(process.returncode, words))
     return {
@@ -155,7 +145,21 @@ def _run(command: Sequence[str], pass_fds: Sequence[int], printed: Path, limit: 
     }
 
 
-def _wait(process: subprocess.Popen[bytes], watch: WorkerWatch, deadline: float) -> resource.struct_rusage:
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _start_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return file.read(4096).decode(errors="replace")
+
+
+def _wait(
+    process: subprocess.Popen[bytes], watch: WorkerWatch, deadline: float, sizes: Sequence[Callable[[], int]]
+) -> resource.struct_rusage:
     ended = os.pidfd_open(process.pid)
     try:
         poll = select.poll()
@@ -164,6 +168,8 @@ def _wait(process: subprocess.Popen[bytes], watch: WorkerWatch, deadline: float)
             watch.look()
             if time.monotonic() > deadline:
                 raise FioFailedError("fio did not end in time and was stopped")
+            if any(size() > LARGEST_BYTES for size in sizes):
+                raise FioFailedError(f"fio printed more than {LARGEST_BYTES} bytes and was stopped")
     finally:
         os.close(ended)
     _, status, used = os.wait4(process.pid, 0)
@@ -185,8 +191,12 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 def _reason(status: int, words: str) -> str:
     if status < 0:
-        return f"fio was killed by signal {-status} ({signal.Signals(-status).name})"
-    lines = [line.strip() for line in words.splitlines() if line.strip()]
+        try:
+            name = f" ({signal.Signals(-status).name})"
+        except ValueError:  # the real-time signals have no names of their own
+            name = ""
+        return f"fio was killed by signal {-status}{name}"
+    lines = [cleaned(line) for line in words.splitlines() if line.strip()]
     told = [line for line in lines if "error" in line.lower() or "fail" in line.lower() or "cannot" in line.lower()]
     said = "; ".join((told or lines)[:3]) or "without a word"
     hint = ""
@@ -195,19 +205,6 @@ def _reason(status: int, words: str) -> str:
     return f"fio ended with status {status}: {said}{hint}"
 
 
-def _check(printed: Path, seconds: float) -> None:
-    """Accept only one whole job without an error that ran for its time."""
-    try:
-        text = printed.read_text()
-        # fio prints its notes before the document where the output is one file.
-        (job,) = json.loads(text[text.index("{") :])["jobs"]
-        error, ran = int(job["error"]), max(job[way]["runtime"] for way in ("read", "write")) / 1000
-        done = job["read"]["total_ios"] + job["write"]["total_ios"]
-    except (OSError, ValueError, KeyError, TypeError) as problem:
-        raise FioFailedError(f"fio printed no complete result ({type(problem).__name__}: {problem})") from None
-    if error:
-        raise FioFailedError(f"fio reports error {error} ({os.strerror(error)})")
-    if done == 0:
-        raise FioFailedError("fio finished no I/O")
-    if ran < 0.8 * seconds:
-        raise FioFailedError(f"fio ran for {ran:g} s where {seconds:g} s were asked for")
+def cleaned(text: str) -> str:
+    """A stranger's words as one line of at most 200 characters that a terminal shows and does not obey."""
+    return "".join(letter if letter.isprintable() else " " for letter in text).strip()[:200]

@@ -1,18 +1,12 @@
 """Measuring: runs the matrix, keeps every finished point, resumes where it was stopped."""
 
-import fcntl
-import hashlib
-import json
-import os
 import secrets
-import shutil
-import signal
-import threading
 import time
 import tomllib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +16,21 @@ from zpmodel.datasets import points as dataset
 from zpmodel.datasets.point import Point
 from zpmodel.host import hugepages, machine
 from zpmodel.host.safety import Target, open_target, prefill
-from zpmodel.measure.plan import FULL, QUICK, Matrix, fio_arguments, plan
-from zpmodel.measure.point import Fio, FioFailedError, check_io_uring, find_fio, run_point
+from zpmodel.measure import told
+from zpmodel.measure.folder import load_or_make_plan, locked_folder, note_failure, set_aside
+from zpmodel.measure.plan import FULL, QUICK, Matrix, fio_arguments
+from zpmodel.measure.point import FioFailedError, cleaned, run_point
+from zpmodel.measure.program import Fio, check_io_uring, find_fio
+from zpmodel.measure.sectors import SectorsKnob, restore_leftovers, sectors_knob
+from zpmodel.measure.stopping import asked_to_stop, signals_interrupt
+from zpmodel.measure.thread_cpu import overhead_ns
 
-_FORMAT = 1
 _BUDGET_SECONDS = {False: 600.0, True: 120.0}
 _OVERHEAD_SECONDS = 0.35
-_ENOUGH_IOS = 50
+# The rounding of a thread's CPU time is to be less than this share of it; for that a run may be so many times longer.
+_ROUNDING, _LONGEST = 0.02, 4.0
+# Failures in a row after which no further point is tried: where none has succeeded yet, and later.
+_GIVE_UP_AT_START, _GIVE_UP = 5, 20
 
 
 @dataclass(frozen=True)
@@ -97,16 +99,24 @@ def measure(
         seconds = float("inf") if own else _BUDGET_SECONDS[quick]
     if not seconds > 0:
         raise InputError("zpmodel measure", "--time", seconds, "a positive number of seconds")
+    for name, value in (("--target", target), ("--out", out)):
+        if not str(value) or "\0" in str(value):
+            raise InputError("zpmodel measure", name, repr(str(value)), "a path")
     out = Path(out)
     with ExitStack() as stack:
-        stack.enter_context(_signals_interrupt())
+        stack.enter_context(signals_interrupt())
+        restore_leftovers()
         fio = find_fio()
         check_io_uring()
         opened = stack.enter_context(open_target(target, chosen.file_bytes, destroy=destroy))
-        lock = stack.enter_context(_locked_folder(out))
-        chosen_seed, points = _load_or_make_plan(out, opened, chosen, seed)
-        session = _Session(out, opened, fio, chosen, points, lock, seconds, progress, note)
-        return session.run(chosen_seed)
+        lock = stack.enter_context(locked_folder(out))
+        digest = told.machine_digest()
+        chosen_seed, points = load_or_make_plan(out, opened, chosen, seed, digest)
+        knob = stack.enter_context(sectors_knob(machine.device_under(opened.fd)))
+        fio = replace(fio, overhead_ns=overhead_ns([fio.program]))
+        known = {"machine_digest": digest, "session_digest": secrets.token_hex(8)}
+        session = _Session(out, opened, fio, chosen, points, lock, knob, known, seconds, progress, note)
+        return session.run(chosen_seed, quick=quick)
 
 
 class _Session:
@@ -120,21 +130,25 @@ class _Session:
         matrix: Matrix,
         rounds: Sequence[Sequence[Point]],
         lock: int,
+        knob: SectorsKnob,
+        known: dict[str, Any],
         budget_seconds: float,
         progress: Callable[[Progress], None] | None,
         note: Callable[[str], None] | None,
     ) -> None:
         self.out, self.target, self.fio, self.matrix, self.rounds, self.lock = out, target, fio, matrix, rounds, lock
+        self.knob, self.known = knob, known
         self.progress, self.note = progress, note
-        self.done = {name: dataset.read_point(out, name) for name in dataset.finished(out)}
-        self.spent_before = sum(self._usage(name) for name in self.done)
+        self.notes: list[str] = []
+        self.done = self._take_stock()
+        self.spent_before = sum(item.elapsed_seconds for item in self.done.values())
         self.budget = budget_seconds
         self.clock = time.monotonic()
-        self.failed, self.ran = 0, 0
-        self.notes: list[str] = []
+        self.failed, self.failed_in_a_row, self.ran = 0, 0, 0
         self.huge_pages = 0
+        self.lockable = told.lockable_bytes()
 
-    def run(self, seed: int) -> Summary:
+    def run(self, seed: int, *, quick: bool) -> Summary:
         record = self.out / ".hugepages.json"
         hugepages.give_back(record)  # what a killed session took
         before = machine.changing_facts()
@@ -144,18 +158,16 @@ class _Session:
             stack.callback(lambda: self._describe(facts, before, machine.changing_facts()))
             stack.callback(hugepages.give_back, record)
             self.huge_pages = hugepages.borrow(self.matrix.huge_pages, record)
-            self._tell_about_huge_pages()
+            self._tell_beforehand()
             prefill(self.target)
             facts |= {"seed": seed} | machine.describe(self.target, self.fio.version)
             self._describe(facts, before, {})
             self.clock = time.monotonic()
             stopped, reached = self._rounds()
         items = list(self.done.values())
-        few = sorted({item.point.pair for item in items if item.ios < _ENOUGH_IOS})
-        if few:
-            self._say(
-                f"{len(few)} combinations had fewer than {_ENOUGH_IOS} I/Os a run: the device is slow, trust them less"
-            )
+        contrasts = tuple(dataset.contrasts(items))
+        for text in told.at_the_end(items, contrasts, self.matrix, quick=quick):
+            self._say(text)
         return Summary(
             self.out,
             len(self.done),
@@ -163,58 +175,113 @@ class _Session:
             reached,
             stopped,
             time.monotonic() - self.clock,
-            tuple(dataset.contrasts(items)),
+            contrasts,
             tuple(dataset.drift(items)),
             tuple(self.notes),
+        )
+
+    def _take_stock(self) -> dict[str, dataset.Measured]:
+        """Read what earlier sessions left; what can't be used is set aside, to be measured anew."""
+        good, left_out = dataset.load_points(self.out)
+        set_aside(self.out, left_out)
+        if left_out:
+            first = f"{cleaned(left_out[0].name)}: {cleaned(left_out[0].reason)}"
+            many = f"{len(left_out)} points" if len(left_out) > 1 else "1 point"
+            self._say(f"{many} of earlier sessions can't be used and went to {self.out}/set-aside ({first})")
+        return {item.point.id: item for item in good}
+
+    def _tell_beforehand(self) -> None:
+        points = [point for points in self.rounds for point in points]
+        for text in (
+            told.about_limits(machine.device_under(self.target.fd), self.target),
+            told.about_huge_pages(self.huge_pages, self.matrix.huge_pages),
+            told.about_locked_memory(points, self.lockable),
+            told.about_sectors(self.matrix, self.knob.why_not),
+        ):
+            if text:
+                self._say(text)
+
+    def _possible(self, point: Point) -> bool:
+        """Say whether this machine lets a point be measured."""
+        return (
+            point.huge_pages <= self.huge_pages
+            and (self.lockable is None or told.buffers_bytes(point) <= self.lockable)
+            and self.knob.allows(point.max_sectors_kb)
         )
 
     def _rounds(self) -> tuple[str, int]:
         for number, points in enumerate(self.rounds, start=1):
             settled = self._settled() if number > self.matrix.min_rounds else set()
-            wanted = [point for point in points if point.reference or point.pair not in settled]
-            if all(point.reference for point in wanted):
+            wanted = [p for p in points if self._possible(p) and (p.reference or p.pair not in settled)]
+            if all(point.reference for point in wanted) and number > self.matrix.min_rounds:
+                if self._turn_comes_later(number, settled):
+                    continue
                 return "precise", number - 1
             for point in wanted:
-                if point.id in self.done or point.huge_pages > self.huge_pages:
+                if point.id in self.done:
                     continue
-                if self._seconds_left() < self.matrix.seconds_per_point + _OVERHEAD_SECONDS:
+                seconds = self._seconds_for(point)
+                if self._seconds_left() < seconds + _OVERHEAD_SECONDS:
                     return "time", number - 1
                 self._show(number, point)
-                self._one(point)
-                if _asked_to_stop.is_set():
+                self._one(point, seconds)
+                if asked_to_stop.is_set():
                     raise KeyboardInterrupt
         return "rounds", len(self.rounds)
 
-    def _one(self, point: Point) -> None:
-        seconds = self.matrix.seconds_per_point
+    def _turn_comes_later(self, number: int, settled: set[tuple[str, int, int, int]]) -> bool:
+        later = (p for points in self.rounds[number : number + self.matrix.rest_every - 1] for p in points)
+        return any(self._possible(p) and not p.reference and p.pair not in settled for p in later)
+
+    def _seconds_for(self, point: Point) -> float:
+        """How long a point runs [s]: longer than planned where earlier ones show its CPU reading to be too coarse."""
+        shortest = self.matrix.seconds_per_point
+        alike = [item for item in self.done.values() if item.point.pair == point.pair]
+        needed = [
+            item.thread_cpu_resolution_s / _ROUNDING * item.seconds / item.thread_cpu_seconds
+            for item in alike
+            if item.thread_cpu_seconds > 0
+        ]
+        return round(min(max([shortest, *needed]), _LONGEST * shortest), 3)
+
+    def _one(self, point: Point, seconds: float) -> None:
         arguments = fio_arguments(
             point, filename=self.target.filename, size_bytes=self.target.size_bytes, seconds=seconds
         )
+        fds = [self.target.fd, self.lock]
         try:
-            run_point(
-                self.fio, arguments, name=point.id, out=self.out, pass_fds=[self.target.fd, self.lock], seconds=seconds
-            )
+            self.knob.turn(point.max_sectors_kb)
+            run_point(self.fio, arguments, point, out=self.out, pass_fds=fds, seconds=seconds, known=self.known)
             self.done[point.id] = dataset.read_point(self.out, point.id)
             self.ran += 1
-        except (FioFailedError, OSError) as error:
+            self.failed_in_a_row = 0
+        except FioFailedError as error:
             self.failed += 1
-            reason = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) else str(error)
-            self._say(f"{point.id} failed: {reason}")
-            with suppress(OSError), (self.out / "failures.jsonl").open("a") as file:
-                file.write(
-                    json.dumps({"id": point.id, "when": time.strftime("%FT%TZ", time.gmtime()), "reason": reason})
-                    + "\n"
-                )
+            self.failed_in_a_row += 1
+            self._say(f"{point.id} failed: {error}")
+            note_failure(self.out, point.id, str(error))
+            if self.failed_in_a_row == (_GIVE_UP_AT_START if self.ran == 0 else _GIVE_UP):
+                raise RefusedError(
+                    f"{self.failed_in_a_row} points in a row failed, the last because {error}; {self._how_to_go_on()}"
+                ) from None
+        except OSError as error:
+            raise RefusedError(f"{self.out} can't be written: {error.strerror}; {self._how_to_go_on()}") from None
 
-    def _settled(self) -> set[tuple[str, int, int]]:
+    def _how_to_go_on(self) -> str:
+        if not self.done:
+            return "nothing was measured"
+        return f"{len(self.done)} finished points are kept, and the same command goes on from there"
+
+    def _settled(self) -> set[tuple[str, int, int, int]]:
         narrow = set()
         for item in dataset.contrasts(self.done.values()):
             widths = (item.throughput_high / item.throughput_ratio - 1, item.cpu_high / item.cpu_ratio - 1)
-            if item.pairs >= self.matrix.min_rounds and max(widths) <= self.matrix.precision:
-                narrow.add((item.operation, item.block_bytes, item.depth))
+            if item.pairs >= max(2, self.matrix.min_rounds) and max(widths) <= self.matrix.precision:
+                narrow.add((item.operation, item.block_bytes, item.depth, item.max_sectors_kb))
         if self.huge_pages == 0 and self.matrix.precision > 0:
             # Without pairs there is no ratio to make precise: the minimal rounds have to do.
-            narrow |= {point.pair for point in self.rounds[0] if not point.reference}
+            runs = Counter(item.point.pair for item in self.done.values() if not item.point.reference)
+            narrow |= {pair for pair, count in runs.items() if count >= self.matrix.min_rounds}
         return narrow
 
     def _seconds_left(self) -> float:
@@ -223,38 +290,16 @@ class _Session:
     def _show(self, number: int, point: Point) -> None:
         if self.progress is None:
             return
-        planned = sum(len(points) for points in self.rounds)
-        pace = (
-            (time.monotonic() - self.clock) / self.ran
-            if self.ran
-            else self.matrix.seconds_per_point + _OVERHEAD_SECONDS
-        )
+        planned = sum(self._possible(point) for points in self.rounds for point in points)
+        usual = self.matrix.seconds_per_point + _OVERHEAD_SECONDS
+        pace = (time.monotonic() - self.clock) / self.ran if self.ran else usual
         left = min(self._seconds_left(), (planned - len(self.done)) * pace)
         self.progress(Progress(len(self.done), planned, self.failed, number, left, point.id))
-
-    def _tell_about_huge_pages(self) -> None:
-        if self.huge_pages >= self.matrix.huge_pages:
-            return
-        if self.huge_pages == 0:
-            self._say(
-                "no huge pages of 2 MiB can be had (as root: sysctl vm.nr_hugepages="
-                f"{self.matrix.huge_pages}): only 4 KiB buffer pages are measured; what a vector costs,"
-                " and so the gain of a larger zero page, can't be identified from this set"
-            )
-        else:
-            self._say(
-                f"only {self.huge_pages} of {self.matrix.huge_pages} huge pages can be had: the largest"
-                " blocks and depths are measured with 4 KiB buffer pages alone; the contrast is not identifiable there"
-            )
 
     def _say(self, text: str) -> None:
         self.notes.append(text)
         if self.note is not None:
             self.note(text)
-
-    def _usage(self, name: str) -> float:
-        usage = json.loads((self.out / "usage" / f"{name}.json").read_text())
-        return float(usage["elapsed_seconds"])
 
     def _describe(self, facts: dict[str, Any], before: dict[str, Any], after: dict[str, Any]) -> None:
         path = self.out / "machine.toml"
@@ -268,102 +313,3 @@ class _Session:
         now = {"before": before} | ({"after": after} if after else {})
         with suppress(OSError):  # a full disk must not keep the huge pages from being given back
             write_atomically(path, machine.write_toml({**facts, "session": [*sessions, now]}))
-
-
-def _load_or_make_plan(out: Path, target: Target, matrix: Matrix, seed: int | None) -> tuple[int, list[list[Point]]]:
-    path = out / "plan.json"
-    # A path may tell a user's or a customer's name; its digest is enough to know it again.
-    digest = hashlib.sha256(str(target.path.resolve()).encode()).hexdigest()[:16]
-    identity = {"format": _FORMAT, "kind": target.kind, "target_digest": digest, "matrix": matrix.to_json()}
-    if path.exists():
-        try:
-            kept = json.loads(path.read_text())
-            kept_seed, names = int(kept["seed"]), kept["rounds"]
-            points = [[Point.from_id(name) for name in names_of_round] for names_of_round in names]
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(
-                str(path), "plan", str(error), "a plan that zpmodel measure wrote; use another --out"
-            ) from None
-        for key, value in identity.items():
-            if kept.get(key) != value:
-                what = {"matrix": "matrix (--quick or not)", "format": "format"}.get(key, "target")
-                raise InputError(
-                    str(out), "folder", f"a measurement with another {what}", "the same again, or another --out"
-                )
-        if seed is not None and seed != kept_seed:
-            raise InputError(str(out), "seed", seed, f"{kept_seed}, with which it was begun, or another --out")
-        return kept_seed, points
-    chosen = secrets.randbelow(2**32) if seed is None else seed
-    points = plan(matrix, chosen)
-    names = [[point.id for point in points_of_round] for points_of_round in points]
-    try:
-        write_atomically(path, json.dumps({**identity, "seed": chosen, "rounds": names}, indent=1) + "\n")
-    except OSError as error:
-        raise RefusedError(f"{out} can't be written: {error.strerror}") from None
-    return chosen, points
-
-
-@contextmanager
-def _locked_folder(out: Path) -> Iterator[int]:
-    """Make the folder, and make sure that no other measurement, nor a fio left over from one, works in it."""
-    try:
-        if out.is_dir() and any(out.iterdir()) and not (out / "plan.json").exists():
-            leftovers = {"points", "usage"} | {path.name for path in out.glob(".plan.json.tmp")}
-            if {path.name for path in out.iterdir()} - leftovers or any((out / "points").glob("*")):
-                raise InputError(
-                    "--out", "folder", str(out), "a new or empty folder, or one that zpmodel measure began"
-                )
-        for name in ("points", "usage"):
-            (out / name).mkdir(parents=True, exist_ok=True)
-        lock = os.open(out, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError as error:
-        raise InputError(
-            "--out", "folder", str(out), f"a folder that can be made and written ({error.strerror})"
-        ) from None
-    try:
-        for attempt in range(100):
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if attempt == 99:
-                    raise RefusedError(f"another measurement is running in {out}") from None
-                time.sleep(0.1)
-        _remove_unfinished(out)
-        yield lock
-    finally:
-        os.close(lock)
-
-
-def _remove_unfinished(out: Path) -> None:
-    for scratch in out.glob(".run-*"):
-        shutil.rmtree(scratch, ignore_errors=True)
-    for temporary in [*out.glob(".*.tmp"), *out.glob("points/.*.tmp"), *out.glob("usage/.*.tmp")]:
-        temporary.unlink(missing_ok=True)
-
-
-_asked_to_stop = threading.Event()
-
-
-@contextmanager
-def _signals_interrupt() -> Iterator[None]:
-    """Let SIGTERM stop a measurement as Ctrl-C does (signals can be handled in the main thread only).
-
-    A KeyboardInterrupt that is raised in a callback, while Python forks, is printed and dropped; so that we were asked
-    is remembered too.
-    """
-    _asked_to_stop.clear()
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(number: int, frame: object) -> None:
-        _asked_to_stop.set()
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
