@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.option("--out", required=True, metavar="DIR", help="Folder of the data set; the same command again resumes.")
 @click.option("--quick", is_flag=True, help="The small matrix: two minutes instead of ten.")
 @click.option("--time", "seconds", type=float, metavar="SECONDS", help="Stop after so long, earlier sessions included.")
-@click.option("--seed", type=click.IntRange(min=0), help="Seed of the random order (drawn and recorded by default).")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Seed of the random order (drawn and recorded).")
 @click.option("--destroy-data", is_flag=True, help="Overwrite PATH, an existing file or block device. Asks first.")
 @click.option("--yes", is_flag=True, help="Do not ask (with --destroy-data).")
 @json_option
@@ -141,9 +141,15 @@ def _row(item: dict[str, float]) -> dict[str, object]:
         "depth": item["depth"],
         "max_sectors_kb": item["max_sectors_kb"] or "as found",
         "pairs": item["pairs"],
-        "throughput": f"{item['throughput_ratio']:.3f} [{item['throughput_low']:.3f}, {item['throughput_high']:.3f}]",
-        "CPU per byte": f"{item['cpu_ratio']:.3f} [{item['cpu_low']:.3f}, {item['cpu_high']:.3f}]",
+        "throughput": _ratio(item, "throughput"),
+        "CPU per byte": _ratio(item, "cpu"),
     }
+
+
+def _ratio(item: dict[str, float], what: str) -> str:
+    low, high = item[f"{what}_low"], item[f"{what}_high"]
+    interval = "[one pair]" if low != low else f"[{low:.3f}, {high:.3f}]"
+    return f"{item[f'{what}_ratio']:.3f} {interval}"
 
 
 def _percent(value: object) -> str:

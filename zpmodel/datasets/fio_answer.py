@@ -172,7 +172,8 @@ def point_of(path: Path) -> Point:
 
 def _decode(raw: bytes, form: type[_Form]) -> _Form:
     try:
-        return msgspec.json.decode(raw, type=form)
+        # As text: what is skipped would else not be looked at, and a damaged byte is damage wherever it stands.
+        return msgspec.json.decode(raw.decode(), type=form)
     except RecursionError:
         raise ValueError("nested too deeply") from None
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:

@@ -133,8 +133,9 @@ def _thread_cpu(job: Job, usage: Usage) -> tuple[float, float]:
     """The CPU time of the job's thread and the half-width of its rounding [s]; the truth lies within.
 
     fio cuts user and system time down to whole milliseconds, each by itself (``mtime_since_tv`` of two getrusage(2)):
-    m stands for m ... m + 2 ms, and 0 for 0 ... 2 ms. The scheduler's nanoseconds hold the readings' own cost, which
-    is known to about half of itself.
+    m stands for m ... m + 2 ms, and 0 for 0 ... 2 ms. (A thread that never sleeps, as in reads of /dev/zero, loses up
+    to a scheduler's tick more: getrusage(2) of a running thread is as old as its last tick.) The scheduler's
+    nanoseconds hold the readings' own cost, which is known to about half of itself.
     """
     if usage.thread_cpu_ns is not None:
         half = usage.thread_cpu_overhead_ns / 2

@@ -30,7 +30,7 @@ class _Plan(msgspec.Struct):
     kind: str
     target_digest: str
     matrix: dict[str, Any]
-    seed: Annotated[int, msgspec.Meta(ge=0, lt=1 << 63)]
+    seed: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
     rounds: list[list[str]]
     machine_digest: str = ""
 

@@ -108,10 +108,11 @@ QUICK = replace(
     zero_blocks=(4 * KIB, 64 * KIB, MIB, 2 * MIB, 8 * MIB, 32 * MIB),
     max_sectors_kb=(256,),
     varied_depths=(4,),
+    rest_every=2,
     min_rounds=2,
     seconds_per_point=0.4,
 )
-"""About two minutes: four rounds of the focus's 12 pairs, and each of the 16 others once or twice."""
+"""About two minutes: four rounds of the focus's 12 pairs, and each of the 16 others twice."""
 
 
 def plan(matrix: Matrix, seed: int) -> list[list[Point]]:

@@ -177,13 +177,19 @@ def _wait(
     return used
 
 
+def _signal_session(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
+
+
 def _stop(process: subprocess.Popen[bytes]) -> None:
     if process.returncode is None:
-        process.terminate()
-        try:
+        # The whole session: where fio is a script, what it has started must not write on.
+        _signal_session(process, signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
             process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            process.kill()
+        _signal_session(process, signal.SIGKILL)
+        if process.returncode is None:
             # A device that never answers can hold fio for ever; then it is not waited for.
             with suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=10)

@@ -81,36 +81,24 @@ def spent(folder: Path, job: str) -> tuple[int | None, int]:
 
 
 def overhead_ns(command: Sequence[str]) -> int | None:
-    """Measure what the readings themselves cost fio's thread on this machine: the median of three jobs of one I/O.
+    """Measure what the readings themselves cost fio's thread on this machine: the median of three jobs of one I/O each.
 
     :param command: the fio program.
     :return: [ns]; None where it can't be known, and the readings can't be used.
     """
-    found = []
-    options = [
-        "--name=nothing",
-        "--thread=1",
-        "--rw=write",
-        "--ioengine=null",
-        "--number_ios=1",
-        "--size=1m",
-        "--bs=4k",
-    ]
+    options = ["--thread=1", "--rw=write", "--ioengine=null", "--number_ios=1", "--size=1m", "--bs=4k", "--stonewall"]
+    jobs = [f"nothing-{number}" for number in range(_READINGS)]
     with tempfile.TemporaryDirectory(prefix="zpmodel-fio-") as folder:
-        for _ in range(_READINGS):
-            try:
-                subprocess.run(
-                    [*command, *options, *arguments()],
-                    cwd=folder,
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                    timeout=20,
-                )
-            except (OSError, subprocess.TimeoutExpired):
-                return None
-            thread, _ = spent(Path(folder), "nothing")
-            if thread is None:
-                return None
-            found.append(thread)
-    return round(statistics.median(found))
+        try:
+            subprocess.run(
+                [*command, *options, *arguments(), *(f"--name={job}" for job in jobs)],
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                timeout=20,
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        found = [thread for thread, _ in (spent(Path(folder), job) for job in jobs) if thread is not None]
+    return round(statistics.median(found)) if len(found) == len(jobs) else None

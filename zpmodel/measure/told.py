@@ -103,7 +103,12 @@ def at_the_end(items: Iterable[Measured], contrasts: Iterable[Contrast], matrix:
     found = list(contrasts)
     focus = [c for c in found if c.block_bytes >= matrix.focus_block and c.depth >= matrix.focus_depth]
     widths = [c.cpu_high / c.cpu_ratio - 1 for c in focus if c.pairs >= _FEW_PAIRS]
-    known = f"known to about {np.median(widths):.0%} (CPU, median)" if widths else "not known with an interval"
+    width = float(np.median(widths)) if widths else np.inf
+    known = (
+        f"known to about {width:.0%} (CPU, median)"
+        if width < 0.5
+        else "hardly known (too few pairs, or a busy machine)"
+    )
     few = sum(c.pairs < _FEW_PAIRS for c in found)
     depths = ", ".join(str(depth) for depth in FULL.depths if depth not in matrix.depths)
     notes.append(
