@@ -1,157 +1,33 @@
 """Measuring for real: fio on scratch files and loop devices of our own."""
 
-import fcntl
 import json
 import os
-import random
 import shutil
-import signal
 import subprocess
 import sys
-import tempfile
 import time
 import tomllib
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from scratch_devices import loop_device, missing
 
+from tests.measuring import KIB, MIB, ONCE, POOL, TINY, VARIED, known_overhead, needs_root, one_at_a_time, planned
+from tests.scratch_devices import loop_device, missing
 from zpmodel.base.errors import InputError
 from zpmodel.datasets import points as dataset
 from zpmodel.datasets.point import Point
-from zpmodel.host import hugepages, machine
-from zpmodel.measure import run
-from zpmodel.measure.plan import FULL, QUICK, Matrix, plan
+from zpmodel.host import hugepages
+from zpmodel.measure.plan import Matrix, plan
 from zpmodel.measure.run import Progress, measure
 from zpmodel.measure.sectors import restore_leftovers, sectors_knob
 
-KIB, MIB = 1 << 10, 1 << 20
-POOL = Path("/proc/sys/vm/nr_hugepages")
-
-TINY = Matrix(
-    (4 * KIB, 64 * KIB),
-    (2,),
-    (4 * KIB,),
-    seconds_per_point=0.05,
-    min_rounds=1,
-    max_rounds=2,
-    precision=0,
-    file_bytes=4 * MIB,
-)
-
-ONCE = replace(TINY, max_rounds=1)
-VARIED = replace(ONCE, blocks=(MIB,), depths=(4,), zero_blocks=(), max_sectors_kb=(256,), file_bytes=16 * MIB)
+__all__ = ["known_overhead", "one_at_a_time"]  # fixtures
 
 pytestmark = [
     pytest.mark.fio,
     pytest.mark.skipif(shutil.which("fio") is None, reason="fio is not installed"),
 ]
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for huge pages")
-
-
-@pytest.fixture(autouse=True)
-def one_at_a_time() -> Iterator[None]:
-    """Measurements that run beside each other share the huge pages and the CPUs, whatever process tests them."""
-    with (Path(tempfile.gettempdir()) / f"zpmodel-tests-{os.geteuid()}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def planned(matrix: Matrix) -> set[str]:
-    """The points that can be measured here: as another user than root only those without huge pages."""
-    points = [point for points in plan(matrix, 0) for point in points]
-    can_have = 1 << 30 if os.geteuid() == 0 else hugepages.free_pages()
-    return {point.id for point in points if point.huge_pages <= can_have}
-
-
-@pytest.fixture
-def known_overhead(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not to be measured anew for every test: that takes fio a second."""
-    monkeypatch.setattr("zpmodel.measure.run.overhead_ns", lambda command: 100_000)
-
-
-class TestPlan:
-    @pytest.mark.parametrize("matrix", [FULL, QUICK, TINY, VARIED])
-    def test_every_point_once_and_pairs_back_to_back(self, matrix: Matrix) -> None:
-        rounds = plan(matrix, 3)
-        points = [point for points in rounds for point in points]
-        assert len({point.id for point in points}) == len(points)
-        assert all(Point.from_id(point.id) == point for point in points)
-        assert plan(matrix, 3) == rounds != plan(matrix, 4)
-        for number, points in enumerate(rounds, start=1):
-            pairs = [point for point in points if not point.reference]
-            assert {p.replicate for p in pairs} == {number}
-            for first, second in zip(pairs[::2], pairs[1::2], strict=True):
-                assert first.pair == second.pair
-                assert {first.memory, second.memory} == {"malloc", "mmaphuge"}
-
-    @pytest.mark.parametrize("matrix", [FULL, QUICK, TINY, VARIED])
-    def test_every_pair_has_its_turn(self, matrix: Matrix) -> None:
-        rounds = plan(matrix, 5)
-        everything = {("write", block, depth) for block in matrix.blocks for depth in matrix.depths}
-        everything |= {("zero", block, 1) for block in matrix.zero_blocks}
-        first = [p.pair[:3] for points in rounds[: matrix.rest_every] for p in points if not p.reference]
-        assert set(first) == everything
-        focus = {pair for pair in everything if pair[1] >= 512 * KIB and pair[2] >= 4}
-        for points in rounds:
-            assert focus <= {p.pair[:3] for p in points}
-
-    @pytest.mark.parametrize("matrix", [FULL, QUICK])
-    def test_the_contrast_where_it_matters_gets_most_of_the_time(self, matrix: Matrix) -> None:
-        points = [point for points in plan(matrix, 1) for point in points]
-        focus = [p for p in points if p.operation == "write" and p.block_bytes >= 512 * KIB and p.depth >= 4]
-        assert len(focus) / len(points) > 0.5
-
-    def test_limits_of_one_write_follow_each_other(self) -> None:
-        for points in plan(FULL, 2):
-            pairs = [p for p in points if not p.reference]
-            at = {}
-            for index, point in enumerate(pairs):
-                at.setdefault(point.pair[:3], []).append(index)
-            assert all(places == list(range(places[0], places[-1] + 1)) for places in at.values())
-        varied = {(p.block_bytes, p.max_sectors_kb) for p in pairs if p.max_sectors_kb}
-        assert varied
-        assert all(limit * KIB < block for block, limit in varied)
-
-    def test_a_round_fits_its_time_often_enough(self) -> None:
-        for matrix, budget, replicates in ((FULL, 600, 6), (QUICK, 120, 3)):
-            usual = sum(len(points) for points in plan(matrix, 1)[:replicates]) * (matrix.seconds_per_point + 0.35)
-            assert usual < budget
-
-    def test_neither_memory_is_always_first(self) -> None:
-        first = [point.memory for points in plan(FULL, 1) for point in points if not point.reference][::2]
-        assert 0.4 < first.count("malloc") / len(first) < 0.6
-
-    def test_references_run_all_through(self) -> None:
-        points = [point for points in plan(FULL, 1) for point in points]
-        at = [index for index, point in enumerate(points) if point.reference and point.operation == "write"]
-        longest = 2 * (FULL.reference_every + len(FULL.max_sectors_kb) + 1)
-        assert max(b - a for a, b in pairwise(at)) <= longest
-
-    @pytest.mark.parametrize(
-        "name",
-        [
-            "write-bs0x10-qd1-malloc-r01",
-            "write-bs4096-qd1-malloc",
-            "../x",
-            "",
-            "write-bs4096-qd1-malloc-r01-max",
-            "write-bs4096-qd1-malloc-r01-max9",
-        ],
-    )
-    def test_no_point(self, name: str) -> None:
-        with pytest.raises(InputError):
-            Point.from_id(name)
-
-    def test_nonsense_matrix(self) -> None:
-        with pytest.raises(InputError, match="multiples of 4 KiB"):
-            Matrix((1000,), (1,), ())
-        with pytest.raises(InputError, match="distinct positive"):
-            Matrix((4096,), (0,), ())
 
 
 class TestMeasure:
@@ -331,143 +207,3 @@ class TestVaryingTheLimit:
 def writes_of(device: Path) -> int:
     """Requests written by a block device since it was made (the fifth field of its stat)."""
     return int(Path("/sys/block", device.name, "stat").read_text().split()[4])
-
-
-KILLED = Matrix(
-    TINY.blocks, TINY.depths, TINY.zero_blocks, 0.05, min_rounds=4, max_rounds=4, precision=0, file_bytes=4 * MIB
-)
-
-
-def measure_fast(target: Path, out: Path) -> None:
-    """What is killed: without the waits at the start of a session that have nothing to do with its files."""
-    machine.background = lambda: {}
-    run.overhead_ns = lambda command: 100_000
-    measure(target, out, matrix=KILLED, seed=0)
-
-
-def kill_at_random_moments(folder: Path, kills: int) -> None:
-    """Fork, kill and look, again and again: its own program, as a process with threads must not fork."""
-    moments, target, out = random.Random(20), folder / "target", folder / "out"
-    before: dict[str, tuple[int, bytes]] = {}
-    for _ in range(kills):
-        child = os.fork()
-        if child == 0:
-            measure_fast(target, out)
-            os._exit(3)
-        time.sleep(moments.uniform(0.02, 0.9))
-        os.kill(child, signal.SIGKILL)
-        _, status = os.waitpid(child, 0)
-        assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL, "done before it could be killed: plan too short"
-        points = {path.stem: path for path in (out / "points").glob("[!.]*")} if out.exists() else {}
-        for name in points:
-            dataset.read_point(out, name)  # whole, with its usage
-        now = {name: (path.stat().st_ino, path.read_bytes()) for name, path in points.items()}
-        assert before.items() <= now.items()
-        before = now
-    assert 0 < len(before) < len(planned(KILLED))
-    measure_fast(target, out)
-    assert set(dataset.finished(out)) == planned(KILLED)
-    assert {path.stem for path in (out / "usage").iterdir()} == planned(KILLED)
-    assert {path.name for path in out.iterdir()} == {"machine.toml", "plan.json", "points", "usage"}
-    assert all((out / "points" / f"{name}.json").stat().st_ino == inode for name, (inode, _) in before.items())
-
-
-@pytest.mark.slow
-def test_killed_at_twenty_random_moments_it_ends_with_the_same_set(tmp_path: Path) -> None:
-    (tmp_path / "target").mkdir()
-    pool = POOL.read_text()
-    program = (
-        "from pathlib import Path; from tests.test_measure import kill_at_random_moments\n"
-        f"kill_at_random_moments(Path({str(tmp_path)!r}), 20)"
-    )
-    subprocess.run([sys.executable, "-c", program], check=True)
-    assert list((tmp_path / "target").iterdir()) == []
-    assert POOL.read_text() == pool
-
-
-def heeding_signals() -> None:
-    """For a child: take Ctrl-C and a hang-up as usual, even if this process was told to ignore them (nohup)."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
-
-
-def ignoring_hang_up() -> None:
-    heeding_signals()
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-
-
-def started(tmp_path: Path, seconds: float, prepare: Callable[[], None]) -> subprocess.Popen[str]:
-    """The command line, measuring; returns when the first point is there."""
-    out = tmp_path / "out"
-    arguments = ["measure", "--target", str(tmp_path), "--out", str(out), "--quick", "--time", str(seconds)]
-    program = [sys.executable, "-c", f"{SMALL_FILE}; from zpmodel.commands.main import main; main()", *arguments]
-    pipe = subprocess.PIPE
-    process = subprocess.Popen(program, stdout=pipe, stderr=pipe, text=True, start_new_session=True, preexec_fn=prepare)
-    deadline = time.monotonic() + 60
-    while not list(out.glob("points/[wz]*.json")):
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    return process
-
-
-# The quick matrix with a file that is written in a moment.
-SMALL_FILE = (
-    "import dataclasses; from zpmodel.measure import run; "
-    "run.QUICK = dataclasses.replace(run.QUICK, file_bytes=16 << 20)"
-)
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_asked_to_stop_it_stops_fio_and_says_how_to_go_on(tmp_path: Path, number: signal.Signals) -> None:
-    out, pool = tmp_path / "out", POOL.read_text()
-    process = started(tmp_path, 30, heeding_signals)
-    os.killpg(process.pid, number)
-    _, said = process.communicate(timeout=20)
-    assert process.returncode == 130
-    assert "the same command goes on" in said
-    assert "Traceback" not in said
-    assert not list(out.glob(".run-*"))
-    assert {path.stem for path in out.glob("points/*")} <= {path.stem for path in out.glob("usage/*")}
-    assert POOL.read_text() == pool
-
-
-def test_under_nohup_a_hang_up_ends_nothing(tmp_path: Path) -> None:
-    process = started(tmp_path, 4, ignoring_hang_up)
-    os.killpg(process.pid, signal.SIGHUP)
-    shown, said = process.communicate(timeout=60)
-    assert (process.returncode, "Traceback" in said) == (0, False)
-    assert "the time is up" in shown
-    assert f"zpmodel report {tmp_path}/out --out reports/out" in shown
-    assert "--quick: ratios" in said
-
-
-def test_a_stopped_parent_takes_fio_with_it(tmp_path: Path) -> None:
-    program = (
-        "from pathlib import Path; from tests.test_measure import measure_fast\n"
-        f"folder = Path({str(tmp_path)!r}); measure_fast(folder, folder / 'out')"
-    )
-    process = subprocess.Popen([sys.executable, "-c", program])
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    deadline = time.monotonic() + 60
-    fio = ""
-    while not fio and time.monotonic() < deadline:
-        for child in children.read_text().split():
-            # The output file of a run tells it from `fio --version` and others.
-            with suppress(OSError):
-                if b"--output=" in Path(f"/proc/{child}/cmdline").read_bytes():
-                    fio = child
-    process.kill()
-    process.wait()
-    assert fio
-    deadline = time.monotonic() + 2
-    while is_alive(fio):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def is_alive(pid: str) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except (FileNotFoundError, ProcessLookupError):
-        return False

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from zpmodel.base.errors import InputError
+from zpmodel.base.units import format_size
 from zpmodel.datasets import points as dataset
 from zpmodel.datasets.fio_answer import check_answer, check_usage
 from zpmodel.datasets.point import Point
@@ -208,6 +209,17 @@ class TestThreadCpu:
             item = dataset.read_point(small_set, NAME)
             assert item.thread_cpu_seconds - item.thread_cpu_resolution_s == pytest.approx(low)
             assert item.thread_cpu_seconds + item.thread_cpu_resolution_s == pytest.approx(high)
+
+    def test_the_rounding_in_the_shipped_sets_is_what_the_page_says(self) -> None:
+        page = (DATA.parents[1] / "docs/measuring.md").read_text()
+        columns = []
+        for name in ("kvm-zen5-virtio", "kvm-zen5-loop"):
+            table = dataset.load(DATA / name).query("operation == 'write'")
+            share = (table["thread_cpu_resolution_s"] / table["thread_cpu_seconds"]).groupby(table["block_bytes"])
+            columns += [share.median(), share.max()]
+        for block in columns[0].index:
+            shares = " | ".join(f"{column[block]:.1%}" for column in columns)
+            assert f"| {format_size(block)} | {shares} |" in page
 
     def test_nanoseconds_win_over_milliseconds(self, small_set: Path) -> None:
         path = small_set / "usage" / f"{NAME}.json"

@@ -31,7 +31,7 @@ def about_limits(device: Path | None, target: Target) -> str:
         f"{target.path} is on no block device whose queue limits this machine knows (memory, a network or a stacked"
         " file system): CPU and throughput by block size and depth are measured, but how many vectors and requests an"
         " I/O is made of, and so what each costs and what a larger zero page saves, can't be known from this set;"
-        " for that name a directory on a local disk"
+        " to know that, name a directory on a local disk"
     )
 
 
