@@ -48,6 +48,7 @@ def planned(matrix: Matrix) -> set[str]:
 
 
 @pytest.fixture
-def known_overhead(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not to be measured anew for every test: that takes fio a second."""
+def quick_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a session looks at before it begins takes more than a second: not in every test."""
+    monkeypatch.setattr("zpmodel.host.machine.background", lambda: {})
     monkeypatch.setattr("zpmodel.measure.run.overhead_ns", lambda command: 100_000)

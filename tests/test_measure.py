@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.measuring import KIB, MIB, ONCE, POOL, TINY, VARIED, known_overhead, needs_root, one_at_a_time, planned
+from tests.measuring import KIB, MIB, ONCE, POOL, TINY, VARIED, needs_root, one_at_a_time, planned, quick_start
 from tests.scratch_devices import loop_device, missing
 from zpmodel.base.errors import InputError
 from zpmodel.datasets import points as dataset
@@ -22,7 +22,7 @@ from zpmodel.measure.plan import Matrix, plan
 from zpmodel.measure.run import Progress, measure
 from zpmodel.measure.sectors import restore_leftovers, sectors_knob
 
-__all__ = ["known_overhead", "one_at_a_time"]  # fixtures
+__all__ = ["one_at_a_time", "quick_start"]  # fixtures
 
 pytestmark = [
     pytest.mark.fio,
@@ -63,7 +63,7 @@ class TestMeasure:
             assert whole_ms - 0.2 <= item.thread_cpu_seconds * 1e3 <= whole_ms + lost_ms
             assert 0 < item.thread_cpu_resolution_s < 0.5e-3
 
-    def test_points_are_direct_zero_writes_of_the_asked_kind(self, tmp_path: Path, known_overhead: None) -> None:
+    def test_points_are_direct_zero_writes_of_the_asked_kind(self, tmp_path: Path, quick_start: None) -> None:
         summary = measure(tmp_path, tmp_path / "out", matrix=ONCE, seed=0)
         table = dataset.load(summary.out)
         assert len(table) == len(planned(ONCE))
@@ -78,7 +78,7 @@ class TestMeasure:
         assert (table["cpu_seconds"] >= table["thread_cpu_seconds"]).all()
         assert table["started"].is_monotonic_increasing
 
-    def test_time_is_a_limit_across_sessions(self, tmp_path: Path, known_overhead: None) -> None:
+    def test_time_is_a_limit_across_sessions(self, tmp_path: Path, quick_start: None) -> None:
         for _ in range(2):
             clock = time.monotonic()
             summary = measure(tmp_path, tmp_path / "out", matrix=TINY, seconds=1.6)
@@ -88,7 +88,7 @@ class TestMeasure:
 
     @pytest.mark.root
     @needs_root
-    def test_precise_pairs_are_left_alone(self, tmp_path: Path, known_overhead: None) -> None:
+    def test_precise_pairs_are_left_alone(self, tmp_path: Path, quick_start: None) -> None:
         matrix = Matrix(
             (64 * KIB,), (1,), (), seconds_per_point=0.05, min_rounds=2, max_rounds=9, precision=1e9, file_bytes=MIB
         )
@@ -96,7 +96,7 @@ class TestMeasure:
         assert (summary.stopped, summary.rounds) == ("precise", 2)
         assert summary.contrasts[0].pairs == 2
 
-    def test_another_measurement_in_the_folder_is_refused(self, tmp_path: Path, known_overhead: None) -> None:
+    def test_another_measurement_in_the_folder_is_refused(self, tmp_path: Path, quick_start: None) -> None:
         out = tmp_path / "out"
         (tmp_path / "other").mkdir()
         measure(tmp_path, out, matrix=TINY, seconds=1.0, seed=1)
@@ -126,7 +126,7 @@ class TestMeasure:
         assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
     def test_without_huge_pages_it_goes_on_and_says_what_is_lost(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, known_overhead: None
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick_start: None
     ) -> None:
         monkeypatch.setattr(hugepages, "borrow", lambda pages, record: 0)
         summary = measure(tmp_path, tmp_path / "out", matrix=ONCE)
@@ -158,7 +158,7 @@ def test_borrowed_huge_pages_are_given_back_after_a_kill(tmp_path: Path) -> None
 @needs_root
 class TestVaryingTheLimit:
     @pytest.mark.skipif(bool(missing()), reason=missing() or "-")
-    def test_requests_are_smaller_and_the_limit_is_put_back(self, tmp_path: Path, known_overhead: None) -> None:
+    def test_requests_are_smaller_and_the_limit_is_put_back(self, tmp_path: Path, quick_start: None) -> None:
         with loop_device(tmp_path / "disk", 16 * MIB) as device:
             limit = Path("/sys/block", device.name, "queue/max_sectors_kb")
             found, seen = limit.read_text(), {}

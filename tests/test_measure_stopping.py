@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.measuring import MIB, POOL, TINY, known_overhead, one_at_a_time, planned
+from tests.measuring import MIB, POOL, TINY, one_at_a_time, planned, quick_start
 from zpmodel.datasets import points as dataset
 from zpmodel.host import machine
 from zpmodel.measure import run
 from zpmodel.measure.plan import Matrix
 from zpmodel.measure.run import measure
 
-__all__ = ["known_overhead", "one_at_a_time"]  # fixtures
+__all__ = ["one_at_a_time", "quick_start"]  # fixtures
 
 pytestmark = [
     pytest.mark.fio,

@@ -11,18 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.measuring import MIB, ONCE, TINY, known_overhead, one_at_a_time, planned
+from tests.measuring import MIB, ONCE, TINY, one_at_a_time, planned, quick_start
 from tests.scratch_devices import loop_device, missing, mounted
 from zpmodel.base.errors import RefusedError
+from zpmodel.commands.main import main
 from zpmodel.datasets import points as dataset
 from zpmodel.measure.plan import plan
 from zpmodel.measure.run import Progress, measure
 
-__all__ = ["known_overhead", "one_at_a_time"]  # fixtures
+__all__ = ["one_at_a_time", "quick_start"]  # fixtures
 
 pytestmark = [
     pytest.mark.fio,
-    pytest.mark.usefixtures("known_overhead"),
+    pytest.mark.usefixtures("quick_start"),
     pytest.mark.skipif(shutil.which("fio") is None, reason="fio is not installed"),
 ]
 as_root = pytest.mark.skipif(bool(missing()), reason=missing() or "-")
@@ -170,13 +171,21 @@ class TestPlaces:
             (["--target", "/dev/null", "--out", "o"], "--target"),
         ],
     )
-    def test_nonsense_is_one_line(self, tmp_path: Path, options: list[str], said: str) -> None:
-        program = "from zpmodel.commands.main import main; main()"
-        command = [sys.executable, "-c", program, "measure", *options]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-        assert done.returncode == 2
-        assert len(done.stderr.splitlines()) == 1
-        assert said in done.stderr
+    def test_nonsense_is_one_line(
+        self,
+        tmp_path: Path,
+        options: list[str],
+        said: str,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["zpmodel", "measure", *options])
+        with pytest.raises(SystemExit, match="2"):
+            main()
+        shown = capsys.readouterr().err
+        assert len(shown.splitlines()) == 1
+        assert said in shown
         assert list(tmp_path.iterdir()) == []
 
     def test_without_lockable_memory_it_says_so(self, tmp_path: Path) -> None:
