@@ -270,7 +270,8 @@ class _Session:
     def _how_to_go_on(self) -> str:
         if not self.done:
             return "nothing was measured"
-        return f"{len(self.done)} finished points are kept, and the same command goes on from there"
+        many = "1 finished point is" if len(self.done) == 1 else f"{len(self.done)} finished points are"
+        return f"{many} kept, and the same command goes on from there"
 
     def _settled(self) -> set[tuple[str, int, int, int]]:
         narrow = set()

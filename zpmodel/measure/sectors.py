@@ -58,11 +58,8 @@ def sectors_knob(device: Path | None) -> Iterator[SectorsKnob]:
         return
     file = device / "queue/max_sectors_kb"
     record = RECORDS / f"max_sectors_kb-{device.name}.json"
-    lock = os.open(record.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    with _held(record) as ours:
+        if not ours:
             yield SectorsKnob(None, "another measurement is changing it")
             return
         _restore(record)
@@ -71,8 +68,6 @@ def sectors_knob(device: Path | None) -> Iterator[SectorsKnob]:
             yield SectorsKnob(file, "")
         finally:
             _restore(record)
-    finally:
-        os.close(lock)
 
 
 def restore_leftovers() -> None:
@@ -80,13 +75,35 @@ def restore_leftovers() -> None:
     if not _ours(RECORDS):
         return
     for record in RECORDS.glob("max_sectors_kb-*.json"):
-        with suppress(OSError):
-            lock = os.open(record.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # BlockingIOError: its owner lives
+        with suppress(OSError), _held(record) as ours:
+            if ours:  # else its owner lives
                 _restore(record)
-            finally:
-                os.close(lock)
+
+
+@contextmanager
+def _held(record: Path) -> Iterator[bool]:
+    """Hold a record's lock and remove it with the folder, where empty, at the end; False where another has it."""
+    lock = record.with_suffix(".lock")
+    while True:
+        RECORDS.mkdir(mode=0o700, exist_ok=True)
+        fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            yield False
+            return
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(fd), lock.lstat()):
+                break
+        os.close(fd)  # whoever had it has just removed it
+    try:
+        yield True
+    finally:
+        lock.unlink(missing_ok=True)
+        os.close(fd)
+        with suppress(OSError):
+            RECORDS.rmdir()
 
 
 def _why_not(device: Path | None) -> str:
