@@ -1,13 +1,17 @@
 """What is measured, and in which order."""
 
+from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
 from tests.measuring import KIB, TINY, VARIED
 from zpmodel.base.errors import InputError
 from zpmodel.datasets.point import Point
+from zpmodel.datasets.points import read_point
 from zpmodel.measure.plan import FULL, QUICK, Matrix, plan
+from zpmodel.measure.run import long_enough
 
 
 class TestPlan:
@@ -88,3 +92,13 @@ class TestPlan:
             Matrix((1000,), (1,), ())
         with pytest.raises(InputError, match="distinct positive"):
             Matrix((4096,), (0,), ())
+
+
+@pytest.mark.parametrize(("thread_cpu_ms", "seconds"), [(200, 0.5), (51, 0.5), (25, 1.0), (12.5, 2.0), (1, 2.0)])
+def test_coarse_readings_make_the_next_run_longer(thread_cpu_ms: float, seconds: float) -> None:
+    """fio's 1 ms is 2 % of 50 ms; a run is lengthened until it is, at most fourfold."""
+    shipped = read_point(Path(__file__).parents[1] / "data/fio/kvm-zen5-virtio", "write-bs1048576-qd4-malloc-r01")
+    item = replace(shipped, seconds=0.5, thread_cpu_seconds=thread_cpu_ms / 1e3, thread_cpu_resolution_s=1e-3)
+    fine = replace(item, thread_cpu_resolution_s=1e-6)
+    assert long_enough(0.5, []) == 0.5
+    assert long_enough(0.5, [fine, item]) == pytest.approx(seconds)

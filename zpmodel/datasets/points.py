@@ -18,6 +18,8 @@ from zpmodel.datasets.point import Point
 FIO_TICK_S = 1e-3
 """What fio's CPU times are cut down to [s]."""
 
+_FINEST_NS = 1000  # no two readings of a clock are closer to what they enclose
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -138,7 +140,7 @@ def _thread_cpu(job: Job, usage: Usage) -> tuple[float, float]:
     nanoseconds hold the readings' own cost, which is known to about half of itself.
     """
     if usage.thread_cpu_ns is not None:
-        half = usage.thread_cpu_overhead_ns / 2
+        half = max(_FINEST_NS, usage.thread_cpu_overhead_ns / 2)
         return max(half, usage.thread_cpu_ns - usage.thread_cpu_overhead_ns) / 1e9, half / 1e9
     return (job.usr_cpu + job.sys_cpu) / 100 * job.job_runtime / 1e3 + FIO_TICK_S, FIO_TICK_S
 

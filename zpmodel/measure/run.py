@@ -119,6 +119,15 @@ def measure(
         return session.run(chosen_seed, quick=quick)
 
 
+def long_enough(shortest_s: float, alike: Sequence[dataset.Measured]) -> float:
+    """How long a point is to run [s]: longer than planned where its pair's earlier CPU readings were too coarse.
+
+    :param alike: the pair's finished points; both memories run equally long.
+    """
+    needed = [item.thread_cpu_resolution_s / _ROUNDING / item.thread_cpu_seconds * item.seconds for item in alike]
+    return round(min(max([shortest_s, *needed]), _LONGEST * shortest_s), 3)
+
+
 class _Session:
     """One call of `measure`."""
 
@@ -220,7 +229,8 @@ class _Session:
             for point in wanted:
                 if point.id in self.done:
                     continue
-                seconds = self._seconds_for(point)
+                alike = [item for item in self.done.values() if item.point.pair == point.pair]
+                seconds = long_enough(self.matrix.seconds_per_point, alike)
                 if self._seconds_left() < seconds + _OVERHEAD_SECONDS:
                     return "time", number - 1
                 self._show(number, point)
@@ -232,17 +242,6 @@ class _Session:
     def _turn_comes_later(self, number: int, settled: set[tuple[str, int, int, int]]) -> bool:
         later = (p for points in self.rounds[number : number + self.matrix.rest_every - 1] for p in points)
         return any(self._possible(p) and not p.reference and p.pair not in settled for p in later)
-
-    def _seconds_for(self, point: Point) -> float:
-        """How long a point runs [s]: longer than planned where earlier ones show its CPU reading to be too coarse."""
-        shortest = self.matrix.seconds_per_point
-        alike = [item for item in self.done.values() if item.point.pair == point.pair]
-        needed = [
-            item.thread_cpu_resolution_s / _ROUNDING * item.seconds / item.thread_cpu_seconds
-            for item in alike
-            if item.thread_cpu_seconds > 0
-        ]
-        return round(min(max([shortest, *needed]), _LONGEST * shortest), 3)
 
     def _one(self, point: Point, seconds: float) -> None:
         arguments = fio_arguments(
