@@ -11,9 +11,9 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from measuring import KIB, MIB, ONCE, POOL, TINY, VARIED, needs_root, one_at_a_time, planned, quick_start
+from scratch_devices import loop_device, missing
 
-from tests.measuring import KIB, MIB, ONCE, POOL, TINY, VARIED, needs_root, one_at_a_time, planned, quick_start
-from tests.scratch_devices import loop_device, missing
 from zpmodel.base.errors import InputError
 from zpmodel.datasets import points as dataset
 from zpmodel.datasets.point import Point

@@ -5,8 +5,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from measuring import KIB, TINY, VARIED
 
-from tests.measuring import KIB, TINY, VARIED
 from zpmodel.base.errors import InputError
 from zpmodel.datasets.point import Point
 from zpmodel.datasets.points import read_point

@@ -12,8 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from measuring import MIB, POOL, TINY, one_at_a_time, planned, quick_start
 
-from tests.measuring import MIB, POOL, TINY, one_at_a_time, planned, quick_start
 from zpmodel.datasets import points as dataset
 from zpmodel.host import machine
 from zpmodel.measure import run
@@ -79,7 +79,7 @@ def test_killed_at_twenty_random_moments_it_ends_with_the_same_set(tmp_path: Pat
     (tmp_path / "target").mkdir()
     pool = POOL.read_text()
     program = (
-        "from pathlib import Path; from tests.test_measure_stopping import kill_at_random_moments\n"
+        "from pathlib import Path; from test_measure_stopping import kill_at_random_moments\n"
         f"kill_at_random_moments(Path({str(tmp_path)!r}), 20)"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
@@ -146,7 +146,7 @@ def test_under_nohup_a_hang_up_ends_nothing(tmp_path: Path) -> None:
 
 def test_a_stopped_parent_takes_fio_with_it(tmp_path: Path) -> None:
     program = (
-        "from pathlib import Path; from tests.test_measure_stopping import measure_fast\n"
+        "from pathlib import Path; from test_measure_stopping import measure_fast\n"
         f"folder = Path({str(tmp_path)!r}); measure_fast(folder, folder / 'out')"
     )
     process = subprocess.Popen([sys.executable, "-c", program])

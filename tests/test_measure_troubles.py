@@ -10,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from measuring import MIB, ONCE, TINY, one_at_a_time, planned, quick_start
+from scratch_devices import loop_device, missing, mounted
 
-from tests.measuring import MIB, ONCE, TINY, one_at_a_time, planned, quick_start
-from tests.scratch_devices import loop_device, missing, mounted
 from zpmodel.base.errors import RefusedError
 from zpmodel.commands.main import main
 from zpmodel.datasets import points as dataset
@@ -192,7 +192,7 @@ class TestPlaces:
         """As another user, as root may lock whatever the limit says."""
         program = (
             "import os, resource, sys\n"
-            "from tests.measuring import TINY; from zpmodel.measure.run import measure\n"
+            "from measuring import TINY; from zpmodel.measure.run import measure\n"
             "from zpmodel.base.errors import RefusedError\n"
             "if os.geteuid() == 0: os.setgid(65534); os.setuid(65534)\n"
             "resource.setrlimit(resource.RLIMIT_MEMLOCK, (0, 0))\n"
