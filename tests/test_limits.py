@@ -20,6 +20,8 @@ GOOD = {"max_segments": 128, "max_segment_size": 65536, "max_sectors_kb": 1280}
         ({"max_segments": 0}, "1 to 65535"),
         ({"max_segments": 70000}, "1 to 65535"),
         ({"max_segments": "many"}, "whole number"),
+        ({"max_segments": None}, "max_segments: None .* whole number"),
+        ({"chunk_sectors": None}, "chunk_sectors: None .* whole number"),
         ({"max_segments": -1}, "whole number"),
         ({"max_segments": True}, "whole number"),
         ({"max_segment_size": 512}, "4096"),
@@ -168,6 +170,29 @@ def test_nvme_by_kernel_and_mdts(mdts, kernel, iommu, segments, kib):
     limits = nvme(mdts, kernel, translating_iommu=iommu)
     assert (limits.max_segments, limits.max_sectors) == (segments, 2 * kib)
     assert limits.max_segment_size == UINT_MAX
+
+
+def test_limits_compare_by_what_they_say(tmp_path):
+    copy_queue(tmp_path / "vda" / "queue", **GOOD)
+    found = QueueLimits.from_directory(tmp_path / "vda")
+    given = QueueLimits.from_mapping(GOOD, source="calibration")
+    assert found.source != given.source
+    assert found == given
+    assert hash(found) == hash(given)
+    assert found != QueueLimits.from_mapping({**GOOD, "max_segments": 127})
+
+
+def test_controllers_known_by_name():
+    ebs = find_limits("ebs")
+    assert (ebs, ebs.source) == (nvme(6), "ebs")
+    assert (ebs.max_sectors, ebs.max_segments, ebs.write_zeroes_max_bytes) == (512, 65, 0)
+    assert find_limits("ebs@6.12") == nvme(6, (6, 12))
+    assert find_limits("debian-intel-lazy@6.12").max_sectors == 256
+    assert {"ebs[@KERNEL]", "debian-intel-lazy[@KERNEL]"} <= set(preset_names())
+
+
+def test_kernels_newer_than_the_table_are_as_its_last():
+    assert find_limits("nvme-mdts5@7.3") == nvme(5, (7, 2))
 
 
 def test_the_presets_agree_with_traced_devices():

@@ -41,7 +41,20 @@ def test_zero_pages_that_do_not_exist(name):
 
 @pytest.mark.parametrize(
     ("text", "size"),
-    [("4096", 4096), ("4k", 4096), ("64KiB", 65536), ("2 MB", 2 * MIB), ("1TiB", 1 << 40), ("7b", 7), (12, 12)],
+    [
+        ("4096", 4096),
+        ("4k", 4096),
+        ("64KiB", 65536),
+        ("2 MB", 2_000_000),
+        ("1TiB", 1 << 40),
+        ("7b", 7),
+        (12, 12),
+        ("1GB", 10**9),
+        ("1G", 1 << 30),
+        ("1gib", 1 << 30),
+        ("3kB", 3000),
+        ("1TB", 10**12),
+    ],
 )
 def test_sizes_as_people_write_them(text, size):
     assert parse_size(text) == size

@@ -16,3 +16,14 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     cache = os.environ.get("ZPMODEL_CACHE") == "1"
     compiled: Callable[..., Any] = numba.njit(nogil=True, error_model="numpy", cache=cache)(function)
     return compiled
+
+
+parallel = numba.prange
+"""``range`` of a loop whose turns run on all threads in a :func:`parallel_kernel`."""
+
+
+def parallel_kernel(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a function with :data:`parallel` loops; one such call at a time."""
+    cache = os.environ.get("ZPMODEL_CACHE") == "1"
+    compiled: Callable[..., Any] = numba.njit(nogil=True, error_model="numpy", cache=cache, parallel=True)(function)
+    return compiled

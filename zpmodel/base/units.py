@@ -9,14 +9,15 @@ SECTOR = 512
 
 KIB, MIB, GIB, TIB = 1 << 10, 1 << 20, 1 << 30, 1 << 40
 
-_FACTORS = {"": 1, "k": KIB, "m": MIB, "g": GIB, "t": TIB, "p": 1 << 50, "e": 1 << 60}
-_SIZE = re.compile(r"(\d{1,30})\s*(?:([kmgtpe])(?:i?b)?|b)?", re.IGNORECASE)
+_POWERS = {letter: power for power, letter in enumerate("kmgtpe", 1)}
+_SIZE = re.compile(r"(\d{1,30})\s*(?:([kmgtpe])(i?b)?|b)?", re.IGNORECASE)
 
 
 def parse_size(text: str | int, *, where: str = "command line", field: str = "size") -> int:
-    """Read a size such as ``4096``, ``64k``, ``2MiB`` or ``1TiB``.
+    """Read a size such as ``4096``, ``64k``, ``2MiB``, ``1TiB`` or ``1GB``.
 
-    :param text: a whole number, with a binary unit or none (k = KiB = 1024).
+    :param text: a whole number, with a unit or none: one letter alone (k, M, G, T, P, E) is binary as KiB and so on
+        are; kB, MB, GB ... are decimal (IEC 80000-13).
     :return: the size [byte].
     :raises InputError: on anything else, negative numbers included.
     """
@@ -24,8 +25,14 @@ def parse_size(text: str | int, *, where: str = "command line", field: str = "si
         return text
     match = _SIZE.fullmatch(text.strip()) if isinstance(text, str) else None
     if match is None:
-        raise InputError(where, field, text, "a whole number of bytes, or one with a unit: 4096, 64KiB, 2MiB, 1TiB")
-    return int(match[1]) * _FACTORS[(match[2] or "").lower()]
+        raise InputError(
+            where, field, text, "a whole number of bytes, or one with a unit: 4096, 64KiB, 2MiB, 1TiB, 1GB"
+        )
+    if not match[2]:
+        return int(match[1])
+    base = 1000 if (match[3] or "").lower() == "b" else 1024
+    factor: int = base ** _POWERS[match[2].lower()]
+    return int(match[1]) * factor
 
 
 def format_size(size_bytes: float) -> str:

@@ -7,11 +7,11 @@ from zpmodel.base.units import KIB
 from zpmodel.callers.base import Caller, Context, Counts, Facts, Kernel, merge_bios, pieces
 from zpmodel.callers.submit import submit, zero_bio
 from zpmodel.callers.zero_pages import Size, check_sectors
+from zpmodel.queue.kernel import BIO_MAX_VECS
 from zpmodel.queue.limits import QueueLimits
 from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.structure.count import Structure
-from zpmodel.structure.vectors import BIO_MAX_VECS
-from zpmodel.structure.walk import vector_table
+from zpmodel.structure.zeroout import vector_table
 
 FACTS = Facts(
     name="dm_kcopyd_zero",

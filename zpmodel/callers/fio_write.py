@@ -10,11 +10,12 @@ from zpmodel.base.errors import InputError
 from zpmodel.base.units import KIB, MIB
 from zpmodel.callers.base import Caller, Context, Counts, Facts, Kernel, merge_bios
 from zpmodel.callers.submit import Bio, submit
+from zpmodel.queue.kernel import BIO_MAX_VECS
 from zpmodel.queue.limits import UINT_MAX, QueueLimits
 from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.structure.count import Structure, check_range
-from zpmodel.structure.vectors import BIO_MAX_VECS, merge_pages
-from zpmodel.structure.walk import vector_table
+from zpmodel.structure.vectors import merge_pages
+from zpmodel.structure.zeroout import vector_table
 
 Pages = Literal["malloc", "mmaphuge"]
 """fio's ``mem``: buffers of base pages, or of huge pages."""

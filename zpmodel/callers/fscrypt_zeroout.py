@@ -10,11 +10,11 @@ from zpmodel.base.units import KIB, MIB, SECTOR, is_power_of_two
 from zpmodel.callers.base import Caller, Context, Counts, Facts, Kernel, merge_bios, merge_copies
 from zpmodel.callers.submit import submit, zero_bio
 from zpmodel.callers.zero_pages import Size
+from zpmodel.queue.kernel import BIO_MAX_VECS
 from zpmodel.queue.limits import UINT_MAX, QueueLimits
 from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.structure.count import Structure
-from zpmodel.structure.vectors import BIO_MAX_VECS
-from zpmodel.structure.walk import vector_table
+from zpmodel.structure.zeroout import vector_table
 
 FACTS = Facts(
     name="fscrypt_zeroout_range",

@@ -13,7 +13,7 @@ from zpmodel.callers.zero_pages import Size, check_sectors
 from zpmodel.queue.limits import QueueLimits
 from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.structure.count import Structure
-from zpmodel.structure.walk import vector_table
+from zpmodel.structure.zeroout import vector_table
 
 OWN_PAGE_BYTES = 64 * KIB
 """The zero page that iomap allocated for itself before it was converted [byte]; IOMAP_ZERO_PAGE_SIZE."""

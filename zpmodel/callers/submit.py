@@ -8,10 +8,11 @@ import numpy.typing as npt
 
 from zpmodel.base.units import SECTOR
 from zpmodel.queue.limits import QueueLimits
-from zpmodel.structure import histogram
 from zpmodel.structure.count import Structure, Work, impossible, make_structure
-from zpmodel.structure.requests import ALLOCATED, BIOS, COUNTS, SEALED, VECTORS, empty_tail, finish_plug, submit_bio
-from zpmodel.structure.splits import IMPOSSIBLE, WORKS
+from zpmodel.structure.plug import finish_plug
+from zpmodel.structure.records import PLUG, TALLY, add_kind, new_log, new_row
+from zpmodel.structure.requests import submit_bio
+from zpmodel.structure.splits import Mixed
 
 Ints = npt.NDArray[np.int64]
 
@@ -49,34 +50,33 @@ def submit(bios: Iterable[Bio], limits: QueueLimits, *, plug: bool = True, base_
     :param plug: whether a plug holds them all; without one each bio's requests are issued before the next bio.
     :raises InputError: where the kernel would fail a write.
     """
-    counts, work, tail = np.zeros(COUNTS, np.int64), np.zeros(WORKS, np.int64), empty_tail()
-    bio_rows, requests = (np.zeros((_ROWS, histogram.COLUMNS), np.int64) for _ in range(2))
+    row, tally = new_row(TALLY)
+    _, state = new_row(PLUG)
+    bio_rows, requests = new_log(_ROWS), new_log(_ROWS)
     kernel_limits = limits.for_kernel(base_page_bytes)
     length = 0
     expected = -1
     for bio in bios:
         if bio.start != expected:
-            tail[SEALED] = 1  # the structure kernels take bios for contiguous: what starts elsewhere joins nothing
+            state.sealed = 1  # the structure kernels take bios for contiguous: what starts elsewhere joins nothing
         vectors, size = len(bio.lengths), int(bio.lengths.sum())
         zeroes = np.zeros(vectors, np.int64)
-        counts[BIOS] += 1
-        counts[VECTORS] += vectors
-        counts[ALLOCATED] += bio.max_vecs
-        status = histogram.add(bio_rows, size, vectors, bio.max_vecs, 1)
+        tally.bios += 1
+        tally.vectors += vectors
+        tally.allocated += bio.max_vecs
+        add_kind(bio_rows, size, vectors, bio.max_vecs, 1)
         address = zeroes if bio.addresses is None else bio.addresses
         offset = zeroes if bio.offsets is None else bio.offsets
-        status |= submit_bio(
-            kernel_limits, address, offset, bio.lengths, vectors, bio.start // SECTOR, tail, requests, counts, work
-        )
-        if not plug:
-            status |= finish_plug(tail, requests, counts, work)
-        if status & IMPOSSIBLE:
+        mixed = Mixed(address, offset, bio.lengths)
+        if submit_bio(kernel_limits, mixed, bio.start // SECTOR, state, requests, tally):
             raise impossible(limits)
-        assert not status, "a request makes fewer kinds of requests than the table holds"
+        if not plug:
+            finish_plug(state, requests, tally)
+        assert not requests.reach["full"][0], "a request makes fewer kinds of requests than the log holds"
         length += size
         expected = bio.start + size
-    finish_plug(tail, requests, counts, work)
-    return make_structure("write", length, counts, work, bio_rows, requests)
+    finish_plug(state, requests, tally)
+    return make_structure("write", length, row, bio_rows, requests)
 
 
 def add_up(parts: Sequence[tuple[Structure, int]]) -> Structure:

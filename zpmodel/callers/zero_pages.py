@@ -9,11 +9,11 @@ from msgspec import Meta
 from zpmodel.base.errors import InputError
 from zpmodel.base.units import MIB, SECTOR
 from zpmodel.callers.base import BioRow, Caller, Context, Counts, Facts, Kernel, merge_bios
+from zpmodel.queue.kernel import BIO_INLINE_VECS, BIO_MAX_VECS
 from zpmodel.queue.limits import UINT_MAX, QueueLimits
 from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.structure.count import Structure, count
-from zpmodel.structure.vectors import BIO_MAX_VECS
-from zpmodel.structure.walk import INLINE_VECS, vector_table
+from zpmodel.structure.zeroout import vector_table
 
 Size = Annotated[int, Meta(ge=1, le=(1 << 63) - 1)]
 """A size in a request [byte]."""
@@ -100,7 +100,7 @@ def zero_structure(
         found,
         bio_table=table,
         vectors_allocated=int(np.sum(table[:, 2] * table[:, 3])),
-        work=replace(found.work, tables=int(np.sum(table[table[:, 2] > INLINE_VECS, 3]))),
+        work=replace(found.work, tables=int(np.sum(table[table[:, 2] > BIO_INLINE_VECS, 3]))),
     )
 
 

@@ -2,14 +2,17 @@
 
 import re
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from zpmodel.base import shipped
 from zpmodel.base.errors import InputError
 from zpmodel.queue.limits import QueueLimits
+from zpmodel.queue.read import from_directory, from_file, from_mapping
 
 _NVME = re.compile(r"nvme-mdts(\d+)(?:@(\d+)\.(\d+))?(\+iommu)?")
+_NAMED = re.compile(r"([a-z][a-z-]*)(?:@(\d+)\.(\d+))?")
 _LATEST = (7, 2)
 _EARLIEST, _UNKNOWN = (5, 0), (8, 0)  # before, the driver's limits were others; after, nobody knows
 
@@ -19,7 +22,7 @@ Version = tuple[int, ...]
 def preset_names() -> list[str]:
     """The presets: one for each file, and the pattern of those for NVMe."""
     plain = sorted(path.stem for path in shipped.data("devices").glob("*.toml") if path.stem != "nvme")
-    return [*plain, "nvme-mdtsN[@KERNEL][+iommu]"]
+    return [*plain, *(f"{name}[@KERNEL]" for name in _read("nvme")["named"]), "nvme-mdtsN[@KERNEL][+iommu]"]
 
 
 def nvme(mdts: int, kernel: Version = _LATEST, *, translating_iommu: bool = False) -> QueueLimits:
@@ -53,7 +56,7 @@ def nvme(mdts: int, kernel: Version = _LATEST, *, translating_iommu: bool = Fals
         "max_hw_sectors_kb": hardware_kb,
     }
     suffix = "+iommu" if translating_iommu else ""
-    return QueueLimits.from_mapping(values, source=f"nvme-mdts{mdts}@{'.'.join(map(str, kernel))}{suffix}")
+    return from_mapping(values, source=f"nvme-mdts{mdts}@{'.'.join(map(str, kernel))}{suffix}")
 
 
 def find_limits(text: str) -> QueueLimits:
@@ -67,25 +70,33 @@ def find_limits(text: str) -> QueueLimits:
     except (OSError, ValueError):  # a name that no file can have
         folder = file = False
     if folder:
-        return QueueLimits.from_directory(path)
+        return from_directory(path)
     if file:
-        return QueueLimits.from_file(path)
+        return from_file(path)
     match = _NVME.fullmatch(text)
     if match:
-        kernel = (int(match[2]), int(match[3])) if match[2] else _LATEST
-        return nvme(int(match[1]), kernel, translating_iommu=bool(match[4]))
+        return nvme(int(match[1]), _kernel(match), translating_iommu=bool(match[4]))
+    match, named = _NAMED.fullmatch(text), _read("nvme")["named"]
+    if match and match[1] in named:
+        known = named[match[1]]
+        found = nvme(known["mdts"], _kernel(match), translating_iommu=known["translating_iommu"])
+        return replace(found, source=text)
     if (
         text != "nvme"
         and re.fullmatch(r"[\w-]{1,64}", text)
         and shipped.data("devices").joinpath(f"{text}.toml").is_file()
     ):
-        return QueueLimits.from_mapping(_read(text)["limits"], source=text)
+        return from_mapping(_read(text)["limits"], source=text)
     accepted = f"a file, /sys/block/DEV, a copied queue directory, or one of {', '.join(preset_names())}"
     raise InputError("--limits", "name", text, accepted)
 
 
 def _read(name: str) -> dict[str, Any]:
     return tomllib.loads(shipped.data("devices", f"{name}.toml").read_text(encoding="utf-8"))
+
+
+def _kernel(match: re.Match[str]) -> Version:
+    return (int(match[2]), int(match[3])) if match[2] else _LATEST
 
 
 def _version(text: str) -> Version:

@@ -1,6 +1,5 @@
 """The public face of the structure model: ranges in, counts and histograms out."""
 
-import math
 from dataclasses import dataclass
 from typing import Any, Literal, overload
 
@@ -9,19 +8,18 @@ import numpy.typing as npt
 import pandas as pd
 
 from zpmodel.base.errors import InputError
-from zpmodel.base.units import SECTOR
-from zpmodel.queue.limits import UINT_MAX, QueueLimits
+from zpmodel.queue.limits import QueueLimits
 from zpmodel.queue.zeropage import ZeroPage
-from zpmodel.structure import histogram
-from zpmodel.structure.requests import ALLOCATED, BACK_MERGES, BIOS, REQUESTS, SPLITS, VECTORS
-from zpmodel.structure.splits import IMPOSSIBLE
-from zpmodel.structure.walk import walk
+from zpmodel.structure.many import count_many
+from zpmodel.structure.records import COUNTS, Log, new_log
+from zpmodel.structure.zeroout import zero_out
 
 Operation = Literal["write", "write_zeroes"]
 
 _LAST_BYTE = (1 << 63) - 1
-_FIRST_ROWS = 64
-_MOST_ROWS = 1 << 22
+_FIRST_ROWS = 128
+_MOST_ROWS = 1 << 24
+_FEW_ROWS = 16
 
 Table = npt.NDArray[np.int64]
 
@@ -139,6 +137,35 @@ def check_range(offset: int, length: int, limits: QueueLimits) -> None:
         raise InputError("range", "offset + length", int(offset) + int(length), "an end below 2^63, the largest device")
 
 
+def check_ranges(offset: npt.ArrayLike, length: npt.ArrayLike, limits: QueueLimits) -> tuple[Table, Table]:
+    """Broadcast offsets and lengths to one dimension, and refuse what :func:`check_range` would.
+
+    :return: offsets and lengths [byte], shape (ranges,).
+    :raises InputError: naming the first bad range.
+    """
+    columns = []
+    for name, values in (("offset", np.asarray(offset)), ("length", np.asarray(length))):
+        if values.dtype.kind not in "iu":
+            if not all(type(value) is int for value in values.ravel().tolist()):
+                raise InputError("range", name, values.ravel()[:3].tolist(), "whole numbers of bytes")
+            values = values.astype(object)
+        columns.append(values)
+    try:
+        offsets, lengths = (values.ravel() for values in np.broadcast_arrays(*columns))
+    except ValueError:
+        raise InputError("range", "length", np.shape(length), f"a shape as of offset, {np.shape(offset)}") from None
+    block = limits.logical_block_size
+    bad = (offsets < 0) | (offsets % block != 0) | (lengths <= 0) | (lengths % block != 0)
+    bad = np.asarray(bad, bool) | np.asarray((offsets > _LAST_BYTE) | (lengths > _LAST_BYTE), bool)
+    if not bad.any():
+        # Both are below 2^63 here, so that nothing wraps round.
+        bad = offsets.astype(np.uint64) + lengths.astype(np.uint64) > _LAST_BYTE
+    if bad.any():
+        first = int(np.argmax(bad))
+        check_range(int(offsets[first]), int(lengths[first]), limits)
+    return offsets.astype(np.int64), lengths.astype(np.int64)
+
+
 @overload
 def count(zero_page: ZeroPage, limits: QueueLimits, offset: int, length: int) -> Structure: ...
 @overload
@@ -159,40 +186,31 @@ def count(zero_page: ZeroPage, limits: QueueLimits, offset: Any, length: Any) ->
     """
     if np.ndim(offset) == 0 and np.ndim(length) == 0:
         return _count_one(zero_page, limits, offset, length)
-    offsets, lengths = np.broadcast_arrays(np.asarray(offset), np.asarray(length))
-    rows = [
-        {"offset": int(at), **_count_one(zero_page, limits, int(at), int(size)).totals()}
-        for at, size in zip(offsets.ravel(), lengths.ravel(), strict=True)
-    ]
-    return pd.DataFrame(rows)
+    rows = check_ranges(offset, length, limits)
+    write_zeroes = limits.write_zeroes_max_bytes > 0
+    try:
+        return count_many(zero_page, limits, *rows, "write_zeroes" if write_zeroes else "write")
+    except ArithmeticError:
+        raise impossible(limits) from None
 
 
 def _count_one(zero_page: ZeroPage, limits: QueueLimits, offset: int, length: int) -> Structure:
     check_range(offset, length, limits)
-    block_sectors = limits.logical_block_size // SECTOR
-    write_zeroes = min(limits.write_zeroes_max_bytes // SECTOR, (UINT_MAX // SECTOR) & ~(block_sectors - 1))
-    alignment = math.lcm(limits.physical_block_size // SECTOR, limits.chunk_sectors or 1)
+    kernel_limits = limits.for_kernel(zero_page.base_page_bytes)
+    size, page = zero_page.size_bytes, zero_page.base_page_bytes
     rows = _FIRST_ROWS
     while True:
-        bios, requests = (np.zeros((rows, histogram.COLUMNS), np.int64) for _ in range(2))
-        status, counts, work = walk(
-            limits.for_kernel(zero_page.base_page_bytes),
-            zero_page.size_bytes,
-            zero_page.base_page_bytes,
-            write_zeroes,
-            alignment,
-            int(offset),
-            int(length),
-            bios,
-            requests,
-        )
-        if status & IMPOSSIBLE:
+        bios, requests = new_log(rows), new_log(rows)
+        status, row = zero_out(kernel_limits, size, page, int(offset), int(length), bios, requests)
+        if status:
             raise impossible(limits)
-        if not status:
+        if not (bios.reach[0]["full"] or requests.reach[0]["full"]):
             break
-        rows *= 8
+        rows *= 16
         assert rows <= _MOST_ROWS, "more kinds of requests than a range can have"
-    return make_structure("write_zeroes" if write_zeroes else "write", int(length), counts, work, bios, requests)
+    return make_structure(
+        "write_zeroes" if kernel_limits.write_zeroes_sectors else "write", int(length), row, bios, requests
+    )
 
 
 def impossible(limits: QueueLimits) -> InputError:
@@ -201,27 +219,37 @@ def impossible(limits: QueueLimits) -> InputError:
     return InputError(limits.source, "max_segments", limits.max_segments, accepted)
 
 
-def make_structure(
-    operation: Operation, length: int, counts: Table, work: Table, bios: Table, requests: Table
-) -> Structure:
-    """Put the kernels' arrays into a :class:`Structure`."""
-    request_table = _used(requests)
+def make_structure(operation: Operation, length: int, tally: Table, bios: Log, requests: Log) -> Structure:
+    """Put what the kernels counted into a :class:`Structure`.
+
+    :param tally: row of :data:`zpmodel.structure.records.TALLY`.
+    """
+    numbers = tally.tolist()
+    counts = dict(zip(COUNTS, numbers, strict=False))
     return Structure(
         operation=operation,
         length=length,
-        bios=int(counts[BIOS]),
-        vectors=int(counts[VECTORS]),
-        vectors_allocated=int(counts[ALLOCATED]),
-        splits=int(counts[SPLITS]),
-        back_merges=int(counts[BACK_MERGES]),
-        requests=int(counts[REQUESTS]),
-        segments=int(np.sum(request_table[:, 1] * request_table[:, 3])),
-        work=Work(*work.tolist()),
-        bio_table=_used(bios),
-        request_table=request_table,
+        bios=counts["bios"],
+        vectors=counts["vectors"],
+        vectors_allocated=counts["allocated"],
+        splits=counts["splits"],
+        back_merges=counts["back_merges"],
+        requests=counts["requests"],
+        segments=counts["segments"],
+        work=Work(*numbers[len(COUNTS) :]),
+        bio_table=_kinds(bios),
+        request_table=_kinds(requests),
     )
 
 
-def _used(table: Table) -> Table:
-    rows = table[table[:, 3] > 0]
-    return rows[np.lexsort((rows[:, 2], rows[:, 1], rows[:, 0]))]
+def _kinds(log: Log) -> Table:
+    """One row a kind, the smallest first."""
+    rows = log.rows[: log.reach["used"][0]]
+    if len(rows) <= _FEW_ROWS:
+        counts: dict[tuple[int, int, int], int] = {}
+        for size, parts, detail, number in rows.tolist():
+            counts[size, parts, detail] = counts.get((size, parts, detail), 0) + number
+        return np.array([(*key, counts[key]) for key in sorted(counts)], np.int64).reshape(-1, 4)
+    rows = rows[np.lexsort((rows[:, 2], rows[:, 1], rows[:, 0]))]
+    starts = np.flatnonzero(np.r_[True, (rows[1:, :3] != rows[:-1, :3]).any(axis=1)])
+    return np.column_stack([rows[starts, :3], np.add.reduceat(rows[:, 3], starts)])

@@ -1,16 +1,30 @@
-"""Splitting a bio to the queue's limits (``bio_split_rw`` and ``bio_split_io_at`` in block/blk-merge.c)."""
+"""Splitting a bio of any vectors to the queue's limits (``bio_split_rw``, ``bio_split_io_at`` in block/blk-merge.c)."""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 from zpmodel.base.accelerate import kernel
 from zpmodel.base.units import SECTOR
 
 # mypy: disable-error-code="no-untyped-def"
 
-# What the kernel's loops do besides what can be traced, as an integer array; see zpmodel.structure.count.Work.
-PIECES, SLOW_VISITS, GAP_CHECKS, UNWALKED, ADVANCED, GAP_WALKS, FLUSHES, LAST_PLUG, TABLES = range(9)
-WORKS = 9
-
 IMPOSSIBLE = 2
 """What a split, and so a whole count, ends with where the kernel fails the write."""
+
+
+class Mixed(NamedTuple):
+    """The vectors of a bio of which each may be another piece of memory; arrays of shape (vectors,).
+
+    :ivar address: physical address of the first byte [byte].
+    :ivar offset: offset in its page or folio [byte]; the kernel's ``bv_offset``.
+    :ivar length: bytes [byte].
+    """
+
+    address: npt.NDArray[np.int64]
+    offset: npt.NDArray[np.int64]
+    length: npt.NDArray[np.int64]
 
 
 @kernel
@@ -35,53 +49,61 @@ def largest_sectors(limits, max_sectors, sector):
 
 
 @kernel
-def split_point(limits, address, offset, length, first, done, last, sector, work):
-    """Find where a bio must be split.
+def cut_mixed(limits, address, start, wanted, most):
+    """Cut ``wanted`` bytes of one vector into at most so many segments (``bvec_split_segs``).
 
-    The bio's data are the vectors ``first`` to ``last`` (exclusive), the first less its ``done`` bytes. ``address`` is
-    physical, ``offset`` the kernel's bv_offset: gaps are a matter of the offset, segment boundaries of the address.
-    What the walk does is added to ``work``.
+    :param address: physical address of the first byte [byte].
+    :param start: its offset in its page or folio [byte]; the virt boundary is a matter of this, not of the address.
+    :return: (bytes taken [byte], segments).
+    """
+    taken = 0
+    pieces = 0
+    while taken < wanted and pieces < most:
+        at = address + taken
+        to_boundary = limits.seg_boundary_mask - (at & limits.seg_boundary_mask) + 1
+        taken += min(wanted - taken, limits.max_segment_size, to_boundary)
+        pieces += 1
+        if (start + taken) & limits.virt_boundary_mask:
+            break
+    return taken, pieces
+
+
+@kernel
+def split_mixed(limits, vectors, first, done, sector, tally):
+    """Find where a bio must be split, vector by vector.
+
+    The bio's data are the ``vectors`` from ``first`` on, that one less its ``done`` bytes. What the walk does is added
+    to ``tally``.
 
     :return: (bytes of the first part [byte], its segments, 1 if a split is needed, else 0; or IMPOSSIBLE where less
         than a logical block fits, which the kernel answers with EINVAL).
     """
-    if last - first == 1 and limits.chunk_sectors == 0 and offset[first] + length[first] <= limits.fast_segment_bytes:
-        work[UNWALKED] += 1
-        return length[first] - done, 1, 0
-    max_bytes = largest_sectors(limits, limits.max_sectors, sector) * SECTOR
-    segments = 0
-    total = 0
-    previous_end = 0
-    must_split = 0
+    last = len(vectors.length)
+    whole = vectors.offset[first] + vectors.length[first]
+    if last - first == 1 and limits.chunk_sectors == 0 and whole <= limits.fast_segment_bytes:
+        tally.unwalked += 1
+        return vectors.length[first] - done, 1, 0
+    room = largest_sectors(limits, limits.max_sectors, sector) * SECTOR
+    segments, total, previous_end, must_split = 0, 0, 0, 0
     for i in range(first, last):
         skip = done if i == first else 0
-        start = offset[i] + skip
-        size = length[i] - skip
+        start, size = vectors.offset[i] + skip, vectors.length[i] - skip
         if i > first and limits.virt_boundary_mask:
-            work[GAP_CHECKS] += 1
+            tally.gap_checks += 1
             if (start | previous_end) & limits.virt_boundary_mask:
                 must_split = 1
                 break
-        if segments < limits.max_segments and total + size <= max_bytes and start + size <= limits.fast_segment_bytes:
+        if segments < limits.max_segments and total + size <= room and start + size <= limits.fast_segment_bytes:
             segments += 1
             total += size
         else:
-            work[SLOW_VISITS] += 1
-            room = max_bytes - total
-            wanted = min(size, room)
-            taken = 0
-            while wanted > 0 and segments < limits.max_segments:
-                at = address[i] + skip + taken
-                to_boundary = limits.seg_boundary_mask - (at & limits.seg_boundary_mask) + 1
-                piece = min(wanted, limits.max_segment_size, to_boundary)
-                work[PIECES] += 1
-                segments += 1
-                taken += piece
-                wanted -= piece
-                if (start + taken) & limits.virt_boundary_mask:
-                    break
+            wanted = min(size, room - total)
+            taken, pieces = cut_mixed(limits, vectors.address[i] + skip, start, wanted, limits.max_segments - segments)
+            tally.slow_visits += 1
+            tally.pieces += pieces
+            segments += pieces
             total += taken
-            if wanted > 0 or size > room:
+            if taken < size:
                 must_split = 1
                 break
         previous_end = start + size

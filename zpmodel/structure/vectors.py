@@ -7,10 +7,7 @@ import numpy.typing as npt
 
 from zpmodel.base.accelerate import kernel
 from zpmodel.base.errors import InputError
-from zpmodel.queue.limits import UINT_MAX
-
-BIO_MAX_VECS = 256
-"""Most vectors of a bio that the kernel allocates itself. Source: include/linux/bio.h."""
+from zpmodel.queue.kernel import BIO_MAX_VECS, UINT_MAX
 
 Ints = npt.NDArray[np.int64]
 
