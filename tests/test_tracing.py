@@ -298,7 +298,7 @@ def tracing_left() -> list[str]:
 @pytest.mark.usefixtures("root")
 def test_nothing_is_left_after_errors() -> None:
     def fail() -> None:
-        with tracefs.recorder((7, 0)):
+        with tracefs.recorder(os.makedev(7, 0)):
             assert len(tracing_left()) == 1
             raise RuntimeError
 
@@ -312,9 +312,9 @@ def test_nothing_is_left_after_errors() -> None:
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_whatever_ends_a_trace_its_tracing_goes(ending: signal.Signals) -> None:
     code = """
-import time
+import os, time
 from zpmodel.tracing.tracefs import recorder
-with recorder((7, 0)) as made, made.record():
+with recorder(os.makedev(7, 0)) as made, made.record():
     print("ready", flush=True)
     time.sleep(60)
 """

@@ -2,12 +2,14 @@
 
 import importlib
 import os
+import signal
 import sys
 
 import click
 
 from zpmodel.base.errors import ZpmodelError
 from zpmodel.base.text import printable
+from zpmodel.host.signals import ends_orderly
 
 # In the order in which a newcomer needs them. The short help stands here so that `zpmodel --help` imports none of them.
 COMMANDS = {
@@ -57,11 +59,13 @@ def app() -> None:
 def main() -> None:
     """Run the command line; whatever is wrong with the input is one line on stderr and exit status 2."""
     try:
-        status = app.main(standalone_mode=False)
-        sys.stdout.flush()
-    except click.exceptions.Abort:
+        with ends_orderly():
+            status = app.main(standalone_mode=False)
+            sys.stdout.flush()
+    except (click.exceptions.Abort, KeyboardInterrupt) as error:
         click.echo("zpmodel: interrupted", err=True)
-        sys.exit(130)
+        stopped = error.__cause__ if isinstance(error, click.exceptions.Abort) else error
+        sys.exit(128 + getattr(stopped, "number", signal.SIGINT))
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.ctx.get_help() if error.ctx else "", err=True)
         sys.exit(2)

@@ -15,7 +15,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from zpmodel.host.block import device_under, size_bytes
 from zpmodel.host.cputime import kernel_threads, kernel_threads_spent, machine_seconds
+from zpmodel.host.meminfo import read_meminfo
+from zpmodel.host.mounts import mount_of
 from zpmodel.host.safety import Target
 
 _LIMITS = (
@@ -105,23 +108,6 @@ def background(seconds: float = 0.3) -> dict[str, float]:
     return {"busy_cpus": round(busy / elapsed, 4), "kernel_thread_cpus": round(spent / elapsed, 6)}
 
 
-def device_under(fd: int) -> Path | None:
-    """Return the /sys directory of the whole block device below an open file or device, or None (network, memory)."""
-    status = os.fstat(fd)
-    number = status.st_rdev or status.st_dev
-    if os.major(number) == 0:  # an anonymous number (btrfs, overlay ...): the mount's source may be a device
-        source = _mount(fd).get("source", "")
-        if not source.startswith("/dev/"):
-            return None
-        with suppress(OSError):
-            number = Path(source).stat().st_rdev
-    folder = Path(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}")
-    if not folder.exists():
-        return None
-    folder = folder.resolve()
-    return folder.parent if (folder / "partition").exists() else folder
-
-
 def write_toml(table: Mapping[str, Any]) -> str:
     """Write nested tables of strings, numbers, booleans and flat lists as TOML."""
     return "\n".join(_toml_lines(table, "")).lstrip("\n") + "\n"
@@ -204,15 +190,12 @@ def _cpu() -> dict[str, Any]:
 
 
 def _memory() -> dict[str, Any]:
-    fields = {}
-    for line in _text("/proc/meminfo").splitlines():
-        name, _, rest = line.partition(":")
-        fields[name] = int(rest.split()[0])
+    fields = read_meminfo()
     huge = Path("/sys/kernel/mm/transparent_hugepage")
     return {
-        "total_bytes": fields.get("MemTotal", 0) * 1024,
+        "total_bytes": fields.get("MemTotal", 0),
         "page_bytes": os.sysconf("SC_PAGE_SIZE"),
-        "huge_page_bytes": fields.get("Hugepagesize", 0) * 1024,
+        "huge_page_bytes": fields.get("Hugepagesize", 0),
         "pmd_bytes": _number(_text(huge / "hpage_pmd_size")),
         "transparent_hugepage": _chosen(_text(huge / "enabled")),
         "use_zero_page": _number(_text(huge / "use_zero_page")),
@@ -232,27 +215,14 @@ def _kernel() -> dict[str, Any]:
     }
 
 
-def _mount(fd: int) -> dict[str, str]:
-    """Return the mount of an open file, as findmnt tells it."""
-    mount_id = dict(line.split(":\t") for line in _text(f"/proc/self/fdinfo/{fd}").splitlines() if ":\t" in line).get(
-        "mnt_id", ""
-    )
-    for line in _text("/proc/self/mountinfo").splitlines():
-        fields = line.split()
-        if fields[0] == mount_id.strip():
-            after = fields.index("-")
-            options = ",".join((fields[5], fields[after + 3]))
-            return {"file_system": fields[after + 1], "source": fields[after + 2], "options": options}
-    return {}
-
-
 def _target(target: Target, device: Path | None) -> dict[str, Any]:
     found: dict[str, Any] = {"kind": target.kind, "written_bytes": target.size_bytes}
     if target.kind != "device":
-        mount = _mount(target.fd)
-        found["file_system"] = mount.get("file_system", "")
-        options = dict.fromkeys(mount.get("options", "").split(","))
-        found["mount_options"] = [option for option in options if option and not _PRIVATE_OPTION.search(option)]
+        mount = mount_of(target.fd)
+        if mount is not None:
+            found["file_system"] = mount.file_system
+            options = dict.fromkeys(mount.options)
+            found["mount_options"] = [option for option in options if option and not _PRIVATE_OPTION.search(option)]
         extents = _extents(target)
         if extents is not None:
             found["file_extents"] = extents
@@ -260,7 +230,7 @@ def _target(target: Target, device: Path | None) -> dict[str, Any]:
         found["device"] = "none: not on a block device of this machine"
         return found
     found["device"] = device.name
-    found["device_bytes"] = int(_text(device / "size") or 0) * 512
+    found["device_bytes"] = size_bytes(device)
     found["device_model"] = _text(device / "device/model")
     found["driver"] = _driver(device)
     found["stacked_on"] = sorted(folder.name for folder in device.glob("slaves/*"))
