@@ -56,9 +56,10 @@ def what_is_lost(path: str | os.PathLike[str]) -> str:
     """
     pinned = _pin(path)
     try:
+        kind = _kind(path, pinned)
         fd = os.open(f"/proc/self/fd/{pinned}", os.O_RDONLY | os.O_CLOEXEC)
         try:
-            return _describe(Path(path), _kind(path, pinned), fd)
+            return _describe(Path(path), kind, fd)
         finally:
             os.close(fd)
     finally:
@@ -72,6 +73,7 @@ def check_target(path: str | os.PathLike[str]) -> None:
     """
     pinned = _pin(path)
     try:
+        _kind(path, pinned)
         fd = _open_existing(Path(path), pinned)
         try:
             check_unused(path, fd)
