@@ -1,7 +1,5 @@
 """What may be written: every refusal on a real loop device, and nothing written by it."""
 
-import ctypes
-import fcntl
 import hashlib
 import os
 import struct
@@ -12,8 +10,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from scratch_devices import loop_device, missing, mounted, run
 
+from tests.scratch_devices import add_partition, loop_device, missing, mounted, run
 from zpmodel.base.errors import InputError, RefusedError
 from zpmodel.host.safety import kind_of, open_target, prefill, what_is_lost
 from zpmodel.measure.plan import Matrix
@@ -80,12 +78,6 @@ def partition_of(backing: Path) -> Iterator[tuple[Path, Path]]:
             yield device, partition
         finally:
             subprocess.run(["partx", "--delete", device], capture_output=True)
-
-
-def add_partition(disk: int, number: int, start: int, length: int) -> None:
-    """Tell the kernel of a partition: linux/blkpg.h, BLKPG_ADD_PARTITION."""
-    entry = ctypes.create_string_buffer(struct.pack("=qqi64s64s", start, length, number, b"", b""), 152)
-    fcntl.ioctl(disk, 0x1269, struct.pack("@iiiP", 1, 0, len(entry), ctypes.addressof(entry)))
 
 
 @pytest.mark.root

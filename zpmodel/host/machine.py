@@ -8,8 +8,7 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 
 from zpmodel.host.block import device_under, size_bytes
 from zpmodel.host.cputime import kernel_threads, kernel_threads_spent, machine_seconds
+from zpmodel.host.device_facts import device_facts
 from zpmodel.host.meminfo import read_meminfo
 from zpmodel.host.mounts import mount_of
 from zpmodel.host.safety import Target
@@ -77,6 +77,21 @@ def describe(target: Target, fio_version: str) -> dict[str, Any]:
         "target": _target(target, device),
         "limits": _limits(device),
     }
+
+
+def why_limits_unknown(target: Target) -> str | None:
+    """Say why nobody knows the queue limits of a target, None where /sys has them.
+
+    A measurement there is possible; how its bios are split, and so what a request or a vector costs, can't be told.
+    """
+    if device_under(target.fd) is not None:
+        return None
+    mount = mount_of(target.fd)
+    where = f"a file system of type {mount.file_system}" if mount is not None else "a file system"
+    return (
+        f"{target.path} is on {where}, with no block device of this machine below: queue limits are unknown, so splits,"
+        " requests and segments, and what each of them costs, can't be told from this set"
+    )
 
 
 def changing_facts() -> dict[str, Any]:
@@ -232,26 +247,8 @@ def _target(target: Target, device: Path | None) -> dict[str, Any]:
     found["device"] = device.name
     found["device_bytes"] = size_bytes(device)
     found["device_model"] = _text(device / "device/model")
-    found["driver"] = _driver(device)
-    found["stacked_on"] = sorted(folder.name for folder in device.glob("slaves/*"))
-    with suppress(OSError):
-        found["iommu_group_type"] = _text(next(_ancestors(device, "iommu_group")) / "type")
+    found |= device_facts(device)
     return {key: value for key, value in found.items() if value != ""}
-
-
-def _ancestors(device: Path, name: str) -> Iterator[Path]:
-    here = (device / "device").resolve()
-    while here != here.parent:
-        if (here / name).exists():
-            yield here / name
-        here = here.parent
-    yield Path("/nonexistent")
-
-
-def _driver(device: Path) -> str:
-    with suppress(OSError):
-        return next(_ancestors(device, "driver")).resolve(strict=True).name
-    return re.sub(r"[\d-]+.*$", "", device.name)
 
 
 def _extents(target: Target) -> int | None:
