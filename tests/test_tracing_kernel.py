@@ -220,7 +220,6 @@ for name, many in (({str(partition)!r}, 8192), ({neighbour!r}, 4096)):
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_command_obeys_at_any_moment(ending: signal.Signals, tmp_path: Path) -> None:
     """From its start through the compiler to the end; a cache of compiled code would make the first moments short."""
-    before = set(instances())
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
     for step in range(6):
         child = children.command("trace", "--ranges", "100000", "--size", "8MiB", "--json", env=environment)
@@ -229,4 +228,4 @@ def test_the_command_obeys_at_any_moment(ending: signal.Signals, tmp_path: Path)
             child.send_signal(ending)
             child.communicate(timeout=20)
         assert child.returncode in (-ending, 128 + ending, 1), f"after {0.3 + 1.1 * step} s"
-    assert set(instances()) == before
+        assert not [name for name in instances() if f"-{child.pid}-" in name]
