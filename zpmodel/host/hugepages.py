@@ -85,13 +85,12 @@ def _borrow(name: str, pages: int) -> int:
 
 
 def _settle(ledger: Ledger) -> None:
-    for debt in ledger.take_dead(_KIND):
-        _return(ledger, debt)
+    ledger.settle_dead(_KIND, lambda debt: _return(ledger, debt))
 
 
-def _return(ledger: Ledger, debt: dict[str, Any] | None) -> None:
+def _return(ledger: Ledger, debt: dict[str, Any] | None) -> bool:
     if debt is None:
-        return
+        return True
     now = _pool()
     # Killed before the outcome was known: what the pool has grown by, but no more than was asked for.
     grown = min(now, _number(debt, "asked")) - _number(debt, "before")
@@ -101,6 +100,7 @@ def _return(ledger: Ledger, debt: dict[str, Any] | None) -> None:
     if taken > 0 and now > theirs:
         with suppress(OSError):
             _POOL.write_text(str(max(theirs, now - taken)))
+    return True
 
 
 def _number(debt: dict[str, Any], field: str) -> int:

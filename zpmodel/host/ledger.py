@@ -9,7 +9,7 @@ import fcntl
 import json
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -51,16 +51,15 @@ class Ledger:
         """Return the debts of owners that live, this process among them."""
         return [debt for path, debt in self._all(kind) if not _is_dead(path.name, kind, debt)]
 
-    def take_dead(self, kind: str) -> Iterator[dict[str, Any]]:
-        """Give each debt whose owner is dead, and strike it once the caller comes back for the next.
+    def settle_dead(self, kind: str, settle: Callable[[dict[str, Any]], bool]) -> None:
+        """Call ``settle`` with each debt whose owner is dead, and strike it if that says that it is done with.
 
         Debts from before the machine's last start are struck without a word: nothing of them is left.
         """
         for path, debt in self._all(kind):
             if debt.get("boot") != _boot():
                 path.unlink(missing_ok=True)
-            elif _is_dead(path.name, kind, debt):
-                yield debt
+            elif _is_dead(path.name, kind, debt) and settle(debt):
                 path.unlink(missing_ok=True)
 
     def _path(self, kind: str, name: str) -> Path:

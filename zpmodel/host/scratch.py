@@ -20,9 +20,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from zpmodel.base.errors import InputError, RefusedError
 from zpmodel.base.units import MIB, format_size, is_power_of_two
+from zpmodel.host.block import read_text
 from zpmodel.host.ledger import open_ledger
 from zpmodel.host.leftovers import is_leftover, owned_name
 from zpmodel.host.meminfo import available_bytes
@@ -99,7 +101,7 @@ def remove_leftovers() -> list[str]:
 
 
 def _remove_leftovers(control: int) -> list[str]:
-    removed = []
+    removed: list[str] = []
     for mount in mounts():
         if mount.file_system == "ramfs" and is_leftover(mount.point.name, _KIND):
             _run("umount", "--lazy", mount.point)
@@ -109,11 +111,19 @@ def _remove_leftovers(control: int) -> list[str]:
             with suppress(OSError):
                 folder.rmdir()
                 removed.append(str(folder))
+
+    def settle(debt: dict[str, Any]) -> bool:
+        if debt.get("made") is not True:
+            return True  # killed before it knew whether it made the number: it may as well be somebody else's
+        number = debt["number"]
+        if _remove_number(control, number, own_node=debt["own_node"] is True):
+            removed.append(f"/dev/loop{number}")
+            return True
+        # Ours detach by themselves, in a moment: the next run looks again. Others' are no business of ours.
+        return read_text(Path(f"/sys/block/loop{number}/loop/autoclear")) == "0"
+
     with open_ledger() as ledger:
-        for debt in ledger.take_dead(_KIND):
-            # Killed before it knew whether it made the number: then it may as well be somebody else's.
-            if debt.get("made") is True and _remove_number(control, debt["number"], own_node=debt["own_node"] is True):
-                removed.append(f"/dev/loop{debt['number']}")
+        ledger.settle_dead(_KIND, settle)
     return removed
 
 
