@@ -3,6 +3,8 @@
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -21,3 +23,16 @@ def python(code: str, *arguments: str, **options: Any) -> subprocess.Popen[str]:
 def command(*arguments: str, **options: Any) -> subprocess.Popen[str]:
     """Start the command line; as `python`."""
     return python("from zpmodel.commands.main import main; main()", *arguments, **options)
+
+
+@contextmanager
+def holder(code: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Another program that holds on to something."""
+    program = f"import os\n{code}\nprint('ready', flush=True); input()"
+    other = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"ready\n"
+        yield other
+    finally:
+        other.communicate(b"\n")

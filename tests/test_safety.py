@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.children import holder
 from tests.scratch_devices import add_partition, loop_device, missing, mounted, run
 from zpmodel.base.errors import InputError, RefusedError
 from zpmodel.host.safety import kind_of, open_target, prefill, what_is_lost
@@ -51,19 +52,6 @@ def refuses(target: Path, tmp_path: Path, words: str) -> None:
     with pytest.raises(RefusedError, match=words):
         measure(target, out, matrix=TINY, destroy=True)
     assert not out.exists()
-
-
-@contextmanager
-def holder(code: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Another program that holds on to something."""
-    program = f"import os\n{code}\nprint('ready', flush=True); input()"
-    other = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    try:
-        assert other.stdout is not None
-        assert other.stdout.readline() == b"ready\n"
-        yield other
-    finally:
-        other.communicate(b"\n")
 
 
 @contextmanager

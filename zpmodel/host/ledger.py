@@ -57,9 +57,7 @@ class Ledger:
         Debts from before the machine's last start are struck without a word: nothing of them is left.
         """
         for path, debt in self._all(kind):
-            if debt.get("boot") != _boot():
-                path.unlink(missing_ok=True)
-            elif _is_dead(path.name, kind, debt) and settle(debt):
+            if debt.get("boot") != _boot() or (_is_dead(path.name, kind, debt) and settle(debt)):
                 path.unlink(missing_ok=True)
 
     def _path(self, kind: str, name: str) -> Path:
