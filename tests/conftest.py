@@ -2,15 +2,18 @@
 
 import os
 import secrets
+from pathlib import Path
 
+import machine_state
 import pytest
 from hypothesis import settings
-
-from tests import machine_state
 
 # The first call of a kernel compiles it, which no deadline of an example can know.
 settings.register_profile("zpmodel", deadline=None)
 settings.load_profile("zpmodel")
+
+# Programs that tests start may need what stands beside the tests.
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]))
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

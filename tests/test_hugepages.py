@@ -4,9 +4,9 @@ import os
 import subprocess
 from pathlib import Path
 
+import children
 import pytest
 
-from tests import children
 from zpmodel.base.errors import RefusedError
 from zpmodel.host import hugepages, ledger
 

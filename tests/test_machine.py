@@ -6,8 +6,8 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from scratch_devices import loop_device, missing, mounted
 
-from tests.scratch_devices import loop_device, missing, mounted
 from zpmodel.host import block, device_facts, machine, meminfo, mounts
 from zpmodel.host.safety import Target, open_target
 

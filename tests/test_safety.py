@@ -10,9 +10,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from children import holder
+from scratch_devices import add_partition, loop_device, missing, mounted, run
 
-from tests.children import holder
-from tests.scratch_devices import add_partition, loop_device, missing, mounted, run
 from zpmodel.base.errors import InputError, RefusedError
 from zpmodel.host.safety import kind_of, open_target, prefill, what_is_lost
 from zpmodel.measure.plan import Matrix

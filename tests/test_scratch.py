@@ -9,10 +9,10 @@ import tempfile
 import time
 from pathlib import Path
 
+import children
 import pytest
+from scratch_devices import run
 
-from tests import children
-from tests.scratch_devices import run
 from zpmodel.base.errors import InputError, RefusedError
 from zpmodel.host import leftovers, scratch
 from zpmodel.host.scratch import remove_leftovers, scratch_device

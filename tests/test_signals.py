@@ -5,9 +5,9 @@ import subprocess
 import time
 from contextlib import suppress
 
+import children
 import pytest
 
-from tests import children
 from zpmodel.host.signals import Stopped, ends_orderly, signals_held
 
 ENDING = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]

@@ -9,12 +9,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import children
 import pytest
 from click.testing import CliRunner
+from scratch_devices import add_partition, loop_device
+from scratch_devices import run as system
 
-from tests import children
-from tests.scratch_devices import add_partition, loop_device
-from tests.scratch_devices import run as system
 from zpmodel.base.errors import RefusedError
 from zpmodel.commands.trace import command
 from zpmodel.host import running, scratch
@@ -72,7 +72,7 @@ def test_a_wrong_model_is_caught_by_the_running_kernel() -> None:
 
 
 def test_one_range_saved_in_the_fields_of_a_case(tmp_path: Path) -> None:
-    from zpmodel.structure import count_cases
+    from zpmodel.callers.cases import count_cases
 
     saved = tmp_path / "saved.jsonl"
     result = run("--offset", "4KiB", "--length", "3MiB", "--size", "8MiB", "--save", saved)

@@ -9,10 +9,10 @@ import time
 import tomllib
 from pathlib import Path
 
+import children
 import pytest
 from click.testing import CliRunner
 
-from tests import children
 from zpmodel.base.errors import InputError, RefusedError
 from zpmodel.commands.zeroout import command
 from zpmodel.host import scratch
