@@ -5,8 +5,9 @@ import numpy as np
 import pandas as pd
 
 from zpmodel.memory.clearing.model import ClearingModel
+from zpmodel.report.charts.theme import BLACK, BLUE, GREEN, ORANGE, by_legend
 
-_COLOURS = ["#0072B2", "#D55E00", "#009E73", "#000000", "#CC79A7"]
+_COLOURS = [BLUE, ORANGE, GREEN, BLACK, "#CC79A7"]
 Chart = alt.Chart | alt.LayerChart
 
 
@@ -90,10 +91,12 @@ def life(table: pd.DataFrame, title: str) -> Chart:
     names = [f"{value:.0%} of allocations fail" for value in sorted(table["failure"].unique())]
     # Log, because a day without pressure and one with it differ by orders of magnitude; below a millionth is cut off.
     shares = alt.Scale(type="log", domain=[1e-6, 1], clamp=True)
+    pick, opacity = by_legend("chance")
     chart: Chart = (
         alt.Chart(rows)
         .mark_line(point=True)
         .encode(
+            opacity=opacity,
             x=alt.X("scans_per_hour:Q", title="passes of the shrinker [1/h]", scale=alt.Scale(type="log")),
             y=alt.Y(
                 "fallback_share:Q", title="users on the 4 KiB page [share]", axis=alt.Axis(format=".4~%"), scale=shares
@@ -105,6 +108,7 @@ def life(table: pd.DataFrame, title: str) -> Chart:
             ),
             strokeDash=alt.StrokeDash("chance:N", scale=alt.Scale(domain=names), legend=None),
         )
+        .add_params(pick)
         .properties(width=560, height=260, title=title)
     )
     return chart
@@ -116,10 +120,12 @@ def getter(table: pd.DataFrame, title: str) -> Chart:
     :param table: ``cpus counting getter_ns``.
     """
     scale = alt.Scale(type="symlog", constant=1)  # a static key costs nothing, which a log scale can't show
+    pick, opacity = by_legend("counting")
     chart: Chart = (
         alt.Chart(table)
         .mark_line(point=True)
         .encode(
+            opacity=opacity,
             x=alt.X("cpus:Q", title="CPUs that issue I/O at the same time", scale=alt.Scale(type="log", base=2)),
             y=alt.Y(
                 "getter_ns:Q",
@@ -132,6 +138,7 @@ def getter(table: pd.DataFrame, title: str) -> Chart:
             ),
             strokeDash=alt.StrokeDash("counting:N", legend=None),
         )
+        .add_params(pick)
         .properties(width=560, height=240, title=title)
     )
     return chart

@@ -3,7 +3,9 @@
 import altair as alt
 import pandas as pd
 
-from zpmodel.report.charts.compare import BLUE, GREY, ORANGE, Chart
+from zpmodel.report.charts.theme import BLUE, GREY, ORANGE
+
+Chart = alt.TopLevelMixin
 
 _VERDICTS = ["within its bar", "outside its bar"]
 _COLOUR = alt.Color("verdict:N", scale=alt.Scale(domain=_VERDICTS, range=[BLUE, ORANGE]), legend=alt.Legend(title=None))
