@@ -27,7 +27,7 @@ bench: $(VENV)/ready  ## speed, as ratios to something in the same run
 	$(RUN)/python -m pytest -q -s benchmarks --benchmark-columns=median,iqr,rounds
 
 lab: $(VENV)/ready  ## the notebooks in JupyterLab
-	$(RUN)/jupyter lab notebooks
+	$(RUN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks
 
 environment: $(VENV)/ready  ## write environment.yml anew from pyproject.toml
 	$(RUN)/python tools/environment.py

@@ -1,5 +1,6 @@
 """The ``zpmodel`` command: finds the subcommand's file, turns the package's errors into one line and exit status 2."""
 
+import difflib
 import importlib
 import os
 import signal
@@ -35,6 +36,10 @@ class _Commands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
+            near = difflib.get_close_matches(cmd_name, COMMANDS, n=1)
+            # click's own suggestions need the commands imported.
+            if near:
+                ctx.fail(f"No such command {cmd_name!r}. Did you mean {near[0]!r}?")
             return None
         command = importlib.import_module(f"zpmodel.commands.{cmd_name}").command
         assert isinstance(command, click.Command)

@@ -68,7 +68,7 @@ def _axis(channel: Any, other: Any, rows: Rows) -> str:
     if channel.get("type") == "quantitative" and numbers:
         return f"{label} from {min(numbers):.3g} to {max(numbers):.3g}"
     names = _names(channel, rows)
-    return f"{label}: {names}" if label and names and label != field else label or names
+    return f"{label}: {names}" if names else label
 
 
 def _names(channel: Any, rows: Rows) -> str:

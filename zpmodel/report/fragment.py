@@ -52,7 +52,7 @@ class _Page:
         stem, text = f"charts/{self.name}-{self.charts}", describe(spec)
         spec = {**spec, "description": text}
         svg = self.keep(f"{stem}.svg", vl_convert.vegalite_to_svg(spec))
-        png = self.keep(f"{stem}.png", vl_convert.vegalite_to_png(spec, scale=2))
+        png = self.keep(f"{stem}.png", vl_convert.vegalite_to_png(spec, scale=1.25))
         links = [f'<a href="{svg}">SVG</a>', f'<a href="{png}">PNG</a>']
         for number, rows in enumerate(spec.get("datasets", {}).values()):
             links += self._data(f"{self.name}-chart-{self.charts}{f'-{number + 1}' if number else ''}", rows)

@@ -9,6 +9,8 @@ from zpmodel.report.charts.theme import BLACK, BLUE, GREEN, ORANGE, by_legend
 
 _COLOURS = [BLUE, ORANGE, GREEN, BLACK, "#CC79A7"]
 Chart = alt.Chart | alt.LayerChart
+# The same legend for every channel of a series, so that they become one.
+_LEGEND = alt.Legend(title=None, symbolOpacity=1)
 
 
 def _sizes(field: str, title: str) -> alt.X:
@@ -35,9 +37,7 @@ def clearing(points: pd.DataFrame, model: ClearingModel, title: str) -> Chart:
     for column in ("bandwidth", "low", "high"):
         table[column] = table[f"{column}_bytes_per_s"] / 1e9
     names = sorted(points["method"].unique())
-    colour = alt.Color(
-        "method:N", scale=alt.Scale(domain=names, range=_COLOURS), legend=alt.Legend(title=None, symbolOpacity=1)
-    )
+    colour = alt.Color("method:N", scale=alt.Scale(domain=names, range=_COLOURS), legend=_LEGEND)
     x = _sizes("call_bytes", "bytes per call" + (", the same memory again" if whole else ", going round 4 GiB"))
     # Log, so that a factor looks the same everywhere.
     scale = alt.Scale(type="log", nice=True)
@@ -53,13 +53,15 @@ def clearing(points: pd.DataFrame, model: ClearingModel, title: str) -> Chart:
             x=x,
             y="bandwidth:Q",
             color=colour,
-            strokeDash=alt.StrokeDash("method:N", scale=alt.Scale(domain=names), legend=None),
+            strokeDash=alt.StrokeDash("method:N", scale=alt.Scale(domain=names), legend=_LEGEND),
         )
     )
     dots = (
         alt.Chart(seen)
         .mark_point(filled=True, size=60)
-        .encode(x=x, y="gb_s:Q", color=colour, shape=alt.Shape("method:N", scale=alt.Scale(domain=names), legend=None))
+        .encode(
+            x=x, y="gb_s:Q", color=colour, shape=alt.Shape("method:N", scale=alt.Scale(domain=names), legend=_LEGEND)
+        )
     )
     chart: Chart = (band + line + dots).properties(width=560, height=280, title=title)
     return chart
@@ -71,12 +73,12 @@ def reading(table: pd.DataFrame, title: str) -> Chart:
     :param table: as :meth:`zpmodel.memory.reading.model.ReadingModel.predict` returns, sources below each other.
     """
     rows = table.assign(**{c: table[f"{c}_bytes_per_s"] / 1e9 for c in ("bandwidth", "low", "high")})
-    colour = alt.Color("source:N", scale=alt.Scale(range=_COLOURS), legend=alt.Legend(title=None, symbolOpacity=1))
+    colour = alt.Color("source:N", scale=alt.Scale(range=_COLOURS), legend=_LEGEND)
     base = alt.Chart(rows).encode(x=_sizes("target_bytes", "destination, written again and again"), color=colour)
     low = alt.Y("low:Q", title="bandwidth [GB/s]", scale=alt.Scale(zero=True))
     band = base.mark_area(opacity=0.12).encode(y=low, y2="high:Q")
     line = base.mark_line(point=alt.OverlayMarkDef(size=50)).encode(
-        y="bandwidth:Q", strokeDash=alt.StrokeDash("source:N", legend=None)
+        y="bandwidth:Q", strokeDash=alt.StrokeDash("source:N", legend=_LEGEND)
     )
     chart: Chart = (band + line).properties(width=560, height=260, title=title)
     return chart
@@ -104,9 +106,9 @@ def life(table: pd.DataFrame, title: str) -> Chart:
             color=alt.Color(
                 "chance:N",
                 scale=alt.Scale(domain=names, range=_COLOURS),
-                legend=alt.Legend(title=None, symbolOpacity=1),
+                legend=_LEGEND,
             ),
-            strokeDash=alt.StrokeDash("chance:N", scale=alt.Scale(domain=names), legend=None),
+            strokeDash=alt.StrokeDash("chance:N", scale=alt.Scale(domain=names), legend=_LEGEND),
         )
         .add_params(pick)
         .properties(width=560, height=260, title=title)
@@ -133,10 +135,8 @@ def getter(table: pd.DataFrame, title: str) -> Chart:
                 scale=scale,
                 axis=alt.Axis(values=[0, 1, 10, 100, 1000, 10000]),
             ),
-            color=alt.Color(
-                "counting:N", scale=alt.Scale(range=_COLOURS), legend=alt.Legend(title=None, symbolOpacity=1)
-            ),
-            strokeDash=alt.StrokeDash("counting:N", legend=None),
+            color=alt.Color("counting:N", scale=alt.Scale(range=_COLOURS), legend=_LEGEND),
+            strokeDash=alt.StrokeDash("counting:N", legend=_LEGEND),
         )
         .add_params(pick)
         .properties(width=560, height=240, title=title)

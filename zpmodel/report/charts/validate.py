@@ -62,7 +62,8 @@ def error_histogram(points: pd.DataFrame, bar: float, title: str, subtitle: str 
     edges = pd.DataFrame({"edge": [-100 * bar, 100 * bar]})
     step = bar * 100 / 4
     ticks = [bar * 100 * n for n in (-4, -2, -1, 0, 1, 2, 4)]
-    shown = points.assign(percent=(100 * points["error"]).clip(-5 * bar * 100, 5 * bar * 100))
+    # Only what is drawn: these columns go into the page, once for each reader.
+    shown = points[["panel"]].assign(percent=(100 * points["error"]).clip(-5 * bar * 100, 5 * bar * 100).round(3))
     bars = (
         alt.Chart()
         .mark_bar(color=BLUE)
