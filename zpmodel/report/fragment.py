@@ -52,7 +52,7 @@ class _Page:
         stem, text = f"charts/{self.name}-{self.charts}", describe(spec)
         spec = {**spec, "description": text}
         svg = self.keep(f"{stem}.svg", vl_convert.vegalite_to_svg(spec))
-        png = self.keep(f"{stem}.png", vl_convert.vegalite_to_png(spec, scale=1.25))
+        png = self.keep(f"{stem}.png", vl_convert.vegalite_to_png(spec, scale=1))
         links = [f'<a href="{svg}">SVG</a>', f'<a href="{png}">PNG</a>']
         for number, rows in enumerate(spec.get("datasets", {}).values()):
             links += self._data(f"{self.name}-chart-{self.charts}{f'-{number + 1}' if number else ''}", rows)
@@ -101,6 +101,10 @@ def write(notebook: Any, *, out: Path, name: str, about: Mapping[str, Any]) -> N
     """
     page = _Page(out, name)
     notebook.metadata.pop("papermill", {}).pop("input_path", None)
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if CHART_TYPE in output.get("data", {}):
+                output.data.pop("image/svg+xml", None)  # it lies beside the page, and would double the site
     page.keep(f"notebooks/{name}.ipynb", nbformat.writes(notebook) + "\n")  # type: ignore[no-untyped-call]
     error = failure(notebook)
     body, headline = [], []

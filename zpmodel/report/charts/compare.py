@@ -77,7 +77,12 @@ def ratios(table: pd.DataFrame, title: str, subtitle: str = "") -> Chart:
             legend=alt.Legend(title=None),
         ),
     )
-    one = alt.Chart(shown).mark_rule(color=GREY, strokeDash=[5, 4]).encode(y="one:Q")
+    one = (
+        alt.Chart(shown)
+        .transform_aggregate(one="min(one)", groupby=["panel"])
+        .mark_rule(color=GREY, strokeDash=[5, 4])
+        .encode(y="one:Q")
+    )
     layer = alt.layer(one, rules, points).properties(width=250, height=230)
     return _panels(layer, panels, title, subtitle)
 

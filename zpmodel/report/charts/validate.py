@@ -77,7 +77,9 @@ def error_histogram(points: pd.DataFrame, bar: float, title: str, subtitle: str 
             y=alt.Y("count()", title="predictions"),
         )
     )
-    rules = alt.Chart().mark_rule(color=ORANGE, strokeDash=[5, 4], strokeWidth=2)
+    # One line a panel, not one for each of its rows.
+    rules = alt.Chart().transform_aggregate(n="count()", groupby=["panel"])
+    rules = rules.mark_rule(color=ORANGE, strokeDash=[5, 4], strokeWidth=2)
     sides = [rules.encode(x=alt.datum(float(edge))) for edge in edges["edge"]]
     layer = alt.layer(bars, *sides, data=shown).properties(width=270, height=190)
     panels = list(dict.fromkeys(points["panel"]))
