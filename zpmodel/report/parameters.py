@@ -76,12 +76,13 @@ def value_of(name: str, value: Any, *, where: str) -> Any:
         number: float = parse_size(value, where=where, field=name)
     else:
         kinds = (int,) if rule.kind in ("count", "bytes") else (int, float)
-        if not isinstance(value, kinds) or isinstance(value, bool) or not math.isfinite(value):
+        if not isinstance(value, kinds) or isinstance(value, bool):
             raise InputError(where, name, value, _accepted(rule))
-        number = float(value) if rule.kind == "number" else value
-    if not rule.low <= number <= rule.high:
+        number = value
+    # Whole numbers may be larger than any float; a comparison takes them, and is false for NaN.
+    if not rule.low <= number <= rule.high or number in (math.inf, -math.inf):
         raise InputError(where, name, value, _accepted(rule))
-    return number
+    return float(number) if rule.kind == "number" else number
 
 
 def _folder(name: str, value: Any, where: str) -> str:
