@@ -50,7 +50,7 @@ def test_pages_that_did_not_change_are_not_run_again(notebooks, data_set, tmp_pa
     assert made() == ["lifetime"]
     (tmp_path / "out" / "notebooks" / "zeroing.ipynb").write_text("{")  # damaged
     assert made() == ["zeroing"]
-    (tmp_path / "out" / "parts" / "zeroing.json").write_text('{"name": "zero')
+    (tmp_path / "out" / "parts" / "zeroing.json.gz").write_text('{"name": "zero')
     assert made() == ["zeroing"]
     assert made(resamples=30) == ["compare"]
 

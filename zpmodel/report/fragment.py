@@ -3,6 +3,7 @@
 A fragment holds all that the site's page needs; its digests tell whether the page's files are whole.
 """
 
+import gzip
 import hashlib
 import io
 import json
@@ -94,7 +95,7 @@ class _Page:
 
 
 def write(notebook: Any, *, out: Path, name: str, about: Mapping[str, Any]) -> None:
-    """Write the run notebook, the page's files, and last its fragment ``parts/NAME.json``.
+    """Write the run notebook, the page's files, and last its fragment ``parts/NAME.json.gz``.
 
     :param about: what else the fragment keeps: fingerprint, provenance, seconds.
     :raises OSError: where the disk is full; the fragment is then missing, and the page will be run anew.
@@ -130,7 +131,7 @@ def write(notebook: Any, *, out: Path, name: str, about: Mapping[str, Any]) -> N
         "charts": page.charts,
         "files": page.digests,
     }
-    write_atomically(out / "parts" / f"{name}.json", json.dumps(document))
+    write_atomically(out / "parts" / f"{name}.json.gz", gzip.compress(json.dumps(document).encode()))
 
 
 def failure(notebook: Any) -> str:

@@ -1,9 +1,11 @@
 """Batch reports: pages that changed through papermill, then one HTML site that opens without a network."""
 
+import gzip
 import hashlib
 import json
 import os
 import secrets
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -121,7 +123,7 @@ def _about(page: pages.Page, parameters: Mapping[str, Any], digest: str, print_o
 def _run(out: Path, orders: Sequence[Order], workers: int, tell: Callable[[str], None]) -> None:
     abouts = {order.name: order.document["about"] for order in orders}
     for name in abouts:
-        (out / "parts" / f"{name}.json").unlink(missing_ok=True)  # from here on the old page is not finished
+        (out / "parts" / f"{name}.json.gz").unlink(missing_ok=True)  # from here on the old page is not finished
 
     def done(name: str, error: str, seconds: float) -> None:
         if error:
@@ -130,7 +132,7 @@ def _run(out: Path, orders: Sequence[Order], workers: int, tell: Callable[[str],
                 f'<div class="failure" role="alert"><strong>This page was not finished</strong>: {to_html(error)}</div>'
             )
             part |= {"headline": "", "body": text, "charts": 0, "files": {}}
-            write_atomically(out / "parts" / f"{name}.json", json.dumps(part))
+            write_atomically(out / "parts" / f"{name}.json.gz", gzip.compress(json.dumps(part).encode()))
         found = _part(out, name)
         failed = found is None or found["status"] != "ok"
         tell(f"{name}: {'FAILED, ' + found['error'] if failed and found else 'done'}, {seconds:.0f} s")
@@ -141,14 +143,14 @@ def _run(out: Path, orders: Sequence[Order], workers: int, tell: Callable[[str],
 def _part(out: Path, name: str) -> Part | None:
     """A page's fragment, where it and all the files that belong to it are whole."""
     try:
-        part = json.loads((out / "parts" / f"{name}.json").read_text(encoding="utf-8"))
+        part = json.loads(gzip.decompress((out / "parts" / f"{name}.json.gz").read_bytes()))
         for path, digest in part["files"].items():
             if hashlib.sha256((out / path).read_bytes()).hexdigest() != digest:
                 return None
         str_keys = ("name", "status", "error", "headline", "body", "fingerprint", "data", "package")
         whole = all(isinstance(part[key], str) for key in str_keys) and isinstance(part["provenance"], dict)
         return part if whole and part["name"] == name and isinstance(part["seconds"], int | float) else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, EOFError, zlib.error):
         return None
 
 
