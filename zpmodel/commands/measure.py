@@ -115,7 +115,7 @@ def _print(summary: "Summary", as_json: bool) -> None:
         return
     why = {"precise": "every ratio is narrow enough", "time": "the time is up", "rounds": "all rounds are done"}
     click.echo(f"{summary.points} points in {summary.out}, {summary.failed} failed; {why[summary.stopped]}.\n")
-    click.echo("2 MiB against 4 KiB buffer pages (ratio, 95 % interval):")
+    click.echo("2 MiB against 4 KiB buffer pages (ratio, 90 % interval):")
     emit_table([_row(vars(item)) for item in summary.contrasts])
     if not summary.contrasts:
         click.echo("none: no pair of the two is complete")
