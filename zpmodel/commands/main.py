@@ -16,6 +16,7 @@ from zpmodel.host.signals import ends_orderly
 COMMANDS = {
     "structure": "Exact bios, splits, requests and segments of zeroing a range.",
     "callers": "Who zeroes with zero pages, and what a larger one changes for each.",
+    "instructions": "The NVMe driver's and the block layer's instructions of zeroing a range.",
     "fio": "Read fio output into one tidy table.",
     "measure": "Run the fio matrix that calibration needs on this machine.",
     "calibrate": "Turn a measured data set into costs with intervals.",
