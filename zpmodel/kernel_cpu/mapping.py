@@ -1,15 +1,18 @@
 """Which counts answer for which kernel: the driver before 6.17 fills scatterlists, the one after walks an iterator."""
 
+import json
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from zpmodel.base import shipped
 from zpmodel.base.errors import InputError
 from zpmodel.base.estimate import Estimate
 from zpmodel.kernel_cpu.instructions import WorkCosts, fit_work, read_table
-from zpmodel.kernel_cpu.nvme import Host, NvmeCosts, fit_nvme, kernel_version
+from zpmodel.kernel_cpu.nvme import Host, NvmeCosts, PartCosts, fit_nvme, kernel_version
 from zpmodel.queue.limits import QueueLimits
 from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.structure import count
@@ -93,15 +96,41 @@ def driver_of(version: tuple[int, int]) -> str:
 
 @cache
 def nvme_costs(driver: str) -> NvmeCosts:
-    """Costs fitted to the shipped counts of one way of mapping."""
-    return fit_nvme(pd.read_csv(shipped.data("kernel", _TABLES[driver])))
+    """Costs of one way of mapping, as ``tools/fit_costs.py`` fitted them to the shipped counts."""
+    parts = _kept()["nvme"][driver]
+    return NvmeCosts(*(PartCosts(*_arrays(parts[name])) for name in ("prepare", "unmap")))
 
 
 @cache
 def block_costs(driver: str) -> WorkCosts:
-    """The block layer's costs of the kernel counted nearest."""
-    table = read_table(shipped.data("kernel", _BLOCK_TABLES[driver]))
-    return fit_work(table, rounded_to=1000 if driver == "iterator" else 1)
+    """The block layer's costs of the kernel counted nearest, kept likewise."""
+    return WorkCosts(*_arrays(_kept()["block"][driver]))
+
+
+def fit_all() -> dict[str, dict[str, dict[str, Any]]]:
+    """Fit every kind of cost to the shipped counts; it takes seconds, so the outcome is kept in a file."""
+    nvme, block = {}, {}
+    for driver, name in _TABLES.items():
+        found = fit_nvme(pd.read_csv(shipped.data("kernel", name)))
+        nvme[driver] = {"prepare": _plain(found.prepare), "unmap": _plain(found.unmap)}
+    for driver, name in _BLOCK_TABLES.items():
+        table = read_table(shipped.data("kernel", name))
+        block[driver] = _plain(fit_work(table, rounded_to=1000 if driver == "iterator" else 1))
+    return {"nvme": nvme, "block": block}
+
+
+def _kept() -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = json.loads(shipped.data("kernel", "costs.json").read_text(encoding="utf-8"))
+    return found
+
+
+def _plain(costs: Any) -> dict[str, Any]:
+    """A record of numbers and arrays as JSON has it, six digits each."""
+    return {name: np.vectorize(lambda v: float(f"{v:.6g}"))(value).tolist() for name, value in vars(costs).items()}
+
+
+def _arrays(kept: dict[str, Any]) -> list[Any]:
+    return [np.array(value) if isinstance(value, list) else value for value in kept.values()]
 
 
 def _widened(estimate: Estimate, share: float) -> Estimate:

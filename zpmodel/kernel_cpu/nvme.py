@@ -29,15 +29,16 @@ IOMMUS: tuple[Iommu, ...] = ("none", "passthrough", "lazy", "strict")
 
 PREPARE = (
     *("simple", "simple_prp", "iterated", "retried", "sgl_check"),
-    *("segment", "prp_segment", "entry", "list", "sgl_list"),
+    *("segment", "large_segment", "prp_segment", "entry", "list", "sgl_list"),
     *("mapping", "iova", "link", "page", "run"),
 )
 """Kinds of preparing work. ``simple``: a command by the fast path, ``simple_prp`` with PRPs instead of its SGL.
 ``iterated``: one by the slow path; ``retried``: after the fast one gave up. ``sgl_check``: a controller with SGLs is
-asked whether they are forced. ``segment``: one found and mapped directly, ``prp_segment`` from inside the loop that
-writes PRPs. ``entry``: a PRP of 4 KiB. ``list``: a page of PRPs from its pool (small up to 32, then of 512),
-``sgl_list`` one of SGL descriptors. Translating: ``mapping``: the fast path's; ``iova``: a range for all segments,
-``link`` a segment in it; ``page``: an entry of the IOMMU's table; ``run``: a segment of several."""
+asked whether they are forced. ``segment``: one found and mapped directly, ``large_segment`` one of more than a page
+(6.12 has a shorter way for the others), ``prp_segment`` one from inside the loop that writes PRPs. ``entry``: a PRP of
+4 KiB. ``list``: a page of PRPs from its pool (small up to 32, then of 512), ``sgl_list`` one of SGL descriptors.
+Translating: ``mapping``: the fast path's; ``iova``: a range for all segments, ``link`` a segment in it; ``page``: an
+entry of the IOMMU's table; ``run``: a segment of several."""
 
 UNMAP = (
     *("simple", "iterated", "list", "segment"),
@@ -103,10 +104,10 @@ def prepare_work(structure: Structure, host: Host) -> Floats:
     k = _Kinds(structure, host)
     return k.sum(
         *(k.simple, k.simple & k.small, k.iterated, k.iterated & (k.segments == 1), k.one * host.sgl),
-        *(k.direct * k.segments, k.direct * k.prp * k.segments, k.prp * k.pages),
+        *(k.direct * k.segments, k.direct * k.large, k.direct * k.prp * k.segments, k.prp * k.pages),
         *(k.prp * k.lists, k.sgl_list),
         *(k.simple & k.translated, k.iterated & k.translated, k.translated * k.iterated * k.segments),
-        *(k.translated * k.mapped, k.runs),
+        *(k.translated * k.mapped, k.translated * k.large),
     )
 
 
@@ -133,7 +134,7 @@ class _Kinds:
         self.pages = (start + size + PRP_PAGE - 1) // PRP_PAGE
         self.mapped = np.maximum(self.pages, self.segments)
         self.translated = np.full(len(size), host.translating)
-        self.runs = self.translated * np.minimum(self.segments, self.mapped - self.segments)
+        self.large = np.minimum(self.segments, self.mapped - self.segments)
         self.small = start + size <= 2 * PRP_PAGE
         self.simple = (self.segments == 1) & (self.small | host.sgl)
         self.iterated = ~self.simple
