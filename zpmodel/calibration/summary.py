@@ -10,6 +10,12 @@ from zpmodel.datasets.schema import KEYS, DataSet
 
 _RESAMPLES = 1000
 
+CONTRAST_COLUMNS = (
+    *("block_bytes", "depth", "pairs"),
+    *(f"{name}{end}" for name in ("throughput", "cpu", "cpu_saved_ns_per_vector") for end in ("", "_low", "_high")),
+)
+"""Of :func:`contrast`, empty or not."""
+
 
 def medians(data: DataSet, seed: int = 0) -> pd.DataFrame:
     """Medians over replicates with bootstrap intervals: a row for each block size, depth and memory.
@@ -63,7 +69,7 @@ def contrast(data: DataSet, seed: int = 0) -> pd.DataFrame:
         for name, values in ratios.items():
             row |= _median(name, values, rng.integers(0, len(values), (_RESAMPLES, len(values))))
         rows.append(row)
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=list(CONTRAST_COLUMNS))
 
 
 def _median(name: str, values: Floats, picks: npt.NDArray[np.int64]) -> dict[str, float]:

@@ -102,6 +102,11 @@ def beside_measured(found: Comparison, medians: pd.DataFrame) -> str:
 
 def measured_line(contrast: pd.DataFrame) -> str:
     """Say what was measured, without a model: the best and the worst paired ratio."""
+    if contrast.empty:
+        return (
+            "No block size was measured with both kinds of pages, so fio's runs say nothing of 2 MiB against 4 KiB "
+            "vectors: measure both memories."
+        )
     best, worst = (contrast.loc[getattr(contrast["throughput"], pick)()] for pick in ("idxmax", "idxmin"))
 
     def show(row: pd.Series, name: str) -> str:
