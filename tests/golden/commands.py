@@ -41,6 +41,7 @@ _COUNTED = (
     ("trace-histograms", "trace", "trace --from btt_qhist.dat --from btt_dhist.dat"),
     ("trace-ranges", "scratch", "trace --ranges 3 --zero-page page"),
     ("zeroout", "scratch", "zeroout --size 1MiB --out timed"),
+    ("callers-kcopyd", "scratch", "callers dm_kcopyd_zero"),
 )
 _OTHER = "--limits nvme-mdts5 --length 10MiB --offset 4096"
 _FITTED = (
@@ -51,6 +52,9 @@ _FITTED = (
     ("compare", "scratch", "compare --calibration machine.json"),
     ("compare-falls-back", "scratch", "compare --calibration machine.json --length 16MiB --fallback-share 0.5"),
     ("compare-one-memory", "scratch", "compare --calibration one-memory.json --length 1GiB"),
+    ("instructions", "scratch", "instructions --kernel 6.12 --mdts 5 --iommu strict --length 1MiB"),
+    ("compare-composed", "scratch", "compare --machine nvme-mailing-list --iommu lazy"),
+    ("predict-composed", "scratch", "predict --machine ebs --zero-page page --length 16MiB"),
     ("validate", "scratch", "validate small"),
 )
 
