@@ -1,8 +1,12 @@
-"""Settings for all tests."""
+"""Settings for all tests, what is skipped and why, who runs beside whom, and that the machine is left as it was."""
 
 import os
+import secrets
 from pathlib import Path
 
+import machine_state
+import needs
+import pytest
 from hypothesis import settings
 
 # The first call of a kernel compiles it, which no deadline of an example can know.
@@ -11,3 +15,39 @@ settings.load_profile("zpmodel")
 
 # Programs that tests start may need what stands beside the tests.
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]))
+
+# Files that take turns anyway, by the lock in measuring.py or because they look at what others change (huge pages, loop
+# devices): one process of xdist runs them all.
+ONE_AT_A_TIME = ("measure", "measure_stopping", "measure_troubles", "tracing", "zeroout", "scratch", "safety")
+
+
+def pytest_report_header() -> list[str]:
+    """Say first what will be skipped, and how to get it."""
+    return needs.report()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what the machine can't do, and keep what belongs together in one process: a file, or several (a group)."""
+    for item in items:
+        for mark, need in needs.MARKS.items():
+            if item.get_closest_marker(mark) and not need.here():
+                item.add_marker(pytest.mark.skip(reason=f"needs {need.what}: {need.how}"))
+        if item.get_closest_marker("xdist_group") is None:
+            name = item.path.stem.removeprefix("test_")
+            item.add_marker(pytest.mark.xdist_group("machine" if name in ONE_AT_A_TIME else name))
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Look at the machine before the first test; with xdist only the process that starts the others looks."""
+    if not hasattr(session.config, "workerinput"):
+        os.environ[machine_state.MARK] = secrets.token_hex(8)
+        session.config.machine_before = machine_state.snapshot()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail the run if something is left."""
+    before = getattr(session.config, "machine_before", None)
+    if before is not None and (left := machine_state.differences(before)):
+        print("\nthe tests did not leave the machine as it was:", *left, sep="\n  ")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+import zpmodel
 from zpmodel.base import shipped
 from zpmodel.commands.main import COMMANDS
 
@@ -38,7 +39,23 @@ def best_of(n, command):
 
 def test_help_and_import_are_quick():
     assert best_of(5, [*ZPMODEL, "--help"]) < 0.5
-    assert best_of(5, [sys.executable, "-c", "import zpmodel"]) < 1.0
+    assert best_of(5, [sys.executable, "-c", "import zpmodel"]) < 0.3
+
+
+def test_a_near_command_is_suggested():
+    done = run("compre")
+    assert refused(done)
+    assert "Did you mean 'compare'?" in done.stderr
+
+
+def test_tab_completion_shows_the_public_names_alone():
+    names = dir(zpmodel)
+    assert {"ZeroPage", "QueueLimits", "find_limits", "count", "read_fio", "read_data_set", "calibrate"} < {*names}
+    assert {"Machine", "load_machine", "Scenario", "predict", "compare", "__version__"} < {*names}
+    assert all(getattr(zpmodel, name) is not None for name in names)
+    assert not {"importlib", "Any"} & {*names}
+    with pytest.raises(AttributeError, match="nosuchname"):
+        _ = zpmodel.nosuchname
 
 
 def test_help_imports_nothing_heavy():
@@ -126,8 +143,9 @@ def test_bad_cases_print_nothing_even_after_good_ones(text):
     assert "line 2" in done.stderr
 
 
-def test_a_reader_that_leaves_early_is_no_error():
-    lines = "\n".join(shipped.data("kernel", "zeroout-7.2.jsonl").read_text().splitlines()[:5])
+@pytest.mark.parametrize("cases", [5, 500])  # the reader leaves after all is written, or (most times) before
+def test_a_reader_that_leaves_early_is_no_error(cases):
+    lines = "\n".join(shipped.data("kernel", "zeroout-7.2.jsonl").read_text().splitlines()[:cases])
     count = f"{sys.executable} -c 'from zpmodel.commands.main import main; main()' structure --cases -"
     command = f"{count} | head -n 1 >/dev/null; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(

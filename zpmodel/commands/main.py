@@ -1,5 +1,6 @@
 """The ``zpmodel`` command: finds the subcommand's file, turns the package's errors into one line and exit status 2."""
 
+import difflib
 import importlib
 import os
 import sys
@@ -25,6 +26,10 @@ COMMANDS = {
 }
 
 
+class _ReaderLeftError(Exception):
+    """Nobody reads on; click would make an exit status 1 of a BrokenPipeError."""
+
+
 class _Commands(click.Group):
     """A group that imports a subcommand only when it is called."""
 
@@ -33,10 +38,20 @@ class _Commands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
+            near = difflib.get_close_matches(cmd_name, COMMANDS, n=1)
+            # click's own suggestions need the commands imported.
+            if near:
+                ctx.fail(f"No such command {cmd_name!r}. Did you mean {near[0]!r}?")
             return None
         command = importlib.import_module(f"zpmodel.commands.{cmd_name}").command
         assert isinstance(command, click.Command)
         return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise _ReaderLeftError from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -71,7 +86,7 @@ def main() -> None:
     except ZpmodelError as error:
         click.echo(f"zpmodel: {printable(str(error))}", err=True)
         sys.exit(2)
-    except BrokenPipeError:
+    except (BrokenPipeError, _ReaderLeftError):
         # The reader (`| head`) has what it wanted; leave without a second complaint when Python flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
