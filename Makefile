@@ -21,8 +21,8 @@ check: $(VENV)/ready  ## style, types, the floors of the house, generated files 
 	$(RUN)/ruff check .
 	$(RUN)/ruff format --check .
 	$(RUN)/mypy
-	cd tests && $(abspath $(RUN))/mypy --config-file mypy.ini .
-	MYPYPATH=tests $(RUN)/mypy --config-file tests/mypy.ini tools benchmarks
+	cd tests && MYPYPATH=.. $(abspath $(RUN))/mypy --config-file mypy.ini .
+	MYPYPATH=tests:. $(RUN)/mypy --config-file tests/mypy.ini tools benchmarks
 	$(RUN)/lint-imports
 	$(RUN)/nbstripout --verify notebooks/*.ipynb
 	$(RUN)/python tools/environment.py --check
@@ -31,7 +31,7 @@ bench: $(VENV)/ready  ## speed, as ratios to something in the same run
 	$(RUN)/python -m pytest -q -s benchmarks --benchmark-columns=median,iqr,rounds
 
 lab: $(VENV)/ready  ## the notebooks in JupyterLab
-	$(RUN)/jupyter lab notebooks
+	$(RUN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks
 
 environment: $(VENV)/ready  ## write environment.yml anew from pyproject.toml
 	$(RUN)/python tools/environment.py

@@ -18,7 +18,10 @@ os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path(__file__).pare
 
 # Files that take turns anyway, by the lock in measuring.py or because they look at what others change (huge pages, loop
 # devices): one process of xdist runs them all.
-ONE_AT_A_TIME = ("measure", "measure_stopping", "measure_troubles", "tracing", "zeroout", "scratch", "safety")
+ONE_AT_A_TIME = (
+    *("measure", "measure_stopping", "measure_troubles", "hugepages", "signals"),
+    *("tracing", "tracing_kernel", "zeroout", "scratch", "safety"),
+)
 
 
 def pytest_report_header() -> list[str]:

@@ -15,7 +15,7 @@ _HOMES = {
     "read_data_set": ("zpmodel.datasets", "read_data_set"),
     "calibrate": ("zpmodel.calibration.calibrate", "calibrate"),
     "Machine": ("zpmodel.timing.machine", "Machine"),
-    "load_machine": ("zpmodel.calibration.store", "read"),
+    "load_machine": ("zpmodel.calibration.machine_file", "load_machine"),
     "Scenario": ("zpmodel.study.scenario", "Scenario"),
     "predict": ("zpmodel.study.scenario", "predict"),
     "compare": ("zpmodel.study.compare", "compare"),

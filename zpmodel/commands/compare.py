@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zpmodel.commands.machine_options import asked_machine, caller_option, machine_options
 from zpmodel.commands.output import emit_json, emit_table, json_option
 
 if TYPE_CHECKING:
@@ -12,9 +13,8 @@ if TYPE_CHECKING:
 
 
 @click.command("compare")
-@click.option(
-    "--calibration", type=click.Path(path_type=Path), required=True, help="A file that zpmodel calibrate wrote."
-)
+@machine_options
+@caller_option
 @click.option("--length", default="1GiB", show_default=True, help="Bytes to zero: 1GiB, 1TiB.")
 @click.option("--offset", default="0", show_default=True, help="Where on the device.")
 @click.option("--limits", metavar="FILE|NAME|DIR", help="Another queue's limits; the calibrated device's if left out.")
@@ -24,25 +24,36 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @json_option
 def command(
-    calibration: Path, length: str, offset: str, limits: str | None, fallback_share: float, as_json: bool
+    calibration: Path | None,
+    machine: str | None,
+    device: str | None,
+    cpu: str | None,
+    iommu: str | None,
+    kernel: str | None,
+    caller: str,
+    length: str,
+    offset: str,
+    limits: str | None,
+    fallback_share: float,
+    as_json: bool,
 ) -> None:
     """PAGE_SIZE, on-demand and static zero pages: elapsed time, CPU time, what bounds them, with 90 % intervals.
 
     \b
     zpmodel calibrate data/fio/kvm-zen5-virtio --out machine.json
     zpmodel compare --calibration machine.json --length 1TiB
+    zpmodel compare --machine nvme-mailing-list --device "2 GB/s" --iommu lazy
     """
     from zpmodel.base.units import format_size, parse_size
-    from zpmodel.calibration.store import read
     from zpmodel.queue.presets import find_limits
     from zpmodel.study.compare import compare
     from zpmodel.study.scenario import Scenario
 
-    model = read(calibration)
+    model = asked_machine(calibration, machine, device=device, cpu=cpu, iommu=iommu, kernel=kernel)
     queue = find_limits(limits) if limits else None
     size = parse_size(length, field="--length")
     start = parse_size(offset, field="--offset")
-    found = compare(Scenario(model, size, offset=start, limits=queue, fallback_share=fallback_share))
+    found = compare(Scenario(model, size, offset=start, caller=caller, limits=queue, fallback_share=fallback_share))
     rows = [item.row() for item in found]
     if as_json:
         emit_json({"calibration": model.name, "length": size, "policies": rows})

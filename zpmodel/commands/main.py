@@ -3,17 +3,20 @@
 import difflib
 import importlib
 import os
+import signal
 import sys
 
 import click
 
 from zpmodel.base.errors import ZpmodelError
 from zpmodel.base.text import printable
+from zpmodel.host.signals import ends_orderly
 
 # In the order in which a newcomer needs them. The short help stands here so that `zpmodel --help` imports none of them.
 COMMANDS = {
     "structure": "Exact bios, splits, requests and segments of zeroing a range.",
     "callers": "Who zeroes with zero pages, and what a larger one changes for each.",
+    "instructions": "The NVMe driver's and the block layer's instructions of zeroing a range.",
     "fio": "Read fio output into one tidy table.",
     "measure": "Run the fio matrix that calibration needs on this machine.",
     "calibrate": "Turn a measured data set into costs with intervals.",
@@ -72,11 +75,13 @@ def app() -> None:
 def main() -> None:
     """Run the command line; whatever is wrong with the input is one line on stderr and exit status 2."""
     try:
-        status = app.main(standalone_mode=False)
-        sys.stdout.flush()
-    except click.exceptions.Abort:
+        with ends_orderly():
+            status = app.main(standalone_mode=False)
+            sys.stdout.flush()
+    except (click.exceptions.Abort, KeyboardInterrupt) as error:
         click.echo("zpmodel: interrupted", err=True)
-        sys.exit(130)
+        stopped = error.__cause__ if isinstance(error, click.exceptions.Abort) else error
+        sys.exit(128 + getattr(stopped, "number", signal.SIGINT))
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.ctx.get_help() if error.ctx else "", err=True)
         sys.exit(2)

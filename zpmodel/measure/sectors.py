@@ -50,7 +50,7 @@ class SectorsKnob:
 def sectors_knob(device: Path | None) -> Iterator[SectorsKnob]:
     """Give out the limit of a device's queue; what was found is put back at the end.
 
-    :param device: its folder under /sys, as `zpmodel.host.machine.device_under` returns it.
+    :param device: its folder under /sys, as `zpmodel.host.block.device_under` returns it.
     """
     why_not = _why_not(device)
     if why_not or device is None:

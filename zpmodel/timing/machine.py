@@ -83,11 +83,11 @@ class Machine:
 
     @property
     def composed(self) -> str:
-        """Why its parts don't belong together; empty where they come from one calibration."""
-        sources = {"CPU costs": self.cpu.source, "queue": self.driver.source, "device": self.device.source}
+        """Where its parts come from; empty where they come from one calibration."""
+        sources = {"CPU": self.cpu.source, "queue": self.driver.source, "device": self.device.source}
         if len(set(sources.values())) == 1:
             return ""
-        return ", ".join(f"{part} of {source}" for part, source in sources.items())
+        return "; ".join(f"{part}: {source}" for part, source in sources.items())
 
     def with_limits(self, limits: QueueLimits | None) -> "Machine":
         """The same machine with another queue; itself where the limits are its own."""

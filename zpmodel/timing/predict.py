@@ -132,7 +132,7 @@ def why_beyond(machine: Machine, zero_page: ZeroPage, structure: Structure) -> s
     reasons, reach = [], machine.cpu.reach or machine.device.reach
     sizes, segments = structure.request_table[:, 0], structure.request_table[:, 1]
     if machine.composed:
-        reasons.append(f"not calibrated as a whole: {machine.composed}")
+        reasons.append(f"composed, not measured as a whole ({machine.composed})")
     if structure.operation != "write":
         reasons.append("data-less Write Zeroes were not measured")
     if zero_page.size_bytes > 2 << 20:
