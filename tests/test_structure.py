@@ -376,3 +376,10 @@ def test_buffers_obey_the_same_laws(limits, pages, blocks, fixed):
     assert model.vectors == -(-length // (4096 if pages == "malloc" else 2 * MIB))
     assert model.splits + model.bios == model.requests + model.back_merges
     assert sum(r["bytes"] * r["count"] for r in model.request_histogram()) == length
+
+
+def test_a_notebook_shows_the_counts_and_no_dump():
+    text = count(STATIC, QueueLimits(256, 128, UINT_MAX), 0, TIB)._repr_html_()
+    assert "<td>8,388,608</td>" in text
+    assert len(text) < 600
+    assert "array" not in text
