@@ -55,7 +55,8 @@ def main() -> int:
     if sys.argv[1:] == ["lowest"]:
         return 0 if tested("lowest", interpreters().get("3.11", sys.executable), "--resolution", "lowest-direct") else 1
     if sys.argv[1:] == ["pythons"]:
-        return 0 if all([tested(version, python) for version, python in interpreters().items()]) else 1
+        passed = [tested(version, python) for version, python in interpreters().items()]
+        return 0 if all(passed) else 1
     print(__doc__, file=sys.stderr)
     return 2
 

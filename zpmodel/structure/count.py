@@ -190,6 +190,11 @@ def count(zero_page: ZeroPage, limits: QueueLimits, offset: Any, length: Any) ->
     :param length: bytes of the range [byte]; scalar or array, broadcast with ``offset``.
     :return: a :class:`Structure` for scalars; for arrays a DataFrame, one row a range, with the scalar counts.
     :raises InputError: on a range that is empty, unaligned to the logical block, or ends past 2^63.
+
+    >>> limits = QueueLimits(max_sectors=256, max_segments=128, max_segment_size=65536)
+    >>> found = count(ZeroPage("page", 4096), limits, 0, 1 << 20)
+    >>> found.bios, found.vectors, found.splits, found.requests
+    (1, 256, 7, 8)
     """
     if np.ndim(offset) == 0 and np.ndim(length) == 0:
         return _count_one(zero_page, limits, offset, length)
