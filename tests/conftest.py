@@ -23,6 +23,9 @@ ONE_AT_A_TIME = (
     *("tracing", "tracing_kernel", "zeroout", "scratch", "safety"),
 )
 
+# Groups that take longest begin first, so that no process is left alone with one at the end.
+LONGEST = ("machine", "alone", "golden", "reports", "cli", "how_to_add", "growing_costs", "site_pages", "docs", "callers")
+
 
 def pytest_report_header() -> list[str]:
     """Say first what will be skipped, and how to get it."""
@@ -35,9 +38,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for mark, need in needs.MARKS.items():
             if item.get_closest_marker(mark) and not need.here():
                 item.add_marker(pytest.mark.skip(reason=f"needs {need.what}: {need.how}"))
-        if item.get_closest_marker("xdist_group") is None:
-            name = item.path.stem.removeprefix("test_")
-            item.add_marker(pytest.mark.xdist_group("machine" if name in ONE_AT_A_TIME else name))
+    items.sort(key=lambda item: LONGEST.index(_kind(item)) if _kind(item) in LONGEST else len(LONGEST))
+    for item in items:
+        kind = _kind(item)
+        item.add_marker(pytest.mark.xdist_group(item.name if kind == "alone" else kind))
+
+
+def _kind(item: pytest.Item) -> str:
+    """The group of a test: its file's, that of the machine, or none, where it is long and shares nothing."""
+    name = item.path.stem.removeprefix("test_")
+    if name in ONE_AT_A_TIME:
+        return "machine"
+    return "alone" if item.get_closest_marker("slow") and not getattr(item, "fixturenames", ()) else name
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

@@ -65,7 +65,7 @@ def find_limits(text: str) -> QueueLimits:
     :raises InputError: where it is none of these, naming the presets.
 
     >>> find_limits("nvme-mdts5@6.12").max_segments, find_limits("nvme-mdts5+iommu").source
-    (33, 'nvme-mdts5@7.2+iommu')
+    (128, 'nvme-mdts5@7.2+iommu')
     """
     path = Path(text)
     try:
