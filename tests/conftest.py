@@ -24,7 +24,18 @@ ONE_AT_A_TIME = (
 )
 
 # Groups that take longest begin first, so that no process is left alone with one at the end.
-LONGEST = ("machine", "alone", "golden", "reports", "cli", "how_to_add", "growing_costs", "site_pages", "docs", "callers")
+LONGEST = (
+    "machine",
+    "alone",
+    "golden",
+    "reports",
+    "cli",
+    "how_to_add",
+    "growing_costs",
+    "site_pages",
+    "docs",
+    "callers",
+)
 
 
 def pytest_report_header() -> list[str]:
