@@ -43,16 +43,19 @@ def pytest_report_header() -> list[str]:
     return needs.report()
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Say in which group a test is, before xdist asks."""
+    kind = _kind(item)
+    item.add_marker(pytest.mark.xdist_group(item.name if kind == "alone" else kind))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what the machine can't do, and keep what belongs together in one process: a file, or several (a group)."""
+    """Skip what the machine can't do; the longest first."""
     for item in items:
         for mark, need in needs.MARKS.items():
             if item.get_closest_marker(mark) and not need.here():
                 item.add_marker(pytest.mark.skip(reason=f"needs {need.what}: {need.how}"))
     items.sort(key=lambda item: LONGEST.index(_kind(item)) if _kind(item) in LONGEST else len(LONGEST))
-    for item in items:
-        kind = _kind(item)
-        item.add_marker(pytest.mark.xdist_group(item.name if kind == "alone" else kind))
 
 
 def _kind(item: pytest.Item) -> str:
