@@ -17,7 +17,7 @@ settings.load_profile("zpmodel")
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]))
 
 # Files that take turns anyway, by the lock in measuring.py or because they look at what others change (huge pages, loop
-# devices): one process of xdist runs them all.
+# devices): first of all, as they take longest.
 ONE_AT_A_TIME = (
     *("measure", "measure_stopping", "measure_troubles", "hugepages", "signals"),
     *("tracing", "tracing_kernel", "zeroout", "scratch", "safety"),
@@ -41,12 +41,6 @@ LONGEST = (
 def pytest_report_header() -> list[str]:
     """Say first what will be skipped, and how to get it."""
     return needs.report()
-
-
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Say in which group a test is, before xdist asks."""
-    kind = _kind(item)
-    item.add_marker(pytest.mark.xdist_group(item.name if kind == "alone" else kind))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
