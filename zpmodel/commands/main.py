@@ -29,6 +29,10 @@ COMMANDS = {
 }
 
 
+class _ReaderLeftError(Exception):
+    """Nobody reads on; click would make an exit status 1 of a BrokenPipeError."""
+
+
 class _Commands(click.Group):
     """A group that imports a subcommand only when it is called."""
 
@@ -45,6 +49,12 @@ class _Commands(click.Group):
         command = importlib.import_module(f"zpmodel.commands.{cmd_name}").command
         assert isinstance(command, click.Command)
         return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise _ReaderLeftError from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -81,7 +91,7 @@ def main() -> None:
     except ZpmodelError as error:
         click.echo(f"zpmodel: {printable(str(error))}", err=True)
         sys.exit(2)
-    except BrokenPipeError:
+    except (BrokenPipeError, _ReaderLeftError):
         # The reader (`| head`) has what it wanted; leave without a second complaint when Python flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)

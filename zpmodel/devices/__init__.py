@@ -14,7 +14,10 @@ from zpmodel.queue.limits import QueueLimits
 
 __all__ = ["KINDS", "DeviceKind", "Flat", "Ring", "device_for", "kind_named"]
 
-KINDS: tuple[type[DeviceKind], ...] = (Ring, Flat)
+KINDS: tuple[type[DeviceKind], ...] = (
+    Ring,
+    Flat,
+)
 """Every kind, the one that takes any device last."""
 
 

@@ -54,6 +54,9 @@ class ZeroPage:
         """The zero page of a policy's name (``page``, ``on-demand``, ``static``) or of a size (``64KiB``).
 
         :raises InputError: on other names, and on architectures whose PMD size is not in :data:`PMD_BYTES`.
+
+        >>> ZeroPage.named("static").size_bytes, ZeroPage.named("64KiB").size_bytes
+        (2097152, 65536)
         """
         if name == "page":
             return cls("page", base_page_bytes, base_page_bytes)

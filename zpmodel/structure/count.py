@@ -109,6 +109,13 @@ class Structure:
         )
         return {name: getattr(self, name) for name in names}
 
+    def _repr_html_(self) -> str:
+        """The scalar counts as a table of two rows, for notebooks."""
+        totals = self.totals()
+        names = "".join(f"<th>{name.replace('_', ' ')}</th>" for name in totals)
+        values = "".join(f"<td>{v if isinstance(v, str) else f'{v:,}'}</td>" for v in totals.values())
+        return f"<table><thead><tr>{names}</tr></thead><tbody><tr>{values}</tr></tbody></table>"
+
     def as_case(self) -> dict[str, Any]:
         """The counts in the fields of a traced case."""
         return {
@@ -183,6 +190,11 @@ def count(zero_page: ZeroPage, limits: QueueLimits, offset: Any, length: Any) ->
     :param length: bytes of the range [byte]; scalar or array, broadcast with ``offset``.
     :return: a :class:`Structure` for scalars; for arrays a DataFrame, one row a range, with the scalar counts.
     :raises InputError: on a range that is empty, unaligned to the logical block, or ends past 2^63.
+
+    >>> limits = QueueLimits(max_sectors=256, max_segments=128, max_segment_size=65536)
+    >>> found = count(ZeroPage("page", 4096), limits, 0, 1 << 20)
+    >>> found.bios, found.vectors, found.splits, found.requests
+    (1, 256, 7, 8)
     """
     if np.ndim(offset) == 0 and np.ndim(length) == 0:
         return _count_one(zero_page, limits, offset, length)

@@ -13,6 +13,12 @@ from zpmodel.base.accelerate import kernel
 
 # mypy: disable-error-code="no-untyped-def"
 
+
+def record(*names: str) -> np.dtype[Any]:
+    """A record of whole numbers; an ``np.record``, so that plain Python reads its fields as the compiler does."""
+    return np.dtype((np.record, [(name, np.int64) for name in names]))
+
+
 WORK = (
     "pieces",
     "slow_visits",
@@ -29,30 +35,25 @@ WORK = (
 COUNTS = ("bios", "vectors", "allocated", "splits", "back_merges", "requests", "segments")
 """What can be traced."""
 
-TALLY = np.dtype([(name, np.int64) for name in (*COUNTS, *WORK)])
+TALLY = record(*COUNTS, *WORK)
 """All that is counted; grows only, so whole periods can be added by multiplying."""
 
-PLUG = np.dtype(
-    [
-        (name, np.int64)
-        for name in (
-            "start",  # sector of the newest request
-            "open",  # whether the newest request may still grow
-            "bytes",
-            "segments",
-            "sealed",  # marked "no merge"
-            "first_offset",  # offset of its first vector [byte], then of its last vector's end
-            "end_offset",
-            "last_address",  # its last vector in memory [byte]
-            "end_address",
-            "last_vectors",  # vectors of its last bio; costs time only
-            "plugged",  # requests in the plug; costs time only
-        )
-    ]
+PLUG = record(
+    "start",  # sector of the newest request
+    "open",  # whether the newest request may still grow
+    "bytes",
+    "segments",
+    "sealed",  # marked "no merge"
+    "first_offset",  # offset of its first vector [byte], then of its last vector's end
+    "end_offset",
+    "last_address",  # its last vector in memory [byte]
+    "end_address",
+    "last_vectors",  # vectors of its last bio; costs time only
+    "plugged",  # requests in the plug; costs time only
 )
 """The plug as far as the next bio sees it: its newest request. ``start`` stands first: it is compared by distance."""
 
-REACH = np.dtype([(name, np.int64) for name in ("used", "floor", "full", "largest_bytes", "most_segments")])
+REACH = record("used", "floor", "full", "largest_bytes", "most_segments")
 """Of a log: rows used, the row from which rows may be added to, whether a row found no room; the largest entry."""
 
 

@@ -15,7 +15,18 @@ from zpmodel.base.accelerate import kernel
 from zpmodel.base.units import SECTOR
 from zpmodel.queue.kernel import BIO_INLINE_VECS, BIO_MAX_VECS, UINT_MAX
 from zpmodel.structure.plug import finish_plug
-from zpmodel.structure.records import COUNTS, PLUG, REACH, TALLY, WORK, Log, add_kind, keep_apart, repeat_since
+from zpmodel.structure.records import (
+    COUNTS,
+    PLUG,
+    REACH,
+    TALLY,
+    WORK,
+    Log,
+    add_kind,
+    keep_apart,
+    record,
+    repeat_since,
+)
 from zpmodel.structure.splits import chunk_left
 from zpmodel.structure.uniform import submit_uniform, submit_write_zeroes
 
@@ -23,7 +34,7 @@ from zpmodel.structure.uniform import submit_uniform, submit_write_zeroes
 
 _TALLY_FIELDS = len(COUNTS) + len(WORK)
 _PLUG_FIELDS = len(PLUG.names or ())
-_EARLIER = np.dtype([(name, np.int64) for name in ("sector", "steps", "power", "bio_rows", "request_rows")])
+_EARLIER = record("sector", "steps", "power", "bio_rows", "request_rows")
 
 
 class Search(NamedTuple):
