@@ -16,7 +16,13 @@ _WORTH = 4.0
 """How many CPUs that thought counts for."""
 
 
-def of_another(values: Sequence[float], own_deviation: float = 0.0, source: str = "") -> Estimate:
+EXPECTED_OF_RATIOS = 0.15
+"""The same of a ratio of two sources on one CPU [1], whose clock and copying code cancel."""
+
+
+def of_another(
+    values: Sequence[float], own_deviation: float = 0.0, source: str = "", *, expected: float = EXPECTED_DEVIATION
+) -> Estimate:
     """The same quantity on one more CPU, from its value on each known one.
 
     The predictive distribution of a log-normal whose variance is not known (a scaled inverse chi-squared prior, with
@@ -24,11 +30,12 @@ def of_another(values: Sequence[float], own_deviation: float = 0.0, source: str 
 
     :param values: positive numbers, one a CPU.
     :param own_deviation: log standard deviation of each value by itself [1].
+    :param expected: log standard deviation thought of before any was looked at [1].
     """
     logs = np.log(np.asarray(values, dtype=float))
     count = logs.size
     freedom = _WORTH + count - 1
-    squares = _WORTH * EXPECTED_DEVIATION**2 + float(np.sum((logs - logs.mean()) ** 2))
+    squares = _WORTH * expected**2 + float(np.sum((logs - logs.mean()) ** 2))
     deviation = math.sqrt(squares / freedom * (1 + 1 / count) + own_deviation**2)
     half = float(student.ppf(TAILS[1], freedom)) * deviation
     middle = float(logs.mean())
