@@ -73,6 +73,33 @@ class _Shares(NamedTuple):
     held: Floats
 
 
+def shares_of(asked: OnDemand, draws: int = 2000) -> list[tuple[str, str, Estimate]]:
+    """A folio's life in numbers, whatever its users do with it: names, units and estimates.
+
+    Shares are of calls, as of :class:`Served`'s states; rates and memory are means of a day.
+    """
+    best, drawn = _shares(asked, None), _shares(asked, draws)
+    calls, size = asked.users_per_s * asked.calls_per_user * 3600, asked.life().folio_bytes
+    first, fell, held = (Estimate.of(float(a[0]), b) for a, b in zip(best, drawn, strict=True))
+    delay = float(best.first[0]) * (asked.clearing.value + asked.allocate_s.value)
+    delay += float(best.fell_back[0]) * asked.fail_s.value
+    delays = drawn.first * (drawn_from(asked.clearing, draws, 11) + drawn_from(asked.allocate_s, draws, 12))
+    delays = delays + drawn.fell_back * drawn_from(asked.fail_s, draws, 13)
+    served = Estimate.of(1 - first.value - fell.value, 1 - drawn.first - drawn.fell_back)
+    return [
+        ("found the folio", "share of calls", served),
+        ("allocated and cleared it", "share of calls", first),
+        ("fell back to 4 KiB", "share of calls", fell),
+        ("allocations", "1/h", first.scaled(calls)),
+        ("failed allocations", "1/h", fell.scaled(calls)),
+        ("cleared", "byte/h", first.scaled(calls * size)),
+        ("held", "share of time", held),
+        ("memory held", "byte", held.scaled(size)),
+        ("clearing once", "s", asked.clearing),
+        ("added to a call, mean", "s", Estimate.of(delay, delays)),
+    ]
+
+
 def serve(machine: Machine, page: Prediction, huge: Prediction, asked: OnDemand) -> Served:
     """What calls take that ask for an on-demand folio.
 

@@ -2,6 +2,7 @@
 common, with an interval as wide as they differ.
 """
 
+import math
 from dataclasses import replace
 from functools import cache
 
@@ -10,7 +11,7 @@ import pandas as pd
 
 from zpmodel.base import shipped
 from zpmodel.base.errors import InputError
-from zpmodel.base.estimate import Estimate
+from zpmodel.base.estimate import DEVIATIONS, Estimate
 from zpmodel.base.units import KIB, MIB, format_size
 from zpmodel.memory.clearing.fit import fit_clearing
 from zpmodel.memory.clearing.model import COLD_REGIONS, ClearingModel, Method
@@ -20,6 +21,11 @@ from zpmodel.memory.machines import Machine, read_machine
 
 WHOLE_FOLIO_SINCE = (7, 0)
 """From here on a folio is cleared in one go; before, page by page. Source: clear_pages() in mm/memory.c of 7.0."""
+
+
+ANOTHER_MACHINE = 0.12
+"""Log standard deviation of clearing between machines of one CPU model [1]: memory channels filled, clocks, other work;
+an assumption. What one machine showed speaks for the others with that much more doubt."""
 
 
 @cache
@@ -76,8 +82,10 @@ def predict_clearing(
     if machine.name in known_cpus() and machine.name not in left_out:
         model, source = _own(machine.name)
         row = model.predict(method, call_bytes, region_bytes, instruction_bytes).iloc[0]
-        value, low, high = (float(row[f"{name}_bytes_per_s"]) for name in ("bandwidth", "low", "high"))
-        return Estimate(value, low, high, source), str(row["extrapolates"])
+        value, high = (float(row[f"{name}_bytes_per_s"]) for name in ("bandwidth", "high"))
+        own = math.log(high / value)
+        factor = math.exp(math.hypot(own, DEVIATIONS * ANOTHER_MACHINE))
+        return Estimate(value, value / factor, value * factor, source), str(row["extrapolates"])
     names = [name for name in known_cpus() if name not in left_out]
     rates, noises = [], []
     for name in names:
@@ -87,6 +95,26 @@ def predict_clearing(
         noises.append(model.noise)
     source = f"not measured on {machine.model}: its caches, and costs of {', '.join(names)}"
     return of_another(rates, float(np.mean(noises)), source), "no clearing of this CPU is known"
+
+
+def check_cpus(names: tuple[str, ...]) -> None:
+    """Refuse names that no known CPU has.
+
+    :raises InputError: listing those there are.
+    """
+    for name in names:
+        if name not in known_cpus():
+            raise InputError("clearing", "cpu", name, ", ".join(known_cpus()))
+
+
+def cold_region(machine: Machine, folio_bytes: int) -> int:
+    """Memory to go round so that no cache has a line of a folio when it is cleared again [byte]."""
+    return max(folio_bytes, COLD_REGIONS * machine.caches.llc_bytes)
+
+
+def call_of(folio_bytes: int, kernel: tuple[int, int]) -> int:
+    """What one call clears when a kernel clears a folio [byte]."""
+    return folio_bytes if kernel >= WHOLE_FOLIO_SINCE else min(folio_bytes, 4 * KIB)
 
 
 def clear_folio_s(
@@ -101,13 +129,12 @@ def clear_folio_s(
     """
     if not folio_bytes > 0:
         raise InputError("clearing", "folio_bytes", folio_bytes, "a positive number of bytes")
-    call = min(folio_bytes, folio_bytes if kernel >= WHOLE_FOLIO_SINCE else 4 * KIB)
+    call = call_of(folio_bytes, kernel)
     if machine is None:
         rates = [rate for name in known_cpus() if (rate := _cold_rate(name, method, call))]
         seen = of_another(rates, source=f"of any CPU, from {len(rates)} known ones; {_how(kernel, folio_bytes)}")
         return seen.inverse().scaled(folio_bytes)
-    region = max(folio_bytes, COLD_REGIONS * machine.caches.llc_bytes)
-    found, _ = predict_clearing(machine, method, call, region)
+    found, _ = predict_clearing(machine, method, call, cold_region(machine, folio_bytes))
     said = replace(found, source=f"{found.source}; {_how(kernel, folio_bytes)}")
     return said.inverse().scaled(folio_bytes)
 

@@ -65,6 +65,16 @@ def read_pagetypeinfo(path: str | Path = "/proc/pagetypeinfo") -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["node", "zone", "type", "order", "free_blocks"])
 
 
+def read_free_blocks(path: str | Path) -> pd.DataFrame:
+    """A copy of /proc/pagetypeinfo or of /proc/buddyinfo, whichever it is.
+
+    :raises InputError: on a file of another kind.
+    """
+    if "Free pages count per migrate type" in _read(path):
+        return read_pagetypeinfo(path)
+    return read_buddyinfo(path)
+
+
 def read_vmstat(path: str | Path = "/proc/vmstat") -> dict[str, int]:
     """The kernel's counters by name.
 

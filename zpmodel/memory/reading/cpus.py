@@ -9,7 +9,7 @@ import pandas as pd
 
 from zpmodel.base import shipped
 from zpmodel.base.errors import InputError
-from zpmodel.base.estimate import Estimate
+from zpmodel.base.estimate import DEVIATIONS, Estimate
 from zpmodel.base.units import KIB, MIB
 from zpmodel.memory.elsewhere import EXPECTED_OF_RATIOS, of_another
 from zpmodel.memory.machines import Machine, Tlb, read_machine
@@ -97,12 +97,10 @@ def read_zeroes(
     :param left_out: CPUs to know nothing of.
     :raises InputError: on other works, sources and sizes.
     """
-    for field, value, known in (("work", work, WORKS), ("source", source, SOURCES), ("crc", crc, CRCS)):
-        if value not in known:
-            raise InputError("reading", field, value, ", ".join(known))
-    for field, size in (("target_bytes", target_bytes), ("folio_bytes", folio_bytes), ("chunk_bytes", chunk_bytes)):
-        if size is not None and not size > 0:
-            raise InputError("reading", field, size, "a positive number of bytes")
+    _check(work, source, crc, {"target_bytes": target_bytes, "folio_bytes": folio_bytes, "chunk_bytes": chunk_bytes})
+    for name in left_out:
+        if name not in known_readers():
+            raise InputError("reading", "left_out", name, ", ".join(known_readers()))
     own = machine.name in known_readers() and machine.name not in left_out
     names = [machine.name] if own else [name for name in known_readers() if name not in left_out]
     if not names:
@@ -119,15 +117,26 @@ def read_zeroes(
     ratios, spread = rates[:, 0] / rates[:, 1], float(np.mean(_spreads(names, work)))
     if own:
         said = f"measured on {machine.model}" + (f"; CRC by {crc}: {_crc_rate(crc).source}" if work == "crc" else "")
-        half = 0.0 if source == "page" else 1.645 * spread
+        half = 0.0 if source == "page" else DEVIATIONS * spread
         ratio = Estimate(ratios[0], ratios[0] * np.exp(-half), ratios[0] * np.exp(half), said)
         return Reading(source, Estimate(rates[0, 0], lows[0, 0], highs[0, 0], said), ratio, taken, "")
     said = f"not measured on {machine.model}: its caches, and costs of {', '.join(names)}"
-    deviation = float(np.mean(np.log(highs[:, 0] / lows[:, 0]) / (2 * 1.645)))
+    deviation = float(np.mean(np.log(highs[:, 0] / lows[:, 0]) / (2 * DEVIATIONS)))
     ratio = of_another(ratios.tolist(), spread, said, expected=EXPECTED_OF_RATIOS)
     ratio = Estimate.exactly(1.0) if source == "page" else ratio
     missing = "no reading of this CPU is known" + ("" if machine.tlb else "; nor its TLBs")
     return Reading(source, of_another(rates[:, 0].tolist(), deviation, said), ratio, taken, missing)
+
+
+def _check(work: str, source: str, crc: str, sizes: dict[str, int | None]) -> None:
+    choices: tuple[tuple[str, str, tuple[str, ...]], ...]
+    choices = (("work", work, WORKS), ("source", source, SOURCES), ("crc", crc, CRCS))
+    for field, value, known in choices:
+        if value not in known:
+            raise InputError("reading", field, value, ", ".join(known))
+    for field, size in sizes.items():
+        if size is not None and not size > 0:
+            raise InputError("reading", field, size, "a positive number of bytes")
 
 
 def _row(
