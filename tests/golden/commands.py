@@ -41,6 +41,7 @@ _COUNTED = (
     ("trace-histograms", "trace", "trace --from btt_qhist.dat --from btt_dhist.dat"),
     ("trace-ranges", "scratch", "trace --ranges 3 --zero-page page"),
     ("zeroout", "scratch", "zeroout --size 1MiB --out timed"),
+    ("price", "scratch", "price --ram 1GiB --ram 64GiB"),
 )
 _OTHER = "--limits nvme-mdts5 --length 10MiB --offset 4096"
 _FITTED = (
@@ -52,6 +53,9 @@ _FITTED = (
     ("compare-falls-back", "scratch", "compare --calibration machine.json --length 16MiB --fallback-share 0.5"),
     ("compare-one-memory", "scratch", "compare --calibration one-memory.json --length 1GiB"),
     ("validate", "scratch", "validate small"),
+    ("clear", "scratch", "clear 4KiB 2MiB"),
+    ("read", "scratch", "read copy"),
+    ("life", "scratch", "life --scans-per-s 0.1 --failure fleet"),
 )
 
 
