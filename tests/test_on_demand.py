@@ -16,7 +16,7 @@ from zpmodel.memory.life.getter import getter_times
 from zpmodel.memory.life.simulate import simulate
 from zpmodel.queue.limits import UINT_MAX, QueueLimits
 from zpmodel.study.compare import compare
-from zpmodel.study.on_demand import OnDemand
+from zpmodel.study.on_demand import OnDemand, on_machine
 from zpmodel.study.scenario import Scenario
 
 ALWAYS = OnDemand(scans_per_s=0.0, failure=0.0)
@@ -135,6 +135,24 @@ def test_no_zero_page_is_asked_for_where_the_device_writes_zeroes_itself(machine
     _, on_demand, _ = compare(Scenario(machine, GIB, limits=limits))
     assert (on_demand.speedup.value, on_demand.cpu_saved_s.value) == (1, 0)
     assert on_demand.served is None
+
+
+def test_a_machine_is_read_from_its_counters(tmp_path):
+    (tmp_path / "uptime").write_text("7200.5 100.0\n")
+    (tmp_path / "vmstat").write_text(
+        "thp_zero_page_alloc 10\nthp_zero_page_alloc_failed 90\npageoutrun 60\nallocstall_normal 12\n"
+    )
+    (tmp_path / "buddyinfo").write_text("Node 0, zone   Normal" + "      9" * 11 + "\n")
+    asked = on_machine(tmp_path, users_per_s=2.0)
+    assert asked.failure.low < 0.9 < asked.failure.high
+    assert asked.scans_per_s.value == pytest.approx(0.01, rel=1e-3)
+    assert asked.scans_per_s.low < 0.0099 < 0.0101 < asked.scans_per_s.high
+    assert (asked.users_per_s, asked.hold_s) == (2.0, 1.0)
+    assert "72 passes" in asked.rests_on()["scans"]
+    assert on_machine().failure.source
+    (tmp_path / "uptime").write_text("x\n")
+    with pytest.raises(InputError, match="uptime"):
+        on_machine(tmp_path)
 
 
 def test_everything_says_what_it_rests_on(machine):

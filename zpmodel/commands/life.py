@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 @click.command("life")
 @click.option("--users-per-s", type=float, default=1 / 60, show_default="1/60", help="Users that arrive.")
 @click.option("--hold", "hold_s", type=float, default=1.0, show_default=True, help="Seconds for which one keeps it.")
-@click.option("--scans-per-s", type=float, help="Passes of the shrinker; by default an assumption with an interval.")
+@click.option(
+    "--scans-per-s", type=float, help="Passes of the shrinker; with --failure here this machine's, else assumed."
+)
 @click.option(
     "--failure", metavar="SHARE|NAME|here", default="anywhere", show_default=True,
     help="Share of allocations that fail: a number, a name of a reported case or published rate, or this machine.",
@@ -50,7 +52,7 @@ def command(
     from zpmodel.memory.clearing.cpus import clear_folio_s
     from zpmodel.memory.life.getter import getter_times
     from zpmodel.memory.machines import read_machine
-    from zpmodel.study.on_demand import SCANS, OnDemand
+    from zpmodel.study.on_demand import OnDemand
     from zpmodel.study.served import shares_of
 
     cpu = None if machine is None else read_machine(machine)
@@ -58,7 +60,7 @@ def command(
     asked = OnDemand(
         users_per_s,
         hold_s,
-        SCANS if scans_per_s is None else scans_per_s,  # type: ignore[arg-type]
+        _scans(scans_per_s, failure, buddyinfo),
         _failure(failure, buddyinfo, vmstat),
         getter,  # type: ignore[arg-type]
         clear_s=clear_folio_s(cpu, kernel=version),
@@ -89,15 +91,25 @@ def _row(name: str, unit: str, estimate: "Estimate") -> dict[str, Any]:
     return {"what": name, "unit": unit, **estimate.as_dict(), "shown": str(estimate)}
 
 
+def _scans(given: float | None, failure: str, buddyinfo: Path | None) -> Any:
+    """As given; of this machine where its failures are asked for; else assumed."""
+    from zpmodel.memory.life.vmstat import scans_since_boot
+    from zpmodel.study.on_demand import SCANS
+
+    if given is not None:
+        return given
+    return scans_since_boot() if failure == "here" and buddyinfo is None else SCANS
+
+
 def _failure(text: str, buddyinfo: Path | None, vmstat: Path | None) -> Any:
     from zpmodel.base.errors import InputError
     from zpmodel.memory.life.cases import failure_names, failure_of
-    from zpmodel.memory.life.vmstat import failure_probability, read_free_blocks, read_vmstat
+    from zpmodel.memory.life.vmstat import failure_here, failure_probability, read_free_blocks, read_vmstat
 
-    if buddyinfo is not None or text == "here":
-        blocks = read_free_blocks(buddyinfo or Path("/proc/buddyinfo"))
-        counters = {} if vmstat is None and buddyinfo is not None else read_vmstat(vmstat or "/proc/vmstat")
-        return failure_probability(blocks, counters)
+    if buddyinfo is not None:
+        return failure_probability(read_free_blocks(buddyinfo), {} if vmstat is None else read_vmstat(vmstat))
+    if text == "here" and vmstat is None:
+        return failure_here()
     if vmstat is not None:
         raise click.UsageError("--vmstat goes with --buddyinfo")
     if text in failure_names():

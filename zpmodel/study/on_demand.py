@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from zpmodel.memory.clearing.cpus import clear_folio_s
 from zpmodel.memory.life.cases import failure_of
 from zpmodel.memory.life.closed_form import Life, Users
 from zpmodel.memory.life.getter import GetterTimes, getter_times
+from zpmodel.memory.life.vmstat import failure_here, scans_since_boot
 
 Getter = Literal["mm", "io", "cpu", "static-key"]
 GETTERS: dict[Getter, str] = {
@@ -122,6 +124,17 @@ class OnDemand:
             "allocation": self.allocate_s.source,
             "getter": f"{GETTERS[self.getter]}; {self.times.transfer.source}",
         }
+
+
+def on_machine(root: str | Path = "/proc", **inputs: Any) -> OnDemand:
+    """The folio on a machine: failures and passes of the shrinker as its counters and free lists say.
+
+    :param root: /proc of the machine at hand, or a folder with copies of its ``vmstat``, ``uptime`` and ``buddyinfo``
+        (or ``pagetypeinfo``).
+    :param inputs: :class:`OnDemand`'s other inputs.
+    :raises InputError: on files of another kind.
+    """
+    return OnDemand(**{"failure": failure_here(root), "scans_per_s": scans_since_boot(root), **inputs})
 
 
 @cache

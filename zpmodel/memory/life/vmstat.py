@@ -1,6 +1,7 @@
 """Read a machine's fragmentation and counters, and turn them into the inputs of the on-demand folio's life."""
 
 import math
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -205,6 +206,37 @@ def scans_per_s(before: Mapping[str, int], after: Mapping[str, int], seconds: fl
     if total < 0:
         raise InputError("vmstat", "counters", total, "readings in order, of the same boot")
     return total / seconds
+
+
+def scans_since_boot(root: str | Path = "/proc") -> Estimate:
+    """Passes of the shrinkers since boot [1/s], with the interval of a Poisson rate (Jeffreys).
+
+    Pressure comes and goes: the mean since boot says nothing of an hour.
+
+    :param root: /proc, or a folder with copies of its ``vmstat`` and ``uptime``.
+    :raises InputError: on files of another kind.
+    """
+    text = _read(Path(root) / "uptime").split()
+    try:
+        seconds = float(text[0])
+    except (IndexError, ValueError):
+        raise InputError(str(Path(root) / "uptime"), "seconds", " ".join(text), "two numbers of seconds") from None
+    rate = scans_per_s({}, read_vmstat(Path(root) / "vmstat"), seconds)
+    passes = round(rate * seconds)
+    low, high = (float(gamma.ppf(q, passes + 0.5)) / seconds for q in TAILS)
+    return Estimate(rate, low, high, f"{passes} passes of the shrinkers in {seconds:.0f} s since boot, by vmstat")
+
+
+def failure_here(root: str | Path = "/proc") -> Estimate:
+    """:func:`failure_probability` of a machine: of its free lists by migrate type where they can be read (as root).
+
+    :param root: /proc, or a folder with copies of its ``vmstat`` and ``buddyinfo`` (or ``pagetypeinfo``).
+    :raises InputError: on files of another kind.
+    """
+    folder, types = Path(root), Path(root) / "pagetypeinfo"
+    readable = types.exists() and os.access(types, os.R_OK)
+    frame = read_pagetypeinfo(types) if readable else read_buddyinfo(folder / "buddyinfo")
+    return failure_probability(frame, read_vmstat(folder / "vmstat"))
 
 
 def _share(hits: int, misses: int, source: str) -> Estimate:
