@@ -6,11 +6,18 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.stats import t as student
 
-from zpmodel.base.estimate import TAILS, Estimate
+from zpmodel.base.estimate import DEVIATIONS, TAILS, Estimate
 
 EXPECTED_DEVIATION = 0.5
 """Log standard deviation that costs of CPUs of the last fifteen years are thought to have before any is looked at [1]:
 nine of ten within a factor of 2.3 of the middle. Page clearing published for three of them has 0.5."""
+
+ANOTHER_MACHINE = 0.12
+"""Log standard deviation between machines of one CPU model [1]: memory channels filled, clocks, other work; an
+assumption. What one machine showed speaks for the others with that much more doubt."""
+
+EXTRAPOLATED = 0.25
+"""The same of a known CPU at a size or level of which no point is known [1]: half of another CPU's; an assumption."""
 
 _WORTH = 4.0
 """How many CPUs that thought counts for."""
@@ -40,3 +47,14 @@ def of_another(
     half = float(student.ppf(TAILS[1], freedom)) * deviation
     middle = float(logs.mean())
     return Estimate(math.exp(middle), math.exp(middle - half), math.exp(middle + half), source)
+
+
+def with_doubt(estimate: Estimate, *deviations: float) -> Estimate:
+    """A positive estimate with more log standard deviations [1] added to its own, to both sides alike.
+
+    Deviations of independent reasons add up as squares.
+    """
+    ends = (estimate.high / estimate.value, estimate.value / estimate.low)
+    own = max(math.log(end) for end in ends) / DEVIATIONS
+    factor = math.exp(DEVIATIONS * math.hypot(own, *deviations))
+    return Estimate(estimate.value, estimate.value / factor, estimate.value * factor, estimate.source)

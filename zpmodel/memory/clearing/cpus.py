@@ -2,7 +2,6 @@
 common, with an interval as wide as they differ.
 """
 
-import math
 from dataclasses import replace
 from functools import cache
 
@@ -11,21 +10,16 @@ import pandas as pd
 
 from zpmodel.base import shipped
 from zpmodel.base.errors import InputError
-from zpmodel.base.estimate import DEVIATIONS, Estimate
+from zpmodel.base.estimate import Estimate
 from zpmodel.base.units import KIB, MIB, format_size
 from zpmodel.memory.clearing.fit import fit_clearing
 from zpmodel.memory.clearing.model import COLD_REGIONS, ClearingModel, Method
 from zpmodel.memory.clearing.series import micro_clearing, published, published_machines
-from zpmodel.memory.elsewhere import of_another
+from zpmodel.memory.elsewhere import ANOTHER_MACHINE, EXTRAPOLATED, of_another, with_doubt
 from zpmodel.memory.machines import Machine, read_machine
 
 WHOLE_FOLIO_SINCE = (7, 0)
 """From here on a folio is cleared in one go; before, page by page. Source: clear_pages() in mm/memory.c of 7.0."""
-
-
-ANOTHER_MACHINE = 0.12
-"""Log standard deviation of clearing between machines of one CPU model [1]: memory channels filled, clocks, other work;
-an assumption. What one machine showed speaks for the others with that much more doubt."""
 
 
 @cache
@@ -82,10 +76,10 @@ def predict_clearing(
     if machine.name in known_cpus() and machine.name not in left_out:
         model, source = _own(machine.name)
         row = model.predict(method, call_bytes, region_bytes, instruction_bytes).iloc[0]
-        value, high = (float(row[f"{name}_bytes_per_s"]) for name in ("bandwidth", "high"))
-        own = math.log(high / value)
-        factor = math.exp(math.hypot(own, DEVIATIONS * ANOTHER_MACHINE))
-        return Estimate(value, value / factor, value * factor, source), str(row["extrapolates"])
+        value, low, high = (float(row[f"{name}_bytes_per_s"]) for name in ("bandwidth", "low", "high"))
+        missing = str(row["extrapolates"])
+        doubt = EXTRAPOLATED if missing else 0.0
+        return with_doubt(Estimate(value, low, high, source), ANOTHER_MACHINE, doubt), missing
     names = [name for name in known_cpus() if name not in left_out]
     rates, noises = [], []
     for name in names:

@@ -11,7 +11,7 @@ from zpmodel.base import shipped
 from zpmodel.base.errors import InputError
 from zpmodel.base.estimate import DEVIATIONS, Estimate
 from zpmodel.base.units import KIB, MIB
-from zpmodel.memory.elsewhere import EXPECTED_OF_RATIOS, of_another
+from zpmodel.memory.elsewhere import ANOTHER_MACHINE, EXPECTED_OF_RATIOS, of_another, with_doubt
 from zpmodel.memory.machines import Machine, Tlb, read_machine
 from zpmodel.memory.reading.model import SOURCES, ReadingModel, Source, fit_reading
 
@@ -119,7 +119,8 @@ def read_zeroes(
         said = f"measured on {machine.model}" + (f"; CRC by {crc}: {_crc_rate(crc).source}" if work == "crc" else "")
         half = 0.0 if source == "page" else DEVIATIONS * spread
         ratio = Estimate(ratios[0], ratios[0] * np.exp(-half), ratios[0] * np.exp(half), said)
-        return Reading(source, Estimate(rates[0, 0], lows[0, 0], highs[0, 0], said), ratio, taken, "")
+        rate = with_doubt(Estimate(rates[0, 0], lows[0, 0], highs[0, 0], said), ANOTHER_MACHINE)
+        return Reading(source, rate, ratio, taken, "")
     said = f"not measured on {machine.model}: its caches, and costs of {', '.join(names)}"
     deviation = float(np.mean(np.log(highs[:, 0] / lows[:, 0]) / (2 * DEVIATIONS)))
     ratio = of_another(ratios.tolist(), spread, said, expected=EXPECTED_OF_RATIOS)
