@@ -12,9 +12,10 @@ EXPECTED_DEVIATION = 0.5
 """Log standard deviation that costs of CPUs of the last fifteen years are thought to have before any is looked at [1]:
 nine of ten within a factor of 2.3 of the middle. Page clearing published for three of them has 0.5."""
 
-ANOTHER_MACHINE = 0.12
-"""Log standard deviation between machines of one CPU model [1]: memory channels filled, clocks, other work; an
-assumption. What one machine showed speaks for the others with that much more doubt."""
+ANOTHER_MACHINE = 0.2
+"""Log standard deviation between machines of one CPU model [1]: memory channels filled, clocks, the code that clears.
+Measured once: clearing on a virtual machine of the same model as the published Milan is 0.19 from it, root mean square.
+What one machine showed speaks for the others with that much more doubt."""
 
 EXTRAPOLATED = 0.25
 """The same of a known CPU at a size or level of which no point is known [1]: half of another CPU's; an assumption."""
