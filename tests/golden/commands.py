@@ -42,6 +42,7 @@ _COUNTED = (
     ("trace-ranges", "scratch", "trace --ranges 3 --zero-page page"),
     ("zeroout", "scratch", "zeroout --size 1MiB --out timed"),
     ("callers-kcopyd", "scratch", "callers dm_kcopyd_zero"),
+    ("price", "scratch", "price --ram 1GiB --ram 64GiB"),
 )
 _OTHER = "--limits nvme-mdts5 --length 10MiB --offset 4096"
 _FITTED = (
@@ -56,6 +57,9 @@ _FITTED = (
     ("compare-composed", "scratch", "compare --machine nvme-mailing-list --iommu lazy"),
     ("predict-composed", "scratch", "predict --machine ebs --zero-page page --length 16MiB"),
     ("validate", "scratch", "validate small"),
+    ("clear", "scratch", "clear 4KiB 2MiB"),
+    ("read", "scratch", "read copy"),
+    ("life", "scratch", "life --scans-per-s 0.1 --failure fleet"),
 )
 
 
