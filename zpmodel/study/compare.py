@@ -3,10 +3,13 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from zpmodel.base.estimate import Estimate
 from zpmodel.calibration.identify import Missing, missing
 from zpmodel.queue.zeropage import POLICIES
 from zpmodel.study.scenario import Scenario, predict
+from zpmodel.timing.cpu import Term
 from zpmodel.timing.machine import Machine
 from zpmodel.timing.predict import Prediction
 
@@ -103,13 +106,14 @@ def compare(scenario: Scenario, policies: tuple[str, ...] = POLICIES) -> list[Co
 def _beside(machine: Machine, page: Prediction, policy: str, other: Prediction) -> Comparison:
     if other is page or _alike(page, other):
         return Comparison(policy, other, Estimate.exactly(1.0), Estimate.exactly(0.0))
+    stretch = max(page.stretch, other.stretch)
     ratio, saved = page.elapsed_s.value / other.elapsed_s.value, page.cpu_s.value - other.cpu_s.value
     return Comparison(
         policy,
         other,
         # What one prediction errs by, the other shares in part; what ratios of held-out points scattered by is left.
-        machine.estimate(ratio, page.elapsed_draws / other.elapsed_draws, machine.ratio_scatter),
-        machine.estimate(saved, page.cpu_draws - other.cpu_draws, machine.cpu.scatter),
+        machine.estimate(ratio, page.elapsed_draws / other.elapsed_draws, machine.ratio_scatter * stretch),
+        machine.estimate(saved, page.cpu_draws - other.cpu_draws, machine.cpu.scatter * stretch),
         tuple(missing(machine)),
     )
 
@@ -130,12 +134,28 @@ def _mixed(machine: Machine, page: Prediction, huge: Prediction, share: float) -
     cpu, elapsed = mean(page.cpu_s.value, huge.cpu_s.value), mean(page.elapsed_s.value, huge.elapsed_s.value)
     return replace(
         huge,
-        cpu_s=machine.estimate(cpu, cpu_draws, machine.cpu.scatter),
-        elapsed_s=machine.estimate(elapsed, elapsed_draws, machine.device.scatter),
-        terms=tuple(
-            other._replace(number=mean(mine.number, other.number))
-            for mine, other in zip(page.terms, huge.terms, strict=True)
-        ),
+        cpu_s=machine.estimate(cpu, cpu_draws, machine.cpu.scatter * huge.stretch),
+        elapsed_s=machine.estimate(elapsed, elapsed_draws, machine.device.scatter * huge.stretch),
+        terms=_mixed_terms(page, huge, share),
         cpu_draws=cpu_draws,
         elapsed_draws=elapsed_draws,
     )
+
+
+def _mixed_terms(page: Prediction, huge: Prediction, share: float) -> tuple[Term, ...]:
+    """Mean terms of both: a kind of work may be in one alone, and cost more each in one than in the other."""
+    names = dict.fromkeys(term.name for term in (*page.terms, *huge.terms))
+    found = []
+    for name in names:
+        parts = [
+            (weight, term)
+            for weight, found_in in ((share, page), (1 - share, huge))
+            for term in found_in.terms
+            if term.name == name
+        ]
+        number = sum(weight * term.number for weight, term in parts)
+        of_each = [(weight * term.number / number if number else 0.0, term) for weight, term in parts]
+        each = sum(part * term.each_s for part, term in of_each)
+        draws = np.asarray(sum(part * term.each_draws for part, term in of_each))
+        found.append(Term(name, number, each, draws, parts[-1][1].says))
+    return tuple(found)
