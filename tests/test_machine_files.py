@@ -14,7 +14,7 @@ from zpmodel.base.errors import InputError
 from zpmodel.base.units import GIB
 from zpmodel.calibration import store
 from zpmodel.calibration.machine_file import load_machine, shipped_names
-from zpmodel.commands.main import app
+from zpmodel.commands.main import app, main
 from zpmodel.study.compare import compare
 from zpmodel.study.scenario import Scenario, predict
 from zpmodel.timing.counted import CountedCpu
@@ -126,9 +126,8 @@ def test_a_calibration_by_either_option(tmp_path):
     composed = run("compare", "--machine", str(path), "--device", "2 GB/s")
     assert composed.exit_code == 0
     assert "composed, not measured as a whole" in composed.output
-    refused = run("compare", "--machine", str(path), "--iommu", "strict")
-    assert refused.exit_code == 2
-    assert "--iommu" in refused.output
+    with pytest.raises(InputError, match="--iommu"):
+        load_machine(path, iommu="strict")
 
 
 def test_the_header_says_who_zeroes_how_much_and_times_read_well():
@@ -143,6 +142,7 @@ def test_the_header_says_who_zeroes_how_much_and_times_read_well():
 
 # Bad ones
 
+# ruff: noqa: E501
 BAD = [
     *(("[cpu]\n", "[cpu]\nspeed = 3\n", "cpu.speed", "3"), ("[cpu]\n", "[cpus]\n", "", "")),
     *(("[cpu]\n", "nmae = 'x'\n[cpu]\n", "nmae", "x"), ("[device]\n", "[device]\nbandwidth = 1\n", "device.bandwidth", "1")),
@@ -165,7 +165,7 @@ BAD = [
         for bad in ("nan", "inf", "1e999", "2", "0", "-2", "true", '"2 Gb/s"', '"2 GBps"', '"2 GB"', '"2 furlongs"', '"-2 GB/s"', '"0 GB/s"', '"nan GB/s"',
                     '"1e999 GB/s"', '["2 GB/s", "1 GB/s"]', '["1 GB/s", 2]', "[]", "[[1]]", "{}", '""', '"2 GB/s; rm"', f'"{"9" * 400} GB/s"')
     ),
-    *(('latency = ["10 us", "100 us"]', f"latency = {bad}", "device.latency", "") for bad in ('"10 minutes"', "10", '"10 GB/s"', "nan", '["1 us"]['[:8] + ", nan]")),
+    *(('latency = ["10 us", "100 us"]', f"latency = {bad}", "device.latency", "") for bad in ('"10 minutes"', "10", '"10 GB/s"', "nan", '["1 us", nan]')),
     *(('command = "1 us"', f"command = {bad}", "device.command", "") for bad in ('"1"', "1e999", '"1 u"', "[1]", "false")),
     *(("overlap = [0, 1]", f"overlap = {bad}", "device.overlap", "") for bad in ("nan", "[0, nan]", "[nan, nan]", "1.1", "-0.1", "[1, 0]", "[0, 0.5, 1]", "[]", '"all"', "[[0, 1]]", "1e999", "true")),
 ]  # fmt: skip
@@ -186,7 +186,7 @@ def test_a_bad_field_is_one_line(old, new, field, value, tmp_path):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "missing required field `cpu`"),
+        (b"", "required field `cpu`"),
         (b"cpu = 1\ndriver = 2\ndevice = 3\n", "cpu"),
         (b"[cpu]\n[cpu]\n", "content"),
         (b"[[cpu]]\nsource='x'\n", "cpu"),
@@ -200,11 +200,11 @@ def test_a_bad_field_is_one_line(old, new, field, value, tmp_path):
 def test_a_bad_file_is_one_line(content, said, tmp_path):
     path = tmp_path / "machine.toml"
     path.write_bytes(content)
-    found = run("compare", "--machine", str(path))
-    assert found.exit_code == 2
-    assert found.output.count("\n") == 1
-    assert str(path) in found.output
-    assert said in found.output
+    with pytest.raises(InputError) as caught:
+        load_machine(path)
+    assert str(path) in str(caught.value)
+    assert said in str(caught.value)
+    assert len(str(caught.value)) < 700
 
 
 def test_what_is_no_file(tmp_path):
@@ -231,10 +231,22 @@ def test_what_is_no_file(tmp_path):
 )
 def test_a_bad_override_is_one_line(asked):
     ((name, value),) = asked.items()
-    found = run("predict", "--machine", "nvme-mailing-list", f"--{name}", value)
-    assert found.exit_code == 2
-    assert found.output.count("\n") == 1
-    assert value in found.output
+    with pytest.raises(InputError) as caught:
+        load_machine("nvme-mailing-list", **asked)
+    assert name in str(caught.value)
+    assert value in str(caught.value)
+
+
+def test_the_command_line_says_one_line_and_writes_nothing(tmp_path, capsys, monkeypatch):
+    path = write(tmp_path, "mdts = 5", "mdts = 50")
+    monkeypatch.setattr("sys.argv", ["zpmodel", "compare", "--machine", str(path)])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 2
+    out, error = capsys.readouterr()
+    assert out == ""
+    assert error.count("\n") == 1
+    assert f"{path}: driver.mdts: 50" in error
 
 
 def test_an_iommu_needs_a_driver_that_maps(tmp_path):

@@ -31,7 +31,7 @@ EARLIEST, UNKNOWN = (5, 0), (8, 0)
 
 _LARGEST_BYTES = 1 << 20
 _UNITS = {
-    "byte/s": {"kb/s": 1e3, "mb/s": 1e6, "gb/s": 1e9, "kib/s": 2**10, "mib/s": 2**20, "gib/s": 2**30, "b/s": 1.0},
+    "byte/s": {"kB/s": 1e3, "MB/s": 1e6, "GB/s": 1e9, "KiB/s": 2**10, "MiB/s": 2**20, "GiB/s": 2**30},
     "s": {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0},
     "ns": {"ns": 1.0, "": 1.0},
 }
@@ -145,7 +145,9 @@ def _refused(where: str, document: dict[str, Any], text: str) -> InputError:
     for key in re.split(r"[.\[]", place):
         value = value.get(key, "missing") if isinstance(value, dict) else value
     shown = "a table" if isinstance(value, dict) else str(value)
-    return InputError(where, place or "content", shown[:200], said[:1].lower() + said[1:])
+    return InputError(
+        where, place or "content", shown[:200], said.removeprefix("Expected ").replace("Object missing", "it to have")
+    )
 
 
 def _exists(path: Path) -> bool:
@@ -162,10 +164,10 @@ def compose(file: MachineFile, name: str, overrides: dict[str, str] | None = Non
     """
     changed = overrides or {}
     file = _overridden(file, changed, name)
+    _check_kernel(file.cpu.kernel, name)
     host = Host(file.driver.iommu, file.driver.sgl)
     limits = _limits(file, name)
     seconds, who = _instruction_time(file.cpu, name)
-    _check_kernel(file.cpu.kernel, name)
     cpu = CountedCpu(f"time per instruction {who}", file.cpu.kernel, host, file.driver.mdts is not None, seconds)
     device = _device(file.device, "--device" if "device" in changed else name)
     return Machine(printable(file.name or name), cpu, Driver(file.driver.source, limits), device, 0.0)
@@ -195,13 +197,21 @@ def _other_device(asked: str) -> DevicePart:
         return read_machine_file(_shipped(asked)).device
     if asked.endswith(".toml"):
         return read_machine_file(Path(asked)).device
-    quantity(asked, "byte/s", "--device", f"bandwidth, or one of {', '.join(shipped_names())}, or a machine file")
+    try:
+        quantity(asked, "byte/s", "--device", "bandwidth")
+    except InputError:
+        accepted = f"a write bandwidth such as 2 GB/s, a machine file (TOML), or one of {', '.join(shipped_names())}"
+        raise InputError("--device", "device", asked, accepted) from None
     return DevicePart(source=f"{asked} as asked, nothing else known", write_bandwidth=asked)
 
 
 def _check_kernel(kernel: str, name: str) -> None:
-    if not EARLIEST <= kernel_version(kernel, name) < UNKNOWN:
-        raise InputError(name, "cpu.kernel", kernel, "a version from 5.0 to 7.x")
+    try:
+        known = EARLIEST <= kernel_version(kernel, name) < UNKNOWN
+    except InputError:
+        known = False
+    if not known:
+        raise InputError(name, "cpu.kernel", kernel, "a version from 5.0 to 7.x, such as 6.12 or 7.3")
 
 
 def _overridden(file: MachineFile, changed: dict[str, str], name: str) -> MachineFile:
@@ -272,7 +282,7 @@ def quantity(value: Any, unit: str, where: str, field: str) -> Estimate:
 def _one(value: Any, unit: str, where: str, field: str) -> float:
     known = _UNITS[unit]
     match = _NUMBER.fullmatch(str(value)) if isinstance(value, str | float | int) else None
-    factor = known.get(match[2].lower()) if match else None
+    factor = known.get(match[2]) if match else None
     if match is None or factor is None or not 0 < float(match[1]) * factor < 1e18:
         raise InputError(where, field, value, f"a number above 0 with a unit: {', '.join(filter(None, known))}")
     return float(match[1]) * factor

@@ -78,14 +78,8 @@ def _show(found: "Prediction", title: str) -> None:
     elapsed, in_elapsed = time_unit([found.elapsed_s])
     cpu, in_cpu = time_unit([found.cpu_s])
     times = {f"elapsed [{elapsed}]": found.elapsed_s.scaled(in_elapsed)}
-    emit_table(
-        [
-            {
-                name: str(time)
-                for name, time in (times | {f"CPU, all threads [{cpu}]": found.cpu_s.scaled(in_cpu)}).items()
-            }
-        ]
-    )
+    times[f"CPU, all threads [{cpu}]"] = found.cpu_s.scaled(in_cpu)
+    emit_table([{name: str(time) for name, time in times.items()}])
     click.echo(f"bound by: {found.bound_by}\n\nCPU time by kind of work:")
     shown = [term for term in found.terms if term.number * term.each_s > 0]
     unit, each = time_unit([term.seconds for term in shown])

@@ -3,8 +3,8 @@
 The requests of one call are of a few kinds. They are submitted one after the other and kept in flight as far as the
 queue holds them. Had all one size, it would be the closed loop of :mod:`zpmodel.devices.overlap`; as they differ, each
 kind's own times are taken, and the call is no shorter than its larger requests would take the device behind the same
-submission: one more small request never makes a large one quicker. What is done once a call (it starts, it sleeps, it is woken) comes before the first
-request or after the last, so nothing hides it.
+submission: one more small request never makes a large one quicker. What is done once a call (it starts, it sleeps, it
+is woken) comes before the first request or after the last, so nothing hides it.
 
 ``overlap`` says how much of submission hides behind the device: 1 as far as a pipeline can, 0 not at all (each request
 is submitted, then waited for). Where nothing was measured, nobody knows.
