@@ -16,22 +16,30 @@ import numpy as np
 from zpmodel.base import shipped
 from zpmodel.base.errors import InputError
 from zpmodel.base.estimate import Estimate
+from zpmodel.base.text import printable
 from zpmodel.calibration import store
 from zpmodel.devices.data_sheet import COMMAND_S, DataSheet
-from zpmodel.kernel_cpu.nvme import Host, nvme_limits
+from zpmodel.kernel_cpu.nvme import IOMMUS, Host, kernel_version, nvme_limits
 from zpmodel.kernel_cpu.time_per_instruction import any_cpu, known_times, measure_time_per_instruction
 from zpmodel.queue.limits import QueueLimits
 from zpmodel.queue.presets import find_limits
 from zpmodel.timing.counted import DRAWS, CountedCpu, spread_of
 from zpmodel.timing.machine import Device, Driver, Machine
 
+EARLIEST, UNKNOWN = (5, 0), (8, 0)
+"""Kernels whose driver's limits are known: from the first to before the second."""
+
 _LARGEST_BYTES = 1 << 20
 _UNITS = {
-    "byte/s": {"kb/s": 1e3, "mb/s": 1e6, "gb/s": 1e9, "kib/s": 2**10, "mib/s": 2**20, "gib/s": 2**30, "b/s": 1.0},
+    "byte/s": {"kB/s": 1e3, "MB/s": 1e6, "GB/s": 1e9, "KiB/s": 2**10, "MiB/s": 2**20, "GiB/s": 2**30},
     "s": {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0},
     "ns": {"ns": 1.0, "": 1.0},
 }
 _NUMBER = re.compile(r"\s*(\d{1,12}(?:\.\d{1,12})?)\s*([A-Za-z]{0,3}(?:/s)?)\s*")
+
+_PLACE = re.compile(r"(.*) - at `(?:key in )?\$\.?(.*)`")
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
+ACCEPTED = "[cpu], [driver] and [device] as in docs/machines.md"
 
 Quantity = str | float | list[str | float]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
@@ -74,25 +82,28 @@ class MachineFile(msgspec.Struct, forbid_unknown_fields=True):
     cpu: CpuPart
     driver: DriverPart
     device: DevicePart
-    name: str = ""
+    name: Annotated[str, msgspec.Meta(max_length=200)] = ""
 
 
 def load_machine(path: Path | str, **overrides: str | None) -> Machine:
     """A machine: a calibration that ``zpmodel calibrate`` wrote (JSON), a machine file (TOML), or a shipped one's name.
 
-    :param overrides: ``cpu``, ``iommu``, ``kernel`` and ``device`` (a bandwidth, such as ``2 GB/s``), where they are
-        not the file's; of machine files only.
+    :param overrides: ``cpu``, ``iommu``, ``kernel`` and ``device`` (a bandwidth, such as ``2 GB/s``, or a machine file
+        or name, whose device it is), where they are not the file's. Of a calibration, only the device.
     :raises InputError: where it is none of these, or a part can't be taken; naming file, field and value.
     """
     given = {name: value for name, value in overrides.items() if value is not None}
     found = Path(path)
-    if not found.suffix and not found.exists():
+    if not found.suffix and not _exists(found):
         found = _shipped(str(path))
     if found.suffix == ".toml":
         return compose(read_machine_file(found), str(path), given)
+    device = given.pop("device", None)
     if given:
-        raise InputError(str(path), "override", ", ".join(given), "a machine file; a calibration is one piece")
-    return store.read(found)
+        accepted = "--device; the rest of a calibration is one piece"
+        raise InputError(str(path), "override", ", ".join(f"--{name}" for name in given), accepted)
+    machine = store.read(found)
+    return machine if device is None else machine.with_device(_device(_other_device(device), "--device"))
 
 
 def shipped_names() -> list[str]:
@@ -115,11 +126,35 @@ def read_machine_file(path: Path) -> MachineFile:
     try:
         if not path.is_file() or path.stat().st_size > _LARGEST_BYTES:
             raise InputError(str(path), "file", "no regular file, or too large", "a machine file (TOML)")
-        return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), MachineFile)
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise InputError(
-            str(path), "content", str(error), "[cpu], [driver] and [device], see docs/machines.md"
-        ) from None
+        raise InputError(str(path), "content", str(error), f"TOML with {ACCEPTED}") from None
+    try:
+        return msgspec.convert(document, MachineFile)
+    except msgspec.ValidationError as error:
+        raise _refused(str(path), document, str(error)) from None
+
+
+def _refused(where: str, document: dict[str, Any], text: str) -> InputError:
+    """What msgspec says, as file, field and value."""
+    match = _PLACE.fullmatch(text)
+    said, place = (match[1], match[2]) if match else (text, "")
+    if unknown := _UNKNOWN.fullmatch(said):
+        place, said = f"{place}.{unknown[1]}".lstrip("."), f"no such field; {ACCEPTED}"
+    value: Any = document
+    for key in re.split(r"[.\[]", place):
+        value = value.get(key, "missing") if isinstance(value, dict) else value
+    shown = "a table" if isinstance(value, dict) else str(value)
+    return InputError(
+        where, place or "content", shown[:200], said.removeprefix("Expected ").replace("Object missing", "it to have")
+    )
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
 
 
 def compose(file: MachineFile, name: str, overrides: dict[str, str] | None = None) -> Machine:
@@ -129,25 +164,54 @@ def compose(file: MachineFile, name: str, overrides: dict[str, str] | None = Non
     """
     changed = overrides or {}
     file = _overridden(file, changed, name)
+    _check_kernel(file.cpu.kernel, name)
     host = Host(file.driver.iommu, file.driver.sgl)
     limits = _limits(file, name)
     seconds, who = _instruction_time(file.cpu, name)
     cpu = CountedCpu(f"time per instruction {who}", file.cpu.kernel, host, file.driver.mdts is not None, seconds)
-    overlap = file.device.overlap if isinstance(file.device.overlap, list) else [file.device.overlap] * 2
-    if len(overlap) != 2 or overlap[0] > overlap[1]:
-        raise InputError(name, "device.overlap", overlap, "a share, or [low, high]")
+    device = _device(file.device, "--device" if "device" in changed else name)
+    return Machine(printable(file.name or name), cpu, Driver(file.driver.source, limits), device, 0.0)
+
+
+def _device(part: DevicePart, name: str) -> Device:
+    """A data sheet's device, with its draws."""
+    overlap = part.overlap if isinstance(part.overlap, list) else [part.overlap] * 2
+    if len(overlap) != 2 or not 0 <= overlap[0] <= overlap[1] <= 1:  # NaN is neither
+        raise InputError(name, "device.overlap", overlap, "a share from 0 to 1, or [low, high]")
     sheet = DataSheet(
-        quantity(file.device.write_bandwidth, "byte/s", name, "device.write_bandwidth"),
-        quantity(file.device.latency, "s", name, "device.latency"),
-        COMMAND_S if file.device.command is None else quantity(file.device.command, "s", name, "device.command"),
+        quantity(part.write_bandwidth, "byte/s", name, "device.write_bandwidth"),
+        quantity(part.latency, "s", name, "device.latency"),
+        COMMAND_S if part.command is None else quantity(part.command, "s", name, "device.command"),
         (overlap[0], overlap[1]),
     )
     uniform = np.random.default_rng([DRAWS, 3]).random((2, DRAWS))
     drawn = sheet.draws(
         spread_of(sheet.bandwidth, 4), spread_of(sheet.latency_s, 5), spread_of(sheet.command_s, 6), uniform
     )
-    device = Device(file.device.source, sheet.device(), drawn, 0.0)
-    return Machine(file.name or name, cpu, Driver(file.driver.source, limits), device, 0.0)
+    return Device(part.source, sheet.device(), drawn, 0.0)
+
+
+def _other_device(asked: str) -> DevicePart:
+    """The device of another machine file, or a bandwidth with nothing else known."""
+    if asked in shipped_names():
+        return read_machine_file(_shipped(asked)).device
+    if asked.endswith(".toml"):
+        return read_machine_file(Path(asked)).device
+    try:
+        quantity(asked, "byte/s", "--device", "bandwidth")
+    except InputError:
+        accepted = f"a write bandwidth such as 2 GB/s, a machine file (TOML), or one of {', '.join(shipped_names())}"
+        raise InputError("--device", "device", asked, accepted) from None
+    return DevicePart(source=f"{asked} as asked, nothing else known", write_bandwidth=asked)
+
+
+def _check_kernel(kernel: str, name: str) -> None:
+    try:
+        known = EARLIEST <= kernel_version(kernel, name) < UNKNOWN
+    except InputError:
+        known = False
+    if not known:
+        raise InputError(name, "cpu.kernel", kernel, "a version from 5.0 to 7.x, such as 6.12 or 7.3")
 
 
 def _overridden(file: MachineFile, changed: dict[str, str], name: str) -> MachineFile:
@@ -158,13 +222,19 @@ def _overridden(file: MachineFile, changed: dict[str, str], name: str) -> Machin
         elif option == "kernel":
             parts["cpu"] = msgspec.structs.replace(parts["cpu"], kernel=value)
         elif option == "iommu":
-            if value not in ("none", "passthrough", "lazy", "strict"):
+            if value not in IOMMUS:
                 raise InputError("--iommu", "mode", value, "none, passthrough, lazy or strict")
+            if file.driver.mdts is None:
+                raise InputError("--iommu", "mode", value, f"an NVMe driver (mdts), which {name} has not")
             parts["driver"] = msgspec.structs.replace(
                 file.driver, iommu=value, source=f"{file.driver.source}, as asked"
             )
         elif option == "device":
-            parts["device"] = msgspec.structs.replace(file.device, write_bandwidth=value, source="as asked")
+            other = _other_device(value)
+            if other.source.endswith("nothing else known"):  # a bandwidth: the rest stays the file's
+                source = f"{value} as asked; else: {file.device.source}"
+                other = msgspec.structs.replace(file.device, write_bandwidth=value, source=source)
+            parts["device"] = other
     return msgspec.structs.replace(file, **parts)
 
 
@@ -173,7 +243,10 @@ def _limits(file: MachineFile, name: str) -> QueueLimits:
     if (driver.mdts is None) == (driver.limits is None):
         raise InputError(name, "driver", "mdts and limits", "one of mdts (NVMe) and limits (a preset or a file)")
     if driver.limits is not None:
-        limits = find_limits(driver.limits)
+        try:
+            limits = find_limits(driver.limits)
+        except InputError as error:
+            raise InputError(name, "driver.limits", driver.limits, str(error)) from None
     else:
         limits = nvme_limits(file.cpu.kernel, driver.mdts or 0, driver.iommu, source=name)
     most = limits.max_bytes - limits.max_bytes % limits.logical_block_size
@@ -209,7 +282,7 @@ def quantity(value: Any, unit: str, where: str, field: str) -> Estimate:
 def _one(value: Any, unit: str, where: str, field: str) -> float:
     known = _UNITS[unit]
     match = _NUMBER.fullmatch(str(value)) if isinstance(value, str | float | int) else None
-    factor = known.get(match[2].lower()) if match else None
+    factor = known.get(match[2]) if match else None
     if match is None or factor is None or not 0 < float(match[1]) * factor < 1e18:
         raise InputError(where, field, value, f"a number above 0 with a unit: {', '.join(filter(None, known))}")
     return float(match[1]) * factor

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zpmodel.commands.machine_options import asked_machine, caller_option, machine_options
-from zpmodel.commands.output import emit_json, emit_table, json_option
+from zpmodel.commands.output import emit_json, emit_table, json_option, time_unit
 
 if TYPE_CHECKING:
     from zpmodel.study.compare import Comparison
@@ -58,22 +58,28 @@ def command(
     if as_json:
         emit_json({"calibration": model.name, "length": size, "policies": rows})
         return
-    click.echo(f"Zeroing {format_size(size)}, costs of {model.name}, 90 % intervals")
-    emit_table([_shown(item) for item in found])
+    zeroed = format_size(found[0].prediction.structure.length)
+    click.echo(f"Zeroing {zeroed} by {caller}, costs of {model.name}, 90 % intervals")
+    emit_table(_shown(found))
     for text in sorted({row["beyond"] for row in rows} - {""}):
         click.echo(f"Outside the calibrated range: {text}.")
 
 
-def _shown(item: "Comparison") -> dict[str, Any]:
-    found, itself = item.prediction, item.policy == "page"
-    return {
-        "policy": item.policy,
-        "elapsed [s]": str(found.elapsed_s),
-        "CPU [s]": str(found.cpu_s),
-        "times as fast": "-" if itself else str(item.speedup),
-        "CPU saved [s]": "-" if itself else str(item.cpu_saved_s),
-        "bound by": found.bound_by,
-        "verdict": item.row()["verdict"],
-        "vectors": found.structure.vectors,
-        "requests": found.structure.requests,
-    }
+def _shown(found: "list[Comparison]") -> list[dict[str, Any]]:
+    elapsed, in_elapsed = time_unit([item.prediction.elapsed_s for item in found])
+    cpu, in_cpu = time_unit([item.prediction.cpu_s for item in found])
+    saved, in_saved = time_unit([item.cpu_saved_s for item in found])
+    return [
+        {
+            "policy": item.policy,
+            f"elapsed [{elapsed}]": str(item.prediction.elapsed_s.scaled(in_elapsed)),
+            f"CPU [{cpu}]": str(item.prediction.cpu_s.scaled(in_cpu)),
+            "times as fast": "-" if item.policy == "page" else str(item.speedup),
+            f"CPU saved [{saved}]": "-" if item.policy == "page" else str(item.cpu_saved_s.scaled(in_saved)),
+            "bound by": item.prediction.bound_by,
+            "verdict": item.row()["verdict"],
+            "vectors": item.prediction.structure.vectors,
+            "requests": item.prediction.structure.requests,
+        }
+        for item in found
+    ]

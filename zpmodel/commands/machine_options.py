@@ -11,8 +11,16 @@ if TYPE_CHECKING:
 
 _OPTIONS = (
     click.option("--calibration", type=click.Path(path_type=Path), help="A file that zpmodel calibrate wrote."),
-    click.option("--machine", metavar="FILE|NAME", help="A machine file (TOML), or a shipped one: nvme-mailing-list."),
-    click.option("--device", metavar="BANDWIDTH", help="Of a machine file: another write bandwidth, such as 2 GB/s."),
+    click.option(
+        "--machine",
+        metavar="FILE|NAME",
+        help="A machine file (TOML), a calibration (JSON), or a shipped one's name: nvme-mailing-list.",
+    ),
+    click.option(
+        "--device",
+        metavar="BANDWIDTH|FILE|NAME",
+        help="Another device: a write bandwidth (2 GB/s), or that of a machine file.",
+    ),
     click.option("--cpu", metavar="NAME", help="Of a machine file: any, here, zen, xeon."),
     click.option("--iommu", metavar="MODE", help="Of a machine file: none, passthrough, lazy, strict."),
     click.option("--kernel", metavar="VERSION", help="Of a machine file: 6.12, 7.3."),

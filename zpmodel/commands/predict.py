@@ -1,11 +1,15 @@
 """``zpmodel predict``: elapsed and CPU time of zeroing a range from one zero page."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from zpmodel.commands.machine_options import asked_machine, caller_option, machine_options
-from zpmodel.commands.output import emit_json, emit_table, json_option
+from zpmodel.commands.output import emit_json, emit_table, json_option, time_unit
+
+if TYPE_CHECKING:
+    from zpmodel.timing.predict import Prediction
 
 
 @click.command("predict")
@@ -66,10 +70,19 @@ def command(
             }
         )
         return
-    click.echo(f"{format_size(size)} by {caller} from {page}, costs of {model.name}")
-    emit_table([{"elapsed [s]": str(found.elapsed_s), "CPU, all threads [s]": str(found.cpu_s)}])
+    _show(found, f"{format_size(found.structure.length)} by {caller} from {page}, costs of {model.name}")
+
+
+def _show(found: "Prediction", title: str) -> None:
+    click.echo(title)
+    elapsed, in_elapsed = time_unit([found.elapsed_s])
+    cpu, in_cpu = time_unit([found.cpu_s])
+    times = {f"elapsed [{elapsed}]": found.elapsed_s.scaled(in_elapsed)}
+    times[f"CPU, all threads [{cpu}]"] = found.cpu_s.scaled(in_cpu)
+    emit_table([{name: str(time) for name, time in times.items()}])
     click.echo(f"bound by: {found.bound_by}\n\nCPU time by kind of work:")
     shown = [term for term in found.terms if term.number * term.each_s > 0]
-    emit_table([{"work": term.name, "CPU [s]": str(term.seconds), "from": term.says} for term in shown])
+    unit, each = time_unit([term.seconds for term in shown])
+    emit_table([{"work": t.name, f"CPU [{unit}]": str(t.seconds.scaled(each)), "from": t.says} for t in shown])
     if found.beyond:
         click.echo(f"Outside the calibrated range: {found.beyond}.")

@@ -39,7 +39,8 @@ DOORBELL_AND_INTERRUPT = Estimate(
 
 _BUILD_DOUBT = 0.05  # of counted costs between builds and neighbouring kernels, one standard deviation [1]
 _PER_SEGMENT = ("table_vector", "vector", "visit", "piece", "passed", "gap", "gap_walk")
-_UNMAP, _INTERRUPT = "NVMe unmapping", "NVMe interrupt"
+_PREPARE, _UNMAP, _INTERRUPT = "NVMe preparing", "NVMe unmapping", "NVMe interrupt"
+_NAMES = (*WORK, _PREPARE, _UNMAP, _INTERRUPT)
 
 
 @dataclass(frozen=True)
@@ -81,10 +82,11 @@ class CountedCpu:
         structure = asked.structure
         terms = []
         seconds, drawn = self._second_per_instruction()
-        for number, (name, count, instructions) in enumerate(self._work(structure)):
-            doubt = np.exp(_BUILD_DOUBT * _normal(10 + number))
+        for name, count, instructions in self._work(structure):
+            # By its name, so that draw i is the same cost whatever else a range is made of.
+            doubt = np.exp(_BUILD_DOUBT * _normal(10 + _NAMES.index(name)))
             if name == _INTERRUPT:
-                doubt = spread_of(DOORBELL_AND_INTERRUPT, 9) / instructions
+                doubt = spread_of(DOORBELL_AND_INTERRUPT, 9) / DOORBELL_AND_INTERRUPT.value
             says = f"{count:,.0f} x {instructions:,.0f} instructions, Linux {self.kernel}; {self.source}"
             terms.append(Term(name, count, instructions * seconds, instructions * doubt * drawn, says))
         path = [_path(structure, [(term.name, term.number * term.each_s) for term in terms])]
@@ -110,7 +112,7 @@ class CountedCpu:
             requests = float(structure.requests)
             if structure.operation == "write":
                 prepare, unmap = nvme_costs(driver).predict(structure, self.host)
-                found += [("NVMe preparing", requests, prepare.value), (_UNMAP, requests, unmap.value)]
+                found += [(_PREPARE, requests, prepare.value), (_UNMAP, requests, unmap.value)]
             found.append((_INTERRUPT, requests, DOORBELL_AND_INTERRUPT.value))
         return [row for row in found if row[1] > 0 and row[2] > 0]
 
@@ -135,7 +137,7 @@ def _path(structure: Structure, spent: list[tuple[str, Floats]] | list[tuple[str
             continue
         if name == "call":
             call = call + time
-        elif name in _PER_SEGMENT or (name == "NVMe preparing" and structure.segments > structure.requests):
+        elif name in _PER_SEGMENT or (name == _PREPARE and structure.segments > structure.requests):
             segment = segment + time
         else:
             request = request + time

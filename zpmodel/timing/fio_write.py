@@ -13,7 +13,7 @@ from zpmodel.timing.cpu import Term
 from zpmodel.timing.events import EVENTS, as_row, cold_share, events_of, in_flight_limit
 from zpmodel.timing.fitted import FittedCpu
 from zpmodel.timing.machine import Machine
-from zpmodel.timing.predict import Prediction, why_beyond
+from zpmodel.timing.predict import Prediction, stretch_of, why_beyond
 
 
 def predict_fio_write(
@@ -48,13 +48,15 @@ def predict_fio_write(
     )
     link = float(link_time(best, structure.requests, structure.segments, size, cold_share(size * depth, best.cache)))
     latency = float(latency_of(best, size / structure.requests))
+    stretch = stretch_of(machine, structure)
     return Prediction(
         zero_page=page,
         structure=structure,
-        cpu_s=machine.estimate(float(row @ cpu.total), cpu.total_draws @ row, cpu.scatter),
-        elapsed_s=machine.estimate(seconds(best, path), elapsed_draws, device.scatter),
+        cpu_s=machine.estimate(float(row @ cpu.total), cpu.total_draws @ row, cpu.scatter * stretch),
+        elapsed_s=machine.estimate(seconds(best, path), elapsed_draws, device.scatter * stretch),
         bound_by=bound_by(path, link, latency, depth),
         beyond=why_beyond(machine, page, structure),
+        stretch=stretch,
         terms=terms,
         cpu_draws=cpu.total_draws @ row,
         elapsed_draws=elapsed_draws,

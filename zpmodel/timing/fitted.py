@@ -45,7 +45,7 @@ class FittedCpu:
 
     def times(self, asked: Asked) -> CpuTimes:
         """What one zero-out takes: one call, one wait at its end; what is in flight are its own requests."""
-        cold = cold_share(asked.zero_page.size_bytes / MIB, self.cache_mib)
+        cold = cold_share(min(asked.zero_page.size_bytes, asked.structure.length) / MIB, self.cache_mib)
         events = events_of(asked.structure, asked.limits, asked.device, 1, cold) | {"wait": 1.0}
         request, further = EVENTS.index("request"), asked.structure.bios - 1
         shares = np.random.default_rng(1).uniform(0, 0.25, self.draws)
@@ -62,8 +62,8 @@ class FittedCpu:
         by = {name: row[i] * costs[..., i] for i, name in enumerate(EVENTS)}
         requests, segments, size = asked.structure.requests, asked.structure.segments, asked.structure.length / MIB
         return Submission(
-            call=by["operation"] + by["wait"] + bios * costs[..., EVENTS.index("request")],
-            request=(by["request"] + by["stall"]) / requests,
+            call=by["operation"] + by["wait"],
+            request=(by["request"] + by["stall"] + bios * costs[..., EVENTS.index("request")]) / requests,
             segment=by["vector"] / max(segments, 1),
             mebibyte=(by["MiB"] + by["cold MiB"]) / size,
         )

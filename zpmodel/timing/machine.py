@@ -52,8 +52,18 @@ class Device:
         return PathCosts(*(np.resize(np.asarray(values, dtype=float), draws) for values in self.draws.path()))
 
     def elsewhere(self) -> "Device":
-        """The same data path behind another queue, which is not known to have this one's ring."""
-        return replace(self, best=Flat(self.best.path()), draws=Flat(self.draws.path()))
+        """The same data path behind another queue, which is not known to have this one's ring.
+
+        Nor is it known whether a segment costs the device anything there: a virtio device reads a descriptor for each,
+        others don't. From nothing to all of it.
+        """
+        best, draws = self.best.path(), self.draws.path()
+        share = np.random.default_rng(3).uniform(0, 1, np.shape(draws.segment))
+        return replace(
+            self,
+            best=Flat(best._replace(segment=best.segment / 2)),
+            draws=Flat(draws._replace(segment=share * draws.segment)),
+        )
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ class Prediction:
     :ivar elapsed_s: from call to return [s].
     :ivar bound_by: ``submission`` (the CPU), ``device`` (its data path) or ``latency`` (too few requests in flight).
     :ivar beyond: why this is outside the calibrated range; empty where it is inside.
+    :ivar stretch: how many times what held-out points scatter by this may be off: 1 inside the calibrated range [1].
     :ivar terms: what the CPU time is made of.
     :ivar cpu_draws: draws of ``cpu_s`` from the costs' uncertainty alone, shape (draws,); ``elapsed_draws``
         likewise. Draw i is the same costs for every prediction, so that differences and ratios keep only what does
@@ -49,6 +50,7 @@ class Prediction:
     elapsed_s: Estimate
     bound_by: str
     beyond: str
+    stretch: float
     terms: tuple[Term, ...]
     cpu_draws: Floats
     elapsed_draws: Floats
@@ -73,9 +75,10 @@ def predict_structure(machine: Machine, zero_page: ZeroPage, structure: Structur
     kinds = _kinds(device.best.path(), structure)
     in_flight = _in_flight(machine, structure)
     best, drawn = device.best.path(), device.paths(machine.draws)
-    cold = _cold(_STILL_COLD, zero_page, best.cache)
+    touched = min(zero_page.size_bytes, structure.length) / MIB
+    cold = max(_STILL_COLD, cold_share(touched, best.cache))
     still = np.random.default_rng(2).uniform(0, 2 * _STILL_COLD, machine.draws)
-    colds = np.maximum(still, np.maximum(0.0, 1.0 - drawn.cache / (zero_page.size_bytes / MIB)))
+    colds = np.maximum(still, np.maximum(0.0, 1.0 - drawn.cache / touched))
     path = Submission(*(float(value) for value in spent.path))
     path_draws = Submission(*(np.broadcast_to(value, machine.draws).astype(float) for value in spent.path_draws))
     elapsed = float(call_seconds(_scalars(best), path, kinds, cold, float(in_flight)))
@@ -84,13 +87,15 @@ def predict_structure(machine: Machine, zero_page: ZeroPage, structure: Structur
     cpu = float(path.call + requests * path.request + segments * path.segment + size * path.mebibyte) / requests
     link = float(link_time(best, 1.0, segments / requests, _moved(structure) / requests, cold))
     latency = float(latency_of(best, _moved(structure) / requests))
+    stretch = stretch_of(machine, structure)
     return Prediction(
         zero_page=zero_page,
         structure=structure,
-        cpu_s=machine.estimate(spent.total_s, spent.total_draws, machine.cpu.scatter),
-        elapsed_s=machine.estimate(elapsed, elapsed_draws, device.scatter),
+        cpu_s=machine.estimate(spent.total_s, spent.total_draws, machine.cpu.scatter * stretch),
+        elapsed_s=machine.estimate(elapsed, elapsed_draws, device.scatter * stretch),
         bound_by=bound_by(cpu, link, latency, in_flight),
         beyond=why_beyond(machine, zero_page, structure),
+        stretch=stretch,
         terms=spent.terms,
         cpu_draws=spent.total_draws,
         elapsed_draws=elapsed_draws,
@@ -122,9 +127,23 @@ def _kinds(device: PathCosts, structure: Structure) -> Kinds:
     return Kinds(*(np.ascontiguousarray(column[order]) for column in (moved, segments, number)))
 
 
-def _cold(still: float, page: ZeroPage, cache_mib: float) -> float:
-    """Share of the data that costs as if outside the cache: all come from the one zero page."""
-    return max(still, cold_share(page.size_bytes / MIB, cache_mib))
+def stretch_of(machine: Machine, structure: Structure) -> float:
+    """By how much held-out scatter grows outside the calibrated range [1].
+
+    As one more held-out error, independent of the others, for each doubling by which requests are larger, smaller or
+    of more segments than any that was measured, and for a machine whose parts were not measured together.
+    """
+    reach = machine.cpu.reach or machine.device.reach
+    if reach is None:
+        return 1.0
+    sizes, segments = structure.request_table[:, 0], structure.request_table[:, 1]
+    past = (
+        int(sizes.max()) / reach.request_bytes[1],
+        reach.request_bytes[0] / (structure.length / structure.requests),
+        int(segments.max()) / max(1, reach.request_segments),
+    )
+    doublings = sum(max(0.0, float(np.log2(max(ratio, 1e-9)))) for ratio in past)
+    return float((1 + bool(machine.composed) + doublings) ** 0.5)
 
 
 def why_beyond(machine: Machine, zero_page: ZeroPage, structure: Structure) -> str:
