@@ -9,6 +9,7 @@ from zpmodel.callers.base import BEFORE, FINISHED
 from zpmodel.callers.find import find_caller
 from zpmodel.queue.limits import QueueLimits
 from zpmodel.queue.zeropage import ZeroPage
+from zpmodel.study.on_demand import OnDemand
 from zpmodel.timing.fio_write import predict_fio_write
 from zpmodel.timing.machine import Machine
 from zpmodel.timing.predict import Prediction, predict_structure, predict_zeroout
@@ -29,7 +30,10 @@ class Scenario:
         typical request, whatever ``length`` says.
     :ivar depth: operations in flight; a zero-out is one.
     :ivar limits: the queue's limits, where they are not the machine's.
-    :ivar fallback_share: share of on-demand I/O that finds no huge zero folio [1].
+    :ivar fallback_share: share of on-demand I/O that finds no huge zero folio [1]; a shortcut that, above 0, takes the
+        place of ``on_demand``.
+    :ivar on_demand: the on-demand folio's life; None: the assumptions that :class:`zpmodel.study.on_demand.OnDemand`
+        names.
     """
 
     machine: Machine
@@ -40,6 +44,7 @@ class Scenario:
     depth: int = 1
     limits: QueueLimits | None = None
     fallback_share: float = 0.0
+    on_demand: OnDemand | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "caller", find_caller(self.caller, "scenario").facts.name)

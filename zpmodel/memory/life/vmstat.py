@@ -139,7 +139,13 @@ def compaction_success(vmstat: Mapping[str, int]) -> Estimate:
     return _share(good, bad, f"compact_success {good}, compact_fail {bad}")
 
 
-def failure_probability(frame: pd.DataFrame, vmstat: Mapping[str, int], *, order: int = PMD_ORDER) -> Estimate:
+ENOUGH = 20
+"""Allocations that must have been counted before the counters speak for themselves."""
+
+
+def failure_probability(
+    frame: pd.DataFrame, vmstat: Mapping[str, int], *, order: int = PMD_ORDER, least: int = ENOUGH
+) -> Estimate:
     """Probability that allocating a PMD folio fails on this machine.
 
     What the kernel counted for the zero folio itself comes first, then what it counted for other PMD folios (page
@@ -149,12 +155,13 @@ def failure_probability(frame: pd.DataFrame, vmstat: Mapping[str, int], *, order
     :param frame: of :func:`read_pagetypeinfo` or :func:`read_buddyinfo`.
     :param vmstat: of :func:`read_vmstat`.
     :param order: of the folio.
+    :param least: allocations that must have been counted, or the counters are passed over.
     """
     for good, bad in (
         ("thp_zero_page_alloc", "thp_zero_page_alloc_failed"),
         ("thp_fault_alloc", "thp_fault_fallback"),
     ):
-        if vmstat.get(good, 0) + vmstat.get(bad, 0) >= 20:
+        if vmstat.get(good, 0) + vmstat.get(bad, 0) >= least:
             return _share(vmstat.get(bad, 0), vmstat.get(good, 0), f"counters {bad} / ({good} + {bad})")
     zones = usable_blocks(frame)
     if zones.empty:
