@@ -22,6 +22,7 @@ COMMANDS = {
     "calibrate": "Turn a measured data set into costs with intervals.",
     "predict": "Elapsed and CPU time of zeroing a range, with intervals.",
     "compare": "The zero-page policies side by side.",
+    "answers": "The reviewers' eleven questions, each with a number and its limits.",
     "trace": "What this machine's kernel did with a zeroed range, against the model.",
     "zeroout": "Time the kernel's own zero-out by length.",
     "validate": "Every truth the project ships, predicted and scored.",

@@ -131,10 +131,7 @@ def _mix(
         return machine.estimate(fell * a + (1 - fell) * b + added, draws, _scatter(machine, name)), draws
 
     (cpu, cpu_draws), (elapsed, elapsed_draws) = mean("cpu"), mean("elapsed")
-    terms = [
-        mine._replace(number=fell * other.number + (1 - fell) * mine.number)
-        for mine, other in zip(huge.terms, page.terms, strict=True)
-    ]
+    terms = _mean_terms(huge.terms, page.terms, fell)
     # A number that is itself uncertain goes into what each call pays, so that number x each has the right draws.
     terms += [
         Term(name, numbers[name][0], each, _each_draws(*numbers[name], draws), _says(name, rests_on))
@@ -164,6 +161,16 @@ def _mix(
         {n: fell * getattr(page.structure, n) + (1 - fell) * getattr(huge.structure, n) for n in COUNTED},
         rests_on,
     )
+
+
+def _mean_terms(huge: tuple[Term, ...], page: tuple[Term, ...], fell: float) -> list[Term]:
+    """Terms of the mean call: a kind of work that only one of the two has is done as often as that one's share says."""
+    counts = [{term.name: term.number for term in terms} for terms in (huge, page)]
+    each = {term.name: term for term in (*page, *huge)}
+    return [
+        term._replace(number=fell * counts[1].get(name, 0.0) + (1 - fell) * counts[0].get(name, 0.0))
+        for name, term in each.items()
+    ]
 
 
 def _says(name: str, rests_on: dict[str, str]) -> str:

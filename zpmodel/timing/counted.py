@@ -6,6 +6,7 @@ it comes from a CPU's own measurement or from the range of those that were measu
 (mitigations, cold caches, interrupts) is a factor with an interval of its own.
 """
 
+import zlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,8 +82,9 @@ class CountedCpu:
         structure = asked.structure
         terms = []
         seconds, drawn = self._second_per_instruction()
-        for number, (name, count, instructions) in enumerate(self._work(structure)):
-            doubt = np.exp(_BUILD_DOUBT * _normal(10 + number))
+        for name, count, instructions in self._work(structure):
+            # By name, not by place: work that one structure has and another has not would shift the others' draws.
+            doubt = np.exp(_BUILD_DOUBT * _normal(10 + zlib.crc32(name.encode())))
             if name == _INTERRUPT:
                 doubt = spread_of(DOORBELL_AND_INTERRUPT, 9) / instructions
             says = f"{count:,.0f} x {instructions:,.0f} instructions, Linux {self.kernel}; {self.source}"
