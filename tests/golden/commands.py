@@ -52,6 +52,10 @@ _FITTED = (
     ("compare-falls-back", "scratch", "compare --calibration machine.json --length 16MiB --fallback-share 0.5"),
     ("compare-one-memory", "scratch", "compare --calibration one-memory.json --length 1GiB"),
     ("validate", "scratch", "validate small"),
+    ("answers", "scratch", "answers --machine nvme-mailing-list"),
+    ("answers-one", "scratch", "answers 1 --calibration machine.json"),
+    ("callers", "scratch", "callers"),
+    ("callers-kcopyd", "scratch", "callers dm_kcopyd_zero --machine nvme-mailing-list"),
 )
 
 

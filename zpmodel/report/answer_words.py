@@ -5,8 +5,6 @@ from collections.abc import Sequence
 import pandas as pd
 
 from zpmodel.base.estimate import Estimate, digits
-from zpmodel.base.units import MIB, format_size
-from zpmodel.memory.life.price import REASONABLE_SHARE
 from zpmodel.report.escape import to_markdown
 from zpmodel.study.answers.base import Answer, Asked, more, percent
 from zpmodel.study.answers.gain import published_gain, ring_share, static_gain
@@ -29,10 +27,10 @@ def first_screen(asked: Asked, answers: Sequence[Answer]) -> str:
     by_number = {each.number: each for each in answers}
     rows = [
         ("Published", f"{told - 1:.0%} more throughput on such a drive; {inside} the interval above"),
-        ("It costs", _costs()),
-        ("Not", _first(by_number[7])),
+        ("It costs", f"memory for good: {_first(by_number[5])}"),
+        ("Not", to_markdown(by_number[7].sentence.rstrip("."))),
         ("It matters from", _first(by_number[2])),
-        ("How sure", f"90 % intervals; {sure}. {to_markdown(by_number[1].missing)}"),
+        ("How sure", f"90 % intervals, {sure}; missing: {to_markdown(by_number[1].missing)}"),
     ]
     return "\n\n".join([*lines, "\n".join(f"- **{name}:** {text}." for name, text in rows)])
 
@@ -40,11 +38,6 @@ def first_screen(asked: Asked, answers: Sequence[Answer]) -> str:
 def _first(answer: Answer) -> str:
     """An answer's first sentence."""
     return to_markdown(answer.sentence.split(". ")[0].rstrip("."))
-
-
-def _costs() -> str:
-    least = format_size(2 * MIB / REASONABLE_SHARE)
-    return f"2 MiB of memory for good, {REASONABLE_SHARE * 100:g} % of RAM at {least}"
 
 
 def _measured(asked: Asked) -> str:

@@ -76,10 +76,10 @@ def gains(table: pd.DataFrame, title: str, subtitle: str, published: float | Non
             base.mark_point(filled=True, size=70, opacity=1).encode(x=alt.X(f"{name}:Q", title=axis), shape=shape)
         )
         text = alt.Chart(table[table["policy"] == policies[0]]).mark_text(
-            align="left", baseline="bottom", dy=-13, fontSize=11, color=BLACK
+            align="left", baseline="bottom", dy=-21, fontSize=11, color=BLACK
         )
         parts.append(text.encode(y=y, x=alt.value(0), text="device:N"))
-        panels.append(alt.layer(*parts).properties(width=370, height=52 * len(devices)))
+        panels.append(alt.layer(*parts).properties(width=370, height=64 * len(devices)))
     return alt.hconcat(*panels, title=alt.TitleParams(_lines(title), subtitle=_lines(subtitle)))
 
 

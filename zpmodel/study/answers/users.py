@@ -18,7 +18,7 @@ def ranking(asked: Asked) -> Answer:
         for item in items
         if item.cpu_saved_s is not None and (step == "left to do" or item.verdict == "gains")
     ]
-    first = "; ".join(f"{number}. {_said(item)}" for number, item in enumerate(worth, 1)) or "none"
+    first = ", then ".join(_said(item) for item in worth) or "none"
     says = f"Worth a patch (surely {WORTH_SHARE:.0%} of the user's CPU time or more): {first}. "
     if hardly:
         says += f"Hardly (asking for vectors by the folio's size): {'; '.join(_said(item) for item in hardly)}. "
