@@ -58,11 +58,12 @@ def test_answers_are_the_models_of_the_machine_that_is_asked(answers, asked, mea
     assert lazy.figures[1].estimate.value == pytest.approx(answers[9].first.estimate.value)
 
 
-def test_the_published_gain_is_set_beside_the_prediction(answers):
+def test_the_published_gain_is_set_beside_the_prediction(answers, measured):
     published = next(each for each in answers[0].figures if each.what == "published throughput")
     assert published.estimate.value == 1.04
     assert answers[0].first.estimate.low < 1.04 < answers[0].first.estimate.high
     assert "inside the interval" in answers[0].sentence
+    assert "says nothing of this disk" in answer(Asked(measured, "--calibration x"), 1).sentence
 
 
 def test_a_faster_device_gains_more_in_throughput_and_as_much_cpu_time():

@@ -7,7 +7,7 @@ import pandas as pd
 from zpmodel.base.estimate import Estimate, digits
 from zpmodel.report.escape import to_markdown
 from zpmodel.study.answers.base import Answer, Asked, more, percent
-from zpmodel.study.answers.gain import published_gain, ring_share, static_gain
+from zpmodel.study.answers.gain import beside_published, published_gain, ring_share, static_gain
 from zpmodel.study.conversions import Gain
 
 
@@ -20,13 +20,14 @@ def first_screen(asked: Asked, answers: Sequence[Answer]) -> str:
         f"On {to_markdown(asked.machine.name)}, composed and not measured: **{more(static.speedup)}, and {saved} ms of "
         f"CPU time saved for each GiB zeroed**.{_measured(asked)}",
     ]
-    told, _ = published_gain()
-    ratio = static.speedup
-    inside = "inside" if ratio.low <= told <= ratio.high else "outside"
+    told, lies = published_gain()[0], beside_published(asked.machine, static.speedup)
     sure = "calculated from counted instructions, not timed on a drive" if asked.machine.composed else "fitted to fio"
     by_number = {each.number: each for each in answers}
     rows = [
-        ("Published", f"{told - 1:.0%} more throughput on such a drive; {inside} the interval above"),
+        (
+            "Published",
+            f"{told - 1:.0%} more throughput on such a drive, which {lies}",
+        ),
         ("It costs", f"memory for good: {_first(by_number[5])}"),
         ("Not", to_markdown(by_number[7].sentence.rstrip("."))),
         ("It matters from", _first(by_number[2])),
