@@ -16,7 +16,7 @@ from zpmodel.report import pages
 from zpmodel.report import site as reports
 from zpmodel.report.folder import claimed
 
-ALL = ["compare", "zeroing", "lifetime", "validate"]
+ALL = ["compare", "machine", "callers", "answers", "zeroing", "lifetime", "validate"]
 
 
 @pytest.fixture
@@ -45,14 +45,14 @@ def test_pages_that_did_not_change_are_not_run_again(notebooks, data_set, tmp_pa
     assert made() == ALL
     assert made() == []
     (data_set / "points.json").write_text("{}")  # other data, the same parameters
-    assert made() == ["compare", "zeroing", "validate"]
+    assert made() == ["compare", "answers", "zeroing", "validate"]
     tiny_report.write(notebooks, "lifetime", tiny_report.WORDS, "1 + 1")
     assert made() == ["lifetime"]
     (tmp_path / "out" / "notebooks" / "zeroing.ipynb").write_text("{")  # damaged
     assert made() == ["zeroing"]
     (tmp_path / "out" / "parts" / "zeroing.json.gz").write_text('{"name": "zero')
     assert made() == ["zeroing"]
-    assert made(resamples=30) == ["compare"]
+    assert made(resamples=30) == ["compare", "answers"]
 
 
 def test_a_page_that_raises_is_kept_and_the_others_go_on(notebooks, tmp_path):

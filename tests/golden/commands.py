@@ -41,7 +41,6 @@ _COUNTED = (
     ("trace-histograms", "trace", "trace --from btt_qhist.dat --from btt_dhist.dat"),
     ("trace-ranges", "scratch", "trace --ranges 3 --zero-page page"),
     ("zeroout", "scratch", "zeroout --size 1MiB --out timed"),
-    ("callers-kcopyd", "scratch", "callers dm_kcopyd_zero"),
     ("price", "scratch", "price --ram 1GiB --ram 64GiB"),
 )
 _OTHER = "--limits nvme-mdts5 --length 10MiB --offset 4096"
@@ -60,6 +59,10 @@ _FITTED = (
     ("clear", "scratch", "clear 4KiB 2MiB"),
     ("read", "scratch", "read copy"),
     ("life", "scratch", "life --scans-per-s 0.1 --failure fleet"),
+    ("answers", "scratch", "answers --machine nvme-mailing-list"),
+    ("answers-one", "scratch", "answers 1 --calibration machine.json"),
+    ("callers", "scratch", "callers"),
+    ("callers-kcopyd", "scratch", "callers dm_kcopyd_zero --machine nvme-mailing-list"),
 )
 
 

@@ -26,7 +26,7 @@ from zpmodel.report import fragment
 from zpmodel.report import site as reports
 from zpmodel.report.fingerprint import package_digest
 
-NAMES = ("compare", "lifetime", "validate", "zeroing")
+NAMES = ("answers", "callers", "compare", "lifetime", "machine", "validate", "zeroing")
 
 
 class Site(NamedTuple):

@@ -26,6 +26,7 @@ COMMANDS = {
     "read": "A CPU that reads zeroes from 4 KiB, 2 MiB or a virtual 2 MiB.",
     "life": "How often an on-demand huge zero folio is there, and what it costs.",
     "price": "The memory that a zero page holds, as a share of RAM.",
+    "answers": "The reviewers' eleven questions, each with a number and its limits.",
     "trace": "What this machine's kernel did with a zeroed range, against the model.",
     "zeroout": "Time the kernel's own zero-out by length.",
     "validate": "Every truth the project ships, predicted and scored.",

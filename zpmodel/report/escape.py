@@ -13,6 +13,7 @@ import mistune
 import nh3
 
 _ACTIVE = re.compile(r"[\\`*_{}\[\]()#+\-.!|<>~$&\"':@^=/]")
+_SECTION = re.compile(r"question-\d{1,3}")
 _TAGS = (
     "a abbr b blockquote br caption code col colgroup dd del details div dl dt em h1 h2 h3 h4 h5 h6 hr i img kbd li ol "
     "p pre s samp section span strong sub summary sup table tbody td tfoot th thead tr ul"
@@ -20,6 +21,7 @@ _TAGS = (
 _ATTRIBUTES = {
     "*": {"class", "title"},
     "a": {"href"},
+    "h2": {"id"},
     "img": {"src", "alt"},
     "td": {"colspan", "rowspan"},
     "th": {"colspan", "rowspan", "scope"},
@@ -60,6 +62,8 @@ def from_markdown(source: str) -> str:
 def _harmless(element: str, attribute: str, value: str) -> str | None:
     if attribute == "src" and not value.startswith("data:image/png;base64,"):
         return None  # nothing is loaded; a picture of SVG could hold more than a picture
+    if attribute == "id" and not _SECTION.fullmatch(value):
+        return None  # a name of the page's own could take the place of something that a script looks for
     if attribute == "href" and value.strip().lower().startswith("data:"):
         return None
     return value

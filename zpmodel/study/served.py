@@ -158,10 +158,7 @@ def _mix(
         return machine.estimate(fell * a + (1 - fell) * b + added, draws, _scatter(machine, name)), draws
 
     (cpu, cpu_draws), (elapsed, elapsed_draws) = mean("cpu"), mean("elapsed")
-    terms = [
-        mine._replace(number=fell * other.number + (1 - fell) * mine.number)
-        for mine, other in zip(huge.terms, page.terms, strict=True)
-    ]
+    terms = _mean_terms(huge.terms, page.terms, fell)
     # A number that is itself uncertain goes into what each call pays, so that number x each has the right draws.
     terms += [
         Term(name, numbers[name][0], each, _each_draws(*numbers[name], draws), _says(name, rests_on))
@@ -191,6 +188,20 @@ def _mix(
         {n: fell * getattr(page.structure, n) + (1 - fell) * getattr(huge.structure, n) for n in COUNTED},
         rests_on,
     )
+
+
+def _mean_terms(huge: tuple[Term, ...], page: tuple[Term, ...], fell: float) -> list[Term]:
+    """Mean terms of both: a kind of work may be in one alone, and cost more each in one than in the other."""
+    found = []
+    for name in dict.fromkeys(term.name for term in (*page, *huge)):
+        weighted = ((fell, page), (1 - fell, huge))
+        parts = [(weight, term) for weight, terms in weighted for term in terms if term.name == name]
+        number = sum(weight * term.number for weight, term in parts)
+        shares = [(weight * term.number / number if number else 1 / len(parts), term) for weight, term in parts]
+        each = sum(share * term.each_s for share, term in shares)
+        draws = np.asarray(sum(share * term.each_draws for share, term in shares))
+        found.append(Term(name, number, each, draws, parts[-1][1].says))
+    return found
 
 
 def _says(name: str, rests_on: dict[str, str]) -> str:
