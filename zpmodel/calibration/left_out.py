@@ -71,10 +71,8 @@ def ratio_table(held_out: pd.DataFrame) -> pd.DataFrame:
     if not {"malloc", "mmaphuge"} <= set(held_out["memory"]):
         return pd.DataFrame({name: pd.Series(dtype=float) for name in RATIO_COLUMNS})
     index = ["left_out", "block_bytes", "depth", "max_sectors_kb"]
-    limit = held_out["max_sectors_kb"] if "max_sectors_kb" in held_out else 0
-    wide = held_out.assign(max_sectors_kb=limit).pivot_table(
-        index=index, columns="memory", values=["rate", "rate_predicted"]
-    )
+    table = held_out.assign(max_sectors_kb=held_out.get("max_sectors_kb", 0))
+    wide = table.pivot_table(index=index, columns="memory", values=["rate", "rate_predicted"])
     return (
         pd.DataFrame(
             {

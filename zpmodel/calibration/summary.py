@@ -53,7 +53,7 @@ def contrast(data: DataSet, seed: int = 0) -> pd.DataFrame:
         wide = members.pivot_table(index="replicate", columns="memory", values=["rate", "cpu_s"], dropna=False)
         if not {"malloc", "mmaphuge"} <= set(members["memory"]):
             continue
-        rates, cpus = (wide[name][["malloc", "mmaphuge"]].dropna() for name in ("rate", "cpu_s"))
+        rates, cpus = (pd.DataFrame(wide[name])[["malloc", "mmaphuge"]].dropna() for name in ("rate", "cpu_s"))
         cpus = cpus[(cpus > 0).all(axis=1)]
         if rates.empty:
             continue
