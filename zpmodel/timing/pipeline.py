@@ -82,6 +82,9 @@ def many_call_seconds(devices, submissions, kinds, cold, room):  # type: ignore[
             devices.cache[i],
             devices.rounds[i],
             devices.overlap[i],
+            devices.unit[i],
+            devices.mend[i],
+            devices.partial[i],
         )
         submission = Submission(
             submissions.call[i], submissions.request[i], submissions.segment[i], submissions.mebibyte[i]
