@@ -3,11 +3,16 @@
 import json
 import os
 import sys
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
 from zpmodel.commands.output import emit_json, emit_table, json_option
+
+if TYPE_CHECKING:
+    from zpmodel.queue.limits import QueueLimits
+    from zpmodel.queue.zeropage import ZeroPage
+    from zpmodel.structure import NvmeDescriptors, Structure
 
 
 @click.command("structure")
@@ -53,7 +58,7 @@ def command(
     if "numba" not in sys.modules:
         # One range is walked sooner in plain Python than the compiler takes.
         os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
-    from zpmodel.base.units import format_size, parse_size
+    from zpmodel.base.units import parse_size
     from zpmodel.queue.presets import find_limits
     from zpmodel.queue.zeropage import ZeroPage
     from zpmodel.structure import count, descriptors
@@ -74,6 +79,12 @@ def command(
             }
         )
         return
+    _print(found, nvme, page, queue)
+
+
+def _print(found: "Structure", nvme: "NvmeDescriptors", page: "ZeroPage", queue: "QueueLimits") -> None:
+    from zpmodel.base.units import format_size
+
     click.echo(f"{found.operation} of {format_size(found.length)} from {page} on {queue.source}")
     names = {
         "bios": found.bios,

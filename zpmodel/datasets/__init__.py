@@ -6,7 +6,10 @@ from pathlib import Path
 from zpmodel.base.errors import InputError
 from zpmodel.datasets.schema import DataSet
 
-READERS = ("measured",)
+READERS = (
+    "measured",
+    # one more form, one more line
+)
 """Every form of data set: a file here with ``recognises(path)`` and ``read_set(path)``, asked in this order."""
 
 
