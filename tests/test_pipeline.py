@@ -104,7 +104,8 @@ def test_more_bytes_never_take_less(machine, length, more, page):
     # One segment above 8 KiB goes by an SGL, which was counted to take 4 instructions less than two PRPs.
     assert longer.cpu_s.value >= shorter.cpu_s.value - 4 * SLOWEST_S
     # A draw doubts each kind of work by itself: a worker's share of the last plug may fall by more than a request adds.
-    assert (longer.elapsed_draws >= shorter.elapsed_draws * (1 - 1e-3)).all()
+    # Of elapsed time, a draw whose completions come one by one errs where few requests of two sizes are in flight.
+    assert (longer.elapsed_draws >= shorter.elapsed_draws * (1 - 3e-2)).all()
     assert (longer.cpu_draws >= shorter.cpu_draws * (1 - 1e-2)).all()
 
 
