@@ -1,10 +1,13 @@
 """The answers as people read them: the first screen, a section a question, and tables."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
+from IPython.display import Markdown
 
 from zpmodel.base.estimate import Estimate, digits
+from zpmodel.report.charts import answers as charts
 from zpmodel.report.escape import to_markdown
 from zpmodel.study.answers.base import Answer, Asked, more, percent
 from zpmodel.study.answers.gain import beside_published, published_gain, ring_share, static_gain
@@ -78,6 +81,12 @@ def section(answer: Answer) -> str:
     if answer.missing:
         lines.insert(3, f"- *Would have to be measured:* {to_markdown(answer.missing)}.")
     return "\n\n".join([*lines[:2], "\n".join(lines[2:])])
+
+
+def parts(answer: Answer) -> list[Any]:
+    """What a notebook displays of one question: its words, its chart where it has one, and its figures."""
+    shown = [Markdown(section(answer)), charts.figures(answer), figures(answer).style.hide(axis="index")]  # type: ignore[no-untyped-call]
+    return [part for part in shown if part is not None]
 
 
 def figures(answer: Answer) -> pd.DataFrame:

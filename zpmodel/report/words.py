@@ -82,7 +82,11 @@ def _ring(machine: Machine, found: Comparison, page: Comparison) -> str:
 
 def _fewer(found: Comparison, page: Comparison, name: str) -> tuple[float, Floats]:
     """CPU time that one kind of work takes less of: best and draws [s]."""
-    before, after = (next(term for term in item.prediction.terms if term.name == name) for item in (page, found))
+    before, after = (
+        next((term for term in item.prediction.terms if term.name == name), None) for item in (page, found)
+    )
+    if before is None or after is None:
+        return 0.0, np.zeros(len(page.prediction.cpu_draws))
     less = before.number - after.number
     return less * before.each_s, less * before.each_draws
 
