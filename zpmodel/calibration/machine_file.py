@@ -196,6 +196,8 @@ def _other_device(asked: str) -> DevicePart:
     if asked in shipped_names():
         return read_machine_file(_shipped(asked)).device
     if asked.endswith(".toml"):
+        if not Path(asked).is_file():
+            raise InputError("--device", "device", asked, "a machine file that is there")
         return read_machine_file(Path(asked)).device
     try:
         quantity(asked, "byte/s", "--device", "bandwidth")
