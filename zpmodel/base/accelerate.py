@@ -1,34 +1,50 @@
 """The one place where numba is configured.
 
-``NUMBA_DISABLE_JIT=1`` runs every kernel as plain Python. Compiled kernels are kept in the user's cache folder
-(:mod:`zpmodel.base.compiled`), so that a new process need not compile them; ``ZPMODEL_CACHE=0`` switches that off.
+``NUMBA_DISABLE_JIT=1`` runs every kernel as plain Python, and then numba is not even imported. What is compiled is kept
+in the user's cache folder (:mod:`zpmodel.base.compiled`), so that a new process need not compile it, unless
+``ZPMODEL_CACHE=0``.
 """
 
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any
 
-import numba
+import numpy as np
+import numpy.typing as npt
 
-from zpmodel.base.compiled import KernelCache, cache_folder
+PLAIN = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
+"""Whether kernels are plain Python."""
 
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a function that takes and returns scalars, arrays and NamedTuples only."""
-    return _kept(numba.njit(nogil=True, error_model="numpy")(function), function)
+    if PLAIN:
+        return function
+    import numba
 
+    from zpmodel.base.compiled import KernelCache, cache_folder
 
-parallel = numba.prange
-"""``range`` of a loop whose turns run on all threads in a :func:`parallel_kernel`."""
-
-
-def parallel_kernel(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile a function with :data:`parallel` loops; one such call at a time."""
-    return _kept(numba.njit(nogil=True, error_model="numpy", parallel=True)(function), function)
-
-
-def _kept(compiled: Any, function: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a compiled function keep its code; as plain Python it has none."""
+    # Nobody calls kernels from C: without the wrapper for that they compile sooner.
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+    compiled: Any = numba.njit(**options)(function)
     if hasattr(compiled, "_cache") and cache_folder() is not None:
         compiled._cache = KernelCache(function)
-    found: Callable[..., Any] = compiled
-    return found
+    return compiled  # type: ignore[no-any-return]
+
+
+def in_pieces(function: Callable[[slice], Any], rows: int, least: int = 256, jobs: int | None = None) -> list[Any]:
+    """Call a function for pieces of ``rows``, on all cores; kernels let go of Python's lock.
+
+    :param least: rows below which a piece is not worth a thread.
+    :param jobs: threads; as many as the CPUs that this process may use where left out.
+    :return: what it returned, in the order of the pieces.
+    """
+    number = min(jobs or len(os.sched_getaffinity(0)), max(1, rows // least))
+    edges: npt.NDArray[np.int64] = np.linspace(0, rows, number + 1).astype(np.int64)
+    slices = [slice(int(a), int(b)) for a, b in pairwise(edges)]
+    if number == 1:
+        return [function(slices[0])]
+    with ThreadPoolExecutor(number) as pool:
+        return list(pool.map(function, slices))
