@@ -8,6 +8,7 @@ import click
 from zpmodel.commands.output import emit_json, emit_table, json_option
 
 if TYPE_CHECKING:
+    from zpmodel.calibration.identify import Missing
     from zpmodel.study.compare import Comparison
 
 
@@ -33,6 +34,7 @@ def command(
     zpmodel compare --calibration machine.json --length 1TiB
     """
     from zpmodel.base.units import format_size, parse_size
+    from zpmodel.calibration.identify import missing
     from zpmodel.calibration.store import read
     from zpmodel.queue.presets import find_limits
     from zpmodel.study.compare import compare
@@ -48,19 +50,23 @@ def command(
         emit_json({"calibration": model.name, "length": size, "policies": rows})
         return
     click.echo(f"Zeroing {format_size(size)}, costs of {model.name}, 90 % intervals")
-    emit_table([_shown(item) for item in found])
+    lacking = missing(model)
+    emit_table([_shown(item, lacking) for item in found])
+    for lack in lacking:
+        click.echo(str(lack))
     for text in sorted({row["beyond"] for row in rows} - {""}):
         click.echo(f"Outside the calibrated range: {text}.")
 
 
-def _shown(item: "Comparison") -> dict[str, Any]:
+def _shown(item: "Comparison", missing: "list[Missing]") -> dict[str, Any]:
     found, itself = item.prediction, item.policy == "page"
+    cpu_unknown = any(lack.hides == "cpu" for lack in missing)
     return {
         "policy": item.policy,
         "elapsed [s]": str(found.elapsed_s),
-        "CPU [s]": str(found.cpu_s),
+        "CPU [s]": "unknown" if cpu_unknown else str(found.cpu_s),
         "times as fast": "-" if itself else str(item.speedup),
-        "CPU saved [s]": "-" if itself else str(item.cpu_saved_s),
+        "CPU saved [s]": "-" if itself else "unknown" if cpu_unknown else str(item.cpu_saved_s),
         "bound by": found.bound_by,
         "verdict": item.row()["verdict"],
         "vectors": found.structure.vectors,

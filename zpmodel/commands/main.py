@@ -14,6 +14,7 @@ COMMANDS = {
     "structure": "Exact bios, splits, requests and segments of zeroing a range.",
     "callers": "Who zeroes with zero pages, and what a larger one changes for each.",
     "fio": "Read fio output into one tidy table.",
+    "import": "Anybody's fio output as a data set.",
     "measure": "Run the fio matrix that calibration needs on this machine.",
     "calibrate": "Turn a measured data set into costs with intervals.",
     "predict": "Elapsed and CPU time of zeroing a range, with intervals.",
@@ -23,6 +24,9 @@ COMMANDS = {
     "validate": "Every truth the project ships, predicted and scored.",
     "report": "Run the notebooks and make one offline HTML site.",
 }
+
+_FILES = {"import": "import_fio"}
+"""Commands whose file can't have their name."""
 
 
 class _Commands(click.Group):
@@ -34,7 +38,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command = importlib.import_module(f"zpmodel.commands.{cmd_name}").command
+        command = importlib.import_module(f"zpmodel.commands.{_FILES.get(cmd_name, cmd_name)}").command
         assert isinstance(command, click.Command)
         return command
 

@@ -27,7 +27,7 @@ def command(
 ) -> None:
     """Run the notebooks and make one HTML site that opens offline.
 
-    DATA_SET is a folder that zpmodel measure made; the shipped one by default.
+    DATA_SET is a folder that zpmodel measure or import made; the shipped one by default.
 
     \b
     zpmodel report
@@ -36,6 +36,7 @@ def command(
     import yaml
 
     from zpmodel.base.errors import InputError
+    from zpmodel.datasets import form_of
     from zpmodel.report.site import make_report
 
     parameters = {}
@@ -45,8 +46,7 @@ def command(
             raise InputError("--parameter", "value", pair, "NAME=VALUE")
         parameters[name] = yaml.safe_load(value)
     if data_set is not None:
-        if not (data_set / "machine.toml").is_file():
-            raise InputError(str(data_set), "folder", "no machine.toml", "a folder that zpmodel measure made")
+        form_of(data_set)
         parameters["data_set"] = str(data_set.resolve())
     index = make_report(out, parameters, names or None, tell=lambda text: click.echo(text, err=True), resume=resume)
     if as_json:
