@@ -18,6 +18,7 @@ COMMANDS = {
     "callers": "Who zeroes with zero pages, and what a larger one changes for each.",
     "instructions": "The NVMe driver's and the block layer's instructions of zeroing a range.",
     "fio": "Read fio output into one tidy table.",
+    "import": "Anybody's fio output as a data set.",
     "measure": "Run the fio matrix that calibration needs on this machine.",
     "calibrate": "Turn a measured data set into costs with intervals.",
     "predict": "Elapsed and CPU time of zeroing a range, with intervals.",
@@ -32,6 +33,9 @@ COMMANDS = {
     "validate": "Every truth the project ships, predicted and scored.",
     "report": "Run the notebooks and make one offline HTML site.",
 }
+
+_FILES = {"import": "import_fio"}
+"""Commands whose file can't have their name."""
 
 
 class _ReaderLeftError(Exception):
@@ -51,7 +55,7 @@ class _Commands(click.Group):
             if near:
                 ctx.fail(f"No such command {cmd_name!r}. Did you mean {near[0]!r}?")
             return None
-        command = importlib.import_module(f"zpmodel.commands.{cmd_name}").command
+        command = importlib.import_module(f"zpmodel.commands.{_FILES.get(cmd_name, cmd_name)}").command
         assert isinstance(command, click.Command)
         return command
 

@@ -38,13 +38,14 @@ def command(
 ) -> None:
     """Run the notebooks that changed and make one HTML site that opens offline.
 
-    DATA_SET is a folder that zpmodel measure made; the shipped one by default.
+    DATA_SET is a folder that zpmodel measure or import made; the shipped one by default.
     Exit status 1: a page failed; it says why.
 
     \b
     zpmodel report
     zpmodel report my-machine --out reports/my-machine -p length=1TiB
     """
+    from zpmodel.datasets import form_of
     from zpmodel.report.pages import find
     from zpmodel.report.parameters import from_text
     from zpmodel.report.site import make_report, notebook_names
@@ -52,6 +53,7 @@ def command(
     chosen = names or notebook_names()
     parameters = from_text(pairs, {known for name in chosen for known in find(name).parameters})
     if data_set is not None:
+        form_of(data_set)
         parameters["data_set"] = str(data_set)
     report = make_report(
         out, parameters, chosen, tell=lambda text: click.echo(text, err=True), workers=workers, timeout_s=timeout

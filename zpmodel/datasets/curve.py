@@ -8,7 +8,7 @@ import pandas as pd
 from zpmodel.base import shipped
 from zpmodel.base.errors import InputError
 from zpmodel.datasets.fio_answer import LARGEST_BYTES, read_bounded
-from zpmodel.datasets.schema import LARGEST_BLOCK_BYTES, WRITES, Column, conform
+from zpmodel.datasets.schema import WRITES, Column, check_points, conform
 
 _SUFFIX = "-write.csv"
 
@@ -44,18 +44,6 @@ def read_curve(name: str) -> tuple[pd.DataFrame, str]:
         raise InputError(name, "curve", str(error), accepted) from None
     where = str(path)
     found = conform(table.assign(memory=table.get("memory", "malloc"), max_sectors_kb=0), CURVE, where)
-    _check(found, where)
+    check_points(found, where)
     said = next((line for line in comments if line.startswith("Source: ")), "").removeprefix("Source: ")
     return found, f"curve {name}" + (f" ({said.split(';')[0]})" if said else "")
-
-
-def _check(found: pd.DataFrame, where: str) -> None:
-    bounds = {"block_bytes": (512, LARGEST_BLOCK_BYTES), "depth": (1, 1 << 20)}
-    for name, (low, high) in bounds.items():
-        wrong = found.loc[(found[name] < low) | (found[name] > high), name]
-        if len(wrong):
-            raise InputError(where, name, int(wrong.iloc[0]), f"{low} to {high}")
-    if found.empty or not (found["rate"] > 0).all():
-        raise InputError(where, "rate", "none, 0 or missing", "a rate in every row [1/s], and a row at least")
-    if not set(found["memory"]) <= {"malloc", "mmaphuge"}:
-        raise InputError(where, "memory", sorted(set(found["memory"])), "malloc or mmaphuge")

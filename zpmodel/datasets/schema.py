@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from zpmodel.base.errors import InputError
-from zpmodel.callers.fio_write import count_buffer
+from zpmodel.callers.fio_write import PAGE_BYTES, count_buffer
 from zpmodel.devices import DeviceKind
 from zpmodel.queue.limits import QueueLimits
 from zpmodel.structure import Structure
@@ -47,6 +47,9 @@ KEYS = ("block_bytes", "depth", "memory", "max_sectors_kb")
 LARGEST_BLOCK_BYTES = 1 << 31
 """No single I/O is larger [byte] (``MAX_RW_COUNT``)."""
 
+MOST_IN_FLIGHT = 1 << 20
+"""No queue depth is larger."""
+
 
 def conform(frame: pd.DataFrame, columns: tuple[Column, ...], where: str) -> pd.DataFrame:
     """Check a table at the door: every column there, of its type, in order; an empty table keeps its columns.
@@ -66,6 +69,21 @@ def conform(frame: pd.DataFrame, columns: tuple[Column, ...], where: str) -> pd.
         if column.dtype == "float64" and (np.isinf(values) | (values < 0)).any():
             raise InputError(where, column.name, "negative or infinite", f"{column.says} [{column.unit}]")
     return pd.DataFrame(typed, columns=[column.name for column in columns]).reset_index(drop=True)
+
+
+def check_points(found: pd.DataFrame, where: str) -> None:
+    """Refuse points that no block device can have.
+
+    :raises InputError: naming the column.
+    """
+    for name, low, high in (("block_bytes", 512, LARGEST_BLOCK_BYTES), ("depth", 1, MOST_IN_FLIGHT)):
+        wrong = found.loc[(found[name] < low) | (found[name] > high), name]
+        if len(wrong):
+            raise InputError(where, name, int(wrong.iloc[0]), f"{low} to {high}")
+    if found.empty or not (found["rate"] > 0).all():
+        raise InputError(where, "rate", "none, 0 or missing", "a rate in every row [1/s], and a row at least")
+    if not set(found["memory"]) <= set(PAGE_BYTES):
+        raise InputError(where, "memory", str(sorted(set(found["memory"])))[:60], " or ".join(PAGE_BYTES))
 
 
 def facts(machine: dict[str, Any], name: str) -> dict[str, Any]:
