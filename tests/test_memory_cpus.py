@@ -125,7 +125,8 @@ def test_this_machine_can_be_measured():
         table = measure(repeats=5)
     except RefusedError as reason:
         pytest.skip(str(reason))
-    assert table["ns"].between(0.05, 1e5).all()
+    # One repeat is a difference of two loops, and an interrupt in the empty one makes it negative; the median is not.
+    assert table.groupby("what")["ns"].median().between(0.05, 1e5).all()
     assert {"flag", "atomic"} <= set(table["what"])
 
 
