@@ -1,10 +1,8 @@
 """``zpmodel answers``: the eleven questions of the kernel's reviewers, each with a number and its limits."""
 
-from pathlib import Path
-
 import click
 
-from zpmodel.commands.machine_options import machine_options
+from zpmodel.commands.machine_options import AskedMachine, machine_options
 from zpmodel.commands.output import emit_json, emit_table, json_option
 
 
@@ -14,12 +12,7 @@ from zpmodel.commands.output import emit_json, emit_table, json_option
 @json_option
 def command(
     number: int | None,
-    calibration: Path | None,
-    machine: str | None,
-    device: str | None,
-    cpu: str | None,
-    iommu: str | None,
-    kernel: str | None,
+    asked: AskedMachine,
     as_json: bool,
 ) -> None:
     """The reviewers' eleven questions, answered: a sentence, its figures with 90 % intervals, and when it fails.
@@ -33,15 +26,13 @@ def command(
     """
     from zpmodel.study.answers.all import DEFAULT_MACHINE, answer, answer_all, asked_of, shipped_disk
 
-    if calibration is not None and machine is not None:
-        raise click.UsageError("give one of --calibration FILE and --machine FILE|NAME, or none")
-    given = calibration or machine
+    name = asked.named(DEFAULT_MACHINE)
     # Only the first question sets the measured disk beside the other.
-    beside = shipped_disk() if given is None and number in (None, 1) else None
-    asked = asked_of(str(given or DEFAULT_MACHINE), measured=beside, device=device, cpu=cpu, iommu=iommu, kernel=kernel)
-    found = answer_all(asked) if number is None else [answer(asked, number)]
+    beside = shipped_disk() if not asked.given and number in (None, 1) else None
+    questioned = asked_of(name, measured=beside, **asked.parts)
+    found = answer_all(questioned) if number is None else [answer(questioned, number)]
     if as_json:
-        emit_json({"machine": asked.machine.name, "answers": [each.as_dict() for each in found]})
+        emit_json({"machine": questioned.machine.name, "answers": [each.as_dict() for each in found]})
         return
     for each in found:
         click.echo(f"{each.number}. {each.question}\n   {each.sentence}")

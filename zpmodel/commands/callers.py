@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping
 from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from zpmodel.commands.machine_options import machine_options
+from zpmodel.commands.machine_options import AskedMachine, machine_options
 from zpmodel.commands.output import emit_json, emit_table, json_option
 
 if TYPE_CHECKING:
@@ -23,12 +22,7 @@ _DEFAULT = "nvme-mailing-list"
 @json_option
 def command(
     user: str | None,
-    calibration: Path | None,
-    machine: str | None,
-    device: str | None,
-    cpu: str | None,
-    iommu: str | None,
-    kernel: str | None,
+    asked: AskedMachine,
     as_json: bool,
 ) -> None:
     """Who zeroes with zero pages, and what a larger one changes for each.
@@ -43,14 +37,11 @@ def command(
     and bytes that a CPU reads. "finished" is every user converted, and asking for vectors by the folio's size.
     Gains are for each GiB zeroed, through a machine; without one, through the NVMe drive of the mailing list.
     """
-    from zpmodel.calibration.machine_file import load_machine
     from zpmodel.callers.find import all_callers, find_caller
     from zpmodel.callers.table import CPU_READERS, describe
     from zpmodel.study.conversions import STEPS, gain
 
-    if calibration is not None and machine is not None:
-        raise click.UsageError("give one of --calibration FILE and --machine FILE|NAME, or none")
-    model = load_machine(calibration or machine or _DEFAULT, device=device, cpu=cpu, iommu=iommu, kernel=kernel)
+    model = asked.load(_DEFAULT)
     callers = list(all_callers()) if user is None else [find_caller(user)]
     if as_json:
         found = []

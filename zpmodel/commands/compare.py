@@ -1,11 +1,10 @@
 """``zpmodel compare``: the zero-page policies side by side on a calibrated machine."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from zpmodel.commands.machine_options import asked_machine, caller_option, machine_options
+from zpmodel.commands.machine_options import AskedMachine, caller_option, machine_options
 from zpmodel.commands.output import emit_json, emit_table, json_option, time_unit
 
 if TYPE_CHECKING:
@@ -24,12 +23,7 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @json_option
 def command(
-    calibration: Path | None,
-    machine: str | None,
-    device: str | None,
-    cpu: str | None,
-    iommu: str | None,
-    kernel: str | None,
+    asked: AskedMachine,
     caller: str,
     length: str,
     offset: str,
@@ -50,7 +44,7 @@ def command(
     from zpmodel.study.compare import compare
     from zpmodel.study.scenario import Scenario
 
-    model = asked_machine(calibration, machine, device=device, cpu=cpu, iommu=iommu, kernel=kernel)
+    model = asked.load()
     queue = find_limits(limits) if limits else None
     size = parse_size(length, field="--length")
     start = parse_size(offset, field="--offset")

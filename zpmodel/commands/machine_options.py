@@ -1,6 +1,8 @@
 """Options that say which machine is asked: a calibration or a machine file, and what of it to change."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,21 +37,52 @@ caller_option = click.option(
 )
 
 
+@dataclass(frozen=True)
+class AskedMachine:
+    """The machine that the options name: by ``calibration`` or ``machine``, with ``parts`` of it replaced."""
+
+    calibration: Path | None
+    machine: str | None
+    parts: Mapping[str, str | None]
+
+    @property
+    def given(self) -> bool:
+        """Whether one is named at all."""
+        return self.calibration is not None or self.machine is not None
+
+    def named(self, default: str | None = None) -> str:
+        """Return the file or name that is given; ``default`` where there is one and nothing is given.
+
+        :raises click.UsageError: where both are given, or none without a default.
+        """
+        both = self.calibration is not None and self.machine is not None
+        if both or (default is None and not self.given):
+            or_none = "" if default is None else ", or none"
+            raise click.UsageError(f"give one of --calibration FILE and --machine FILE|NAME{or_none}")
+        return str(self.calibration or self.machine or default or "")
+
+    def load(self, default: str | None = None) -> "Machine":
+        """Read it.
+
+        :raises InputError: where it can't be read.
+        :raises click.UsageError: as `named`.
+        """
+        from zpmodel.calibration.machine_file import load_machine
+
+        return load_machine(self.named(default), **self.parts)
+
+
 def machine_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options to a command, which gets them by name."""
+    """Add the options to a command, which gets them as ``asked``."""
+
+    @wraps(command)
+    def collected(
+        *, calibration: Path | None, machine: str | None, device: str | None, cpu: str | None, iommu: str | None,
+        kernel: str | None, **others: Any,
+    ) -> Any:  # fmt: skip
+        parts = {"device": device, "cpu": cpu, "iommu": iommu, "kernel": kernel}
+        return command(asked=AskedMachine(calibration, machine, parts), **others)
+
     for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
-
-
-def asked_machine(calibration: Path | None, machine: str | None, **overrides: str | None) -> "Machine":
-    """The machine that the options name.
-
-    :raises InputError: where it can't be read.
-    :raises click.UsageError: where both or none are given.
-    """
-    from zpmodel.calibration.machine_file import load_machine
-
-    if (calibration is None) == (machine is None):
-        raise click.UsageError("give one of --calibration FILE and --machine FILE|NAME")
-    return load_machine(calibration if machine is None else machine, **overrides)  # type: ignore[arg-type]
+        collected = option(collected)
+    return collected

@@ -1,11 +1,10 @@
 """``zpmodel predict``: elapsed and CPU time of zeroing a range from one zero page."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from zpmodel.commands.machine_options import asked_machine, caller_option, machine_options
+from zpmodel.commands.machine_options import AskedMachine, caller_option, machine_options
 from zpmodel.commands.output import emit_json, emit_table, json_option, time_unit
 
 if TYPE_CHECKING:
@@ -22,12 +21,7 @@ if TYPE_CHECKING:
 @click.option("--depth", type=click.IntRange(1, 65536), default=1, help="With --caller fio_write: writes in flight.")
 @json_option
 def command(
-    calibration: Path | None,
-    machine: str | None,
-    device: str | None,
-    cpu: str | None,
-    iommu: str | None,
-    kernel: str | None,
+    asked: AskedMachine,
     caller: str,
     zero_page: str,
     limits: str | None,
@@ -48,7 +42,7 @@ def command(
     from zpmodel.queue.zeropage import ZeroPage
     from zpmodel.study.scenario import Scenario, predict
 
-    model = asked_machine(calibration, machine, device=device, cpu=cpu, iommu=iommu, kernel=kernel)
+    model = asked.load()
     page, size, start = ZeroPage.named(zero_page), parse_size(length, field="--length"), parse_size(offset)
     queue = find_limits(limits) if limits else None
     found = predict(Scenario(model, size, zero_page, start, caller=caller, depth=depth, limits=queue))
