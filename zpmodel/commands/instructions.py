@@ -1,11 +1,10 @@
 """``zpmodel instructions``: what the NVMe driver and the block layer spend on zeroing a range, counted."""
 
-import json
-import sys
 from typing import IO, Any
 
 import click
 
+from zpmodel.commands.cases import emit_cases, refuse_beside_cases
 from zpmodel.commands.output import emit_json, emit_table, json_option
 
 _SINGLE = ("limits", "mdts", "zero_page", "length", "kernel", "iommu", "sgl")
@@ -41,13 +40,11 @@ def command(
     "length_bytes", and may have "max_sectors_kb". It is answered by "prepare_instructions" and "unmap_instructions"
     (means of a request) and "instructions" (the block layer's, of the whole range), each with "_low" and "_high".
     """
-    context = click.get_current_context()
     if cases is not None:
-        for name in _SINGLE:
-            where = context.get_parameter_source(name)
-            if where is not None and where.name == "COMMANDLINE":
-                raise click.UsageError(f"--cases brings its own questions: leave out --{name.replace('_', '-')}")
-        _many(cases)
+        refuse_beside_cases(_SINGLE, "questions")
+        from zpmodel.kernel_cpu.cases import answer_cases
+
+        emit_cases(cases, answer_cases(cases, source=cases.name))
         return
     if (limits is None) == (mdts is None):
         raise click.UsageError("give one of --limits and --mdts, or --cases; see zpmodel instructions --help")
@@ -78,15 +75,3 @@ def command(
         ]
     )
     click.echo(f"{found.requests:,} requests; {total:,.0f} instructions in all")
-
-
-def _many(cases: IO[str]) -> None:
-    from zpmodel.base.errors import InputError
-    from zpmodel.kernel_cpu.cases import answer_cases
-
-    try:
-        # All or nothing: a bad line near the end must not leave half an output that looks whole.
-        lines = [json.dumps(fields) for fields in answer_cases(cases, source=cases.name)]
-    except (UnicodeDecodeError, OSError) as error:
-        raise InputError(cases.name, "content", str(error), "UTF-8 text that can be read") from None
-    sys.stdout.writelines(f"{line}\n" for line in lines)
