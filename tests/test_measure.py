@@ -21,7 +21,7 @@ from zpmodel.datasets.point import Point
 from zpmodel.host import hugepages
 from zpmodel.measure.plan import Matrix, plan
 from zpmodel.measure.run import Progress, measure
-from zpmodel.measure.sectors import RECORDS, restore_leftovers, sectors_knob
+from zpmodel.measure.sectors import restore_leftovers, sectors_knob
 
 __all__ = ["one_at_a_time", "quick_start"]  # fixtures
 
@@ -185,7 +185,7 @@ class TestVaryingTheLimit:
                 assert not second.allows(64)
                 assert second.allows(None)
             assert limit.read_text() == found
-            assert not list(RECORDS.glob(f"*-{device.name}.*"))
+            assert not list(Path("/run/zpmodel-ledger").glob(f"zpmodel-sectors-*-{device.name}"))
 
 
 def writes_of(device: Path) -> int:

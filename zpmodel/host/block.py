@@ -28,6 +28,16 @@ def read_text(path: Path) -> str:
         return ""
 
 
+def write_setting(file: Path, value: object) -> None:
+    """Write a setting of the kernel.
+
+    :raises OSError: where there is no such setting, or the kernel refuses the value.
+    """
+    # Unbuffered: the kernel's answer must be this write's own, not a later close's.
+    with file.open("wb", buffering=0) as opened:
+        opened.write(str(value).encode())
+
+
 def folder_of(number: int) -> Path | None:
     """Return the folder of a block device or partition by its number, None where the kernel lists none."""
     folder = Path(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}")
@@ -119,6 +129,11 @@ def bound_loops() -> Iterator[tuple[str, Backing | None, str]]:
             continue
         device = file.parent.parent
         yield device.name, _ask_loop(device), name
+
+
+def backing_of(name: str) -> Backing | None:
+    """Return what the loop device of this name stands on; None where there is none, or this user may not ask."""
+    return next((backing for loop, backing, _ in bound_loops() if loop == name), None)
 
 
 def _ask_loop(folder: Path) -> Backing | None:

@@ -50,7 +50,7 @@ def driver(device: Path) -> str:
 def stacked_on(device: Path) -> list[str]:
     """Return the names of the devices directly below (RAID, device mapper, loop)."""
     names = {folder.name for folder in device.glob("slaves/*")}
-    backing = next((found for name, found, _ in block.bound_loops() if name == device.name), None)
+    backing = block.backing_of(device.name)
     if backing is not None and (below := block.folder_of(backing.rdev or backing.device)) is not None:
         names.add(below.name)
     return sorted(names)
@@ -98,21 +98,12 @@ def _identify(device: Path) -> bytes | None:
     command = struct.pack(
         "=BBHIIIQQIIIIIIIIII",
         6,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
+        *[0] * 6,
         ctypes.addressof(answer),
         0,
         _IDENTIFY_BYTES,
         1,
-        0,
-        0,
-        0,
-        0,
-        0,
+        *[0] * 5,
         1000,
         0,
     )

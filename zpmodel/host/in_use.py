@@ -84,7 +84,7 @@ def _storages(path: Path, fd: int) -> Iterator[_Storage]:
     disk = block.disk_of(folder)
     if disk != folder:
         yield _Storage(f"{path}: its disk {disk.name}", 0, 0, block.number_of(disk))
-    backing = next((found for name, found, _ in block.bound_loops() if name == disk.name), None)
+    backing = block.backing_of(disk.name)
     if backing is not None:
         yield _Storage(f"{path}: what it stands on", *backing, loop=disk.name)
 

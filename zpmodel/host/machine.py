@@ -20,26 +20,9 @@ from zpmodel.host.device_facts import device_facts
 from zpmodel.host.meminfo import read_meminfo
 from zpmodel.host.mounts import mount_of
 from zpmodel.host.safety import Target
+from zpmodel.queue.limits import SYSFS_NAMES
 
-_LIMITS = (
-    "max_segments",
-    "max_segment_size",
-    "max_sectors_kb",
-    "max_hw_sectors_kb",
-    "virt_boundary_mask",
-    "chunk_sectors",
-    "logical_block_size",
-    "physical_block_size",
-    "write_zeroes_max_bytes",
-    "dma_alignment",
-    "nomerges",
-    "nr_requests",
-    "scheduler",
-    "rotational",
-    "write_cache",
-    "rq_affinity",
-    "wbt_lat_usec",
-)
+_LIMITS = (*SYSFS_NAMES, "rotational", "write_cache", "rq_affinity", "wbt_lat_usec")
 _CPU_FLAGS = (
     "erms",
     "fsrm",

@@ -24,7 +24,7 @@ from typing import Any
 
 from zpmodel.base.errors import InputError, RefusedError
 from zpmodel.base.units import MIB, format_size, is_power_of_two
-from zpmodel.host.block import read_text
+from zpmodel.host.block import number_of, read_text, write_setting
 from zpmodel.host.ledger import open_ledger
 from zpmodel.host.leftovers import is_leftover, owned_name
 from zpmodel.host.meminfo import available_bytes
@@ -63,9 +63,7 @@ class Scratch:
         """
         for name, value in settings.items():
             try:
-                # Unbuffered: the kernel's answer must be this write's own, not a later close's.
-                with (self.queue / name).open("wb", buffering=0) as file:
-                    file.write(str(value).encode())
+                write_setting(self.queue / name, value)
             except OSError as error:
                 raise InputError(
                     str(self.queue), name, value, f"what the kernel takes ({os.strerror(error.errno or 0)})"
@@ -180,10 +178,7 @@ def _remove_number(control: int, number: int, *, own_node: bool, patience_s: flo
 
 
 def _device_number(number: int) -> int:
-    with suppress(OSError, ValueError):
-        major, minor = map(int, Path(f"/sys/block/loop{number}/dev").read_text().split(":"))
-        return os.makedev(major, minor)
-    return 0
+    return number_of(Path(f"/sys/block/loop{number}"))
 
 
 def _node(number: int) -> Path:
