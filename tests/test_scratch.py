@@ -116,7 +116,7 @@ def test_gone_whatever_ends_the_owner(ending: signal.Signals) -> None:
 
 
 def test_killed_at_any_moment_of_making() -> None:
-    pids = []
+    pids, numbers = [], set(Path("/sys/block").glob("loop7[0-9][0-9][0-9]"))
     for step in range(20):
         child = children.python(CHILD, stdout=subprocess.DEVNULL)
         time.sleep(0.04 + 0.008 * step)
@@ -126,9 +126,30 @@ def test_killed_at_any_moment_of_making() -> None:
     time.sleep(0.3)  # a mount or losetup that was running when its parent died
     remove_leftovers()
     assert [left for pid in pids for left in left_of(pid)] == []
+    assert set(Path("/sys/block").glob("loop7[0-9][0-9][0-9]")) == numbers
     with scratch._loop_control():  # nobody is in the middle of making one
         bound = [path.parent for path in Path("/sys/block").glob("loop7[0-9][0-9][0-9]/loop/backing_file")]
         assert [folder for folder in bound if (folder / "autoclear").read_text() == "0\n"] == []
+
+
+def test_a_number_that_somebody_still_looks_at_goes_with_the_next_run() -> None:
+    child = children.python(CHILD)
+    assert child.stdout is not None
+    with child, child.stdout:
+        device = Path(child.stdout.readline().strip())
+        looking = os.open(device, os.O_RDONLY)
+        try:
+            child.terminate()
+            child.wait(timeout=20)
+            remove_leftovers()
+            assert (Path("/sys/block") / device.name).exists()
+        finally:
+            os.close(looking)
+    end = time.monotonic() + 5
+    while (Path("/sys/block") / device.name / "loop/backing_file").exists() and time.monotonic() < end:
+        time.sleep(0.05)
+    remove_leftovers()
+    assert not (Path("/sys/block") / device.name).exists()
 
 
 @pytest.fixture

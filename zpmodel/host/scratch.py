@@ -111,18 +111,19 @@ def _remove_leftovers(control: int) -> list[str]:
                 removed.append(str(folder))
 
     def settle(debt: dict[str, Any]) -> bool:
-        if debt.get("made") is not True:
-            return True  # killed before it knew whether it made the number: it may as well be somebody else's
-        number = debt["number"]
-        if _remove_number(control, number, own_node=debt["own_node"] is True):
-            removed.append(f"/dev/loop{number}")
-            return True
-        # Ours detach by themselves, in a moment: the next run looks again. Others' are no business of ours.
-        return read_text(Path(f"/sys/block/loop{number}/loop/autoclear")) == "0"
+        gone = _remove_number(control, debt["number"], own_node=debt["own_node"] is True)
+        if gone:
+            removed.append(f"/dev/loop{debt['number']}")
+        return gone or _is_others(debt["number"])
 
     with open_ledger() as ledger:
         ledger.settle_dead(_KIND, settle)
     return removed
+
+
+def _is_others(number: int) -> bool:
+    """Say whether a number is bound by somebody else: ours detach by themselves, sooner or later."""
+    return read_text(Path(f"/sys/block/loop{number}/loop/autoclear")) == "0"
 
 
 @contextmanager
@@ -142,6 +143,9 @@ def _add_number(control: int) -> int:
         node = Path(f"/dev/loop{number}")
         own_node = not node.exists()  # as far as it goes: a devtmpfs makes it itself
         with open_ledger() as ledger:
+            if Path(f"/sys/block/loop{number}").exists():
+                continue
+            # Before it is made: a kill ends us when the kernel is done with making it, and no line of ours runs then.
             ledger.write(_KIND, str(number), {"number": number, "own_node": own_node})
             try:
                 fcntl.ioctl(control, _LOOP_CTL_ADD, number)
@@ -150,7 +154,6 @@ def _add_number(control: int) -> int:
                 if error.errno != errno.EEXIST:
                     raise RefusedError(f"scratch device: no loop device to be had: {error.strerror}") from None
                 continue
-            ledger.write(_KIND, str(number), {"number": number, "own_node": own_node, "made": True})
             return number
     raise RefusedError("scratch device: all loop devices 7000 to 7999 are in use")
 
@@ -261,4 +264,6 @@ def _close(fd: int) -> None:
 def _discard_number(number: int) -> None:
     with signals_held(), _loop_control() as control, open_ledger() as ledger:
         debt = ledger.strike(_KIND, str(number)) or {}
-        _remove_number(control, number, own_node=debt.get("own_node") is True, patience_s=2.0)
+        gone = _remove_number(control, number, own_node=debt.get("own_node") is True, patience_s=2.0)
+        if debt and not gone and not _is_others(number):
+            ledger.write(_KIND, str(number), debt)  # somebody looks at it just now: the next run removes it
