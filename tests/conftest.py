@@ -2,6 +2,9 @@
 
 import os
 import secrets
+import shutil
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import machine_state
@@ -58,6 +61,15 @@ def _kind(item: pytest.Item) -> str:
     if name in ONE_AT_A_TIME:
         return "machine"
     return "alone" if item.get_closest_marker("slow") and not getattr(item, "fixturenames", ()) else name
+
+
+@pytest.fixture(scope="session", autouse=True)
+def golden_scratch() -> Iterator[None]:
+    """Remove what `golden.inputs` made in this process: tests of several files use it."""
+    yield
+    inputs = sys.modules.get("golden.inputs")
+    if inputs is not None and inputs.scratch.cache_info().currsize:
+        shutil.rmtree(inputs.scratch())
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

@@ -145,6 +145,19 @@ def test_nothing_outlives_a_report_that_is_stopped(notebooks, tmp_path, number):
     assert not list((tmp_path / "out").glob(".run-*"))
 
 
+def test_under_nohup_a_hang_up_does_not_end_a_report(notebooks, tmp_path):
+    begun = tmp_path / "begun"
+    tiny_report.write(notebooks, "compare", f"open({str(begun)!r}, 'w').close()\nimport time\ntime.sleep(2)")
+    ignored = lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)  # noqa: E731
+    process = tiny_report.command(notebooks, "--out", tmp_path / "out", "--notebook", "compare", preexec_fn=ignored)
+    deadline = time.monotonic() + 120
+    while not begun.exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGHUP)
+    assert process.communicate(timeout=120)[1].startswith("compare: done")
+    assert process.returncode == 0
+
+
 def test_a_users_own_kernels_and_start_up_files_do_no_harm(notebooks, tmp_path):
     kernel = tmp_path / "share" / "kernels" / "python3"
     kernel.mkdir(parents=True)

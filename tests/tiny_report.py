@@ -2,9 +2,9 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
+import children
 import nbformat
 
 COMMAND = """
@@ -41,8 +41,8 @@ def write(folder: Path, name: str, *cells: str, parameters: str = 'chart_rendere
 
 
 def command(notebooks: Path, *arguments: object, **more: object) -> subprocess.Popen[str]:
-    line = [sys.executable, "-c", COMMAND.format(folder=str(notebooks)), "report", *map(str, arguments)]
-    return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more)
+    code = COMMAND.format(folder=str(notebooks))
+    return children.python(code, "report", *map(str, arguments), stderr=subprocess.PIPE, **more)
 
 
 def processes_under(folder: Path) -> list[str]:

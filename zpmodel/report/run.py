@@ -7,15 +7,14 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any, BinaryIO
 
+from zpmodel.host.signals import ends_orderly
 from zpmodel.report.folder import RUN_PREFIX
 
 _LOOK_SECONDS = 0.05
@@ -46,7 +45,7 @@ def run_all(orders: Sequence[Order], out: Path, workers: int, done: Callable[[st
         nothing), and the seconds that it took.
     """
     waiting, running = list(orders), list[_Running]()
-    with _stops_raise():
+    with ends_orderly():
         try:
             while waiting or running:
                 while waiting and len(running) < workers:
@@ -111,21 +110,3 @@ def _end(page: _Running) -> None:
         if not page.folder.exists():
             break
         time.sleep(0.05)
-
-
-@contextmanager
-def _stops_raise() -> Iterator[None]:
-    """SIGTERM and SIGHUP end us as Ctrl-C does, through every ``finally``."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(number: int, _: FrameType | None) -> None:
-        raise SystemExit(128 + number)
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
