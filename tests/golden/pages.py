@@ -15,6 +15,7 @@ import IPython.display
 import nbformat
 import papermill
 import pytest
+import vl_convert
 
 from golden import commands, inputs
 from golden.case import Case
@@ -44,7 +45,9 @@ def site() -> Site:
     for name in ("notebooks", "parts", "data", "charts", "assets"):
         (out / name).mkdir(parents=True)
     given = {"data_set": str(data), "length": "1GiB", "resamples": inputs.RESAMPLES}
-    charts = {name: _run(name, given, out) for name in NAMES}
+    # The page on zeroing has its own, finer sweep where no set is named.
+    finer = {key: value for key, value in given.items() if key != "data_set"}
+    charts = {name: _run(name, finer if name == "zeroing" else given, out) for name in NAMES}
     parts = [reports._part(out, name) for name in reports.notebook_names()]
     reports._write_site(out, [part for part in parts if part is not None], "")
     texts = {path.stem: _text(path.read_text(encoding="utf-8")) for path in out.glob("*.html")}
@@ -59,8 +62,6 @@ def _run(name: str, given: dict[str, Any], out: Path) -> list[dict[str, Any]]:
     shown: list[Any] = []
     buddyinfo, counters = inputs.memory_now(inputs.scratch())
     blocks, counts = vmstat.read_buddyinfo(buddyinfo), vmstat.read_vmstat(counters)
-    # The page on zeroing has its own, finer sweep where no set is named.
-    values = {key: value for key, value in mine.items() if name != "zeroing"}
     names: dict[str, Any] = {"__name__": "__main__"}
     charts: list[dict[str, Any]] = []
     with pytest.MonkeyPatch.context() as patch, commands.scored_once(), warnings.catch_warnings():
@@ -72,10 +73,12 @@ def _run(name: str, given: dict[str, Any], out: Path) -> list[dict[str, Any]]:
             shown.clear()
             shown += _executed(cell.source, names)
             if "parameters" in cell.metadata.get("tags", []):
-                names |= values
+                names |= mine
             charts += [
                 specification(item, data=False) for item in shown if hasattr(item, "to_dict") and _is_chart(item)
             ]
+            for item in filter(_is_chart, shown):
+                vl_convert.vegalite_to_svg(item.to_dict())  # as every page shows it
             cell.outputs = [nbformat.v4.new_output("display_data", data=_bundle(item)) for item in shown]
     about = {"fingerprint": "", "data": "", "package": package_digest(), "provenance": {}, "seconds": 1.0}
     fragment.write(notebook, out=out, name=name, about=about)

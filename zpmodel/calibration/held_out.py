@@ -17,6 +17,7 @@ QUANTITIES = {"cpu_s": "CPU per I/O", "rate": "I/O rate", "ratio": "2 MiB / 4 Ki
 """What is predicted, and what it is called."""
 
 _FOLDS = 5
+_POINT = ["left_out", "quantity", "block_bytes", "depth", "memory"]
 
 
 def replicates_left_out(data: DataSet) -> pd.DataFrame:
@@ -50,7 +51,10 @@ def replicates_left_out(data: DataSet) -> pd.DataFrame:
         others = rest.groupby(list(KEYS))[["cpu_s", "rate"]].median()
         frame = frame.join(others.add_suffix("_others"), on=list(KEYS))
         frames.append(frame.assign(left_out=f"replicates {number}"))
-    return pd.concat(frames, ignore_index=True)
+    if frames:
+        return pd.concat(frames, ignore_index=True)
+    columns = [f"{name}{kind}" for name in ("cpu_s", "rate") for kind in ("", "_predicted", "_others")]
+    return pd.DataFrame(columns=[*KEYS, *columns, "left_out"])  # one run of each point: none can be left out
 
 
 def held_out_points(data: DataSet) -> pd.DataFrame:
@@ -67,8 +71,7 @@ def held_out_points(data: DataSet) -> pd.DataFrame:
     again = replicates.assign(cpu_s_predicted=replicates["cpu_s_others"], rate_predicted=replicates["rate_others"])
     repeated = _points(again)
     repeated["floor"] = repeated["error"].abs()
-    keys = ["left_out", "quantity", "block_bytes", "depth", "memory"]
-    return _with_intervals(points.merge(repeated[[*keys, "floor"]], on=keys, how="left"))
+    return _with_intervals(points.merge(repeated[[*_POINT, "floor"]], on=_POINT, how="left"))
 
 
 def _points(table: pd.DataFrame) -> pd.DataFrame:
@@ -85,7 +88,10 @@ def _points(table: pd.DataFrame) -> pd.DataFrame:
             predicted=source[f"{name}_predicted"],
         )
         pieces.append(piece)
-    points = pd.concat(pieces, ignore_index=True)
+    if not pieces:
+        pieces.append(pd.DataFrame(columns=[*_POINT, "measured", "predicted"]))
+    points = pd.concat(pieces, ignore_index=True).astype({"measured": float, "predicted": float})
+    points = points.dropna(subset=["measured", "predicted"], ignore_index=True)  # no CPU time was told
     points["way"] = points["left_out"].str.split().str[0]
     points["error"] = points["predicted"] / points["measured"] - 1
     return points

@@ -13,6 +13,7 @@ from typing import Any
 
 from zpmodel.base.errors import InputError
 from zpmodel.base.units import parse_size
+from zpmodel.datasets import form_of
 from zpmodel.report import pages
 
 _PAPERMILL = "# Parameters"
@@ -87,9 +88,9 @@ def value_of(name: str, value: Any, *, where: str) -> Any:
 
 def _folder(name: str, value: Any, where: str) -> str:
     if not isinstance(value, str | Path) or "\0" in str(value):
-        raise InputError(where, name, value, "a folder that zpmodel measure made, or nothing")
-    if str(value) and not (Path(value) / "machine.toml").is_file():
-        raise InputError(where, name, f"no machine.toml in {value}", "a folder that zpmodel measure made, or nothing")
+        raise InputError(where, name, value, "a folder that zpmodel measure or import made, or nothing")
+    if str(value):
+        form_of(value)
     return str(value)
 
 

@@ -146,7 +146,11 @@ def _title(title: str, subtitle: str) -> Any:
 
 
 def _panels(layer: alt.LayerChart | alt.FacetChart, panels: list[str], title: str, subtitle: str) -> Chart:
-    """The layer once for each panel, three in a row."""
+    """The layer once for each panel, three in a row; a line of text where there is none: no picture has no size."""
+    if not panels:
+        said = alt.Chart(pd.DataFrame({"said": ["Nothing was measured that this could show."]}))
+        nothing: Chart = said.mark_text(size=14).encode(text="said:N")
+        return nothing.properties(width=400, height=60, title=_title(title, subtitle))
     facet = alt.Facet("panel:N", sort=panels, title=None)
     chart: Chart = layer.facet(facet=facet, columns=3, title=_title(title, subtitle)).resolve_scale(x="independent")
     return chart
