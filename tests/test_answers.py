@@ -1,5 +1,6 @@
 """The eleven answers: all there, computed from the machine that is asked, and true to what lies outside of them."""
 
+import html
 import json
 import shlex
 from dataclasses import replace
@@ -17,6 +18,7 @@ from zpmodel.report.charts import answers as charts
 from zpmodel.study.answers.all import answer, answer_all, asked_of
 from zpmodel.study.answers.base import QUESTIONS, Asked, more, percent
 from zpmodel.study.compare import compare
+from zpmodel.study.conversions import gains
 from zpmodel.study.scenario import Scenario
 
 
@@ -63,7 +65,7 @@ def test_the_published_gain_is_set_beside_the_prediction(answers, measured):
     assert published.estimate.value == 1.04
     assert answers[0].first.estimate.low < 1.04 < answers[0].first.estimate.high
     assert "inside the interval" in answers[0].sentence
-    assert "says nothing of this disk" in answer(Asked(measured, "--calibration x"), 1).sentence
+    assert "says nothing of another disk" in answer(Asked(measured, "--calibration x"), 1).sentence
 
 
 def test_a_faster_device_gains_more_in_throughput_and_as_much_cpu_time():
@@ -140,3 +142,44 @@ def test_ratios_and_shares_in_words():
     assert more(Estimate(1.02, 1.0, 1.08)) == "2 % [0, 8] more throughput"
     assert more(Estimate(2.5, 2.0, 3.0)) == "2.5 [2, 3] times the throughput"
     assert percent(Estimate.exactly(0.25)) == "25 %"
+
+
+@pytest.fixture(scope="module")
+def without_cpu(measured):
+    """As a set of rates alone leaves it."""
+    cpu = replace(measured.cpu, total=measured.cpu.total * 0, total_draws=measured.cpu.total_draws * 0)
+    return replace(measured, name="rates", cpu=cpu)
+
+
+def test_cpu_time_that_nobody_measured_is_unknown_never_zero(without_cpu):
+    page, on_demand, static = compare(Scenario(without_cpu))
+    for found in (page, on_demand, static):
+        assert not found.prediction.cpu_s.known
+        assert str(found.prediction.cpu_s) == "unknown"
+        assert found.prediction.elapsed_s.known
+        assert found.speedup.known
+    assert not static.cpu_saved_s.known
+    assert not on_demand.cpu_saved_s.known
+    for each in answer_all(Asked(without_cpu, "--calibration rates.json")):
+        assert "nan" not in each.sentence.split(), each.sentence
+        assert "0 ms" not in each.sentence, each.sentence
+        shown = {figure.what: figure.shown for figure in each.figures}
+        assert shown.get(f"CPU time saved for each GiB, {without_cpu.name}", "unknown") == "unknown"
+
+
+def test_users_whose_cost_nobody_measured_are_not_called_worthless(without_cpu):
+    found = {item.user: item for item in gains(without_cpu)}
+    assert found["dm_kcopyd_zero"].verdict == "not known"
+    assert "CPU time" in found["dm_kcopyd_zero"].missing
+    said = answer_words.conversion_headline(list(found.values()), "rates")
+    assert "Not to be said: `" in said
+    assert "dm_kcopyd_zero" in said.split("Not to be said")[1]
+
+
+def test_a_verdict_that_the_data_hide_is_not_a_number_in_bold(asked, without_cpu):
+    reach = without_cpu.cpu.reach._replace(memories=("malloc",))
+    hidden = replace(without_cpu, cpu=replace(without_cpu.cpu, reach=reach))
+    first = html.unescape(answer_words.first_screen(replace(asked, measured=hidden), answer_all(asked)))
+    assert "can't tell" in first
+    assert "huge pages" in first
+    assert "times the throughput" not in first.split("On the measured disk")[1].split("\n")[0]

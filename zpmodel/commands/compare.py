@@ -55,15 +55,14 @@ def command(
         return
     zeroed = format_size(found[0].prediction.structure.length)
     click.echo(f"Zeroing {zeroed} by {caller}, costs of {model.name}, 90 % intervals")
-    lacking = missing(model)
-    emit_table(_shown(found, any(lack.hides == "cpu" for lack in lacking)))
-    for lack in lacking:
+    emit_table(_shown(found))
+    for lack in missing(model):
         click.echo(str(lack))
     for text in sorted({row["beyond"] for row in rows} - {""}):
         click.echo(f"Outside the calibrated range: {text}.")
 
 
-def _shown(found: "list[Comparison]", cpu_unknown: bool) -> list[dict[str, Any]]:
+def _shown(found: "list[Comparison]") -> list[dict[str, Any]]:
     elapsed, in_elapsed = time_unit([item.prediction.elapsed_s for item in found])
     cpu, in_cpu = time_unit([item.prediction.cpu_s for item in found])
     saved, in_saved = time_unit([item.cpu_saved_s for item in found])
@@ -71,11 +70,9 @@ def _shown(found: "list[Comparison]", cpu_unknown: bool) -> list[dict[str, Any]]
         {
             "policy": item.policy,
             f"elapsed [{elapsed}]": str(item.prediction.elapsed_s.scaled(in_elapsed)),
-            f"CPU [{cpu}]": "unknown" if cpu_unknown else str(item.prediction.cpu_s.scaled(in_cpu)),
+            f"CPU [{cpu}]": str(item.prediction.cpu_s.scaled(in_cpu)),
             "times as fast": "-" if item.policy == "page" else str(item.speedup),
-            f"CPU saved [{saved}]": "-"
-            if item.policy == "page" or cpu_unknown
-            else str(item.cpu_saved_s.scaled(in_saved)),
+            f"CPU saved [{saved}]": "-" if item.policy == "page" else str(item.cpu_saved_s.scaled(in_saved)),
             "bound by": item.prediction.bound_by,
             "verdict": item.row()["verdict"],
             "vectors": item.prediction.structure.vectors,

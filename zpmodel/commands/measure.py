@@ -113,7 +113,8 @@ def _print(summary: "Summary", as_json: bool) -> None:
         contrasts = [vars(item) for item in summary.contrasts]
         emit_json({**fields, "contrasts": contrasts, "next": _next_command(summary.out)})
         return
-    why = {"precise": "every ratio is narrow enough", "time": "the time is up", "rounds": "all rounds are done"}
+    precise = "every ratio is narrow enough" if summary.contrasts else "every point has the rounds that it needs"
+    why = {"precise": precise, "time": "the time is up", "rounds": "all rounds are done"}
     click.echo(f"{summary.points} points in {summary.out}, {summary.failed} failed; {why[summary.stopped]}.\n")
     click.echo("2 MiB against 4 KiB buffer pages (ratio, 90 % interval):")
     emit_table([_row(vars(item)) for item in summary.contrasts])

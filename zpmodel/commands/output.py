@@ -56,7 +56,7 @@ def _cell(value: Any) -> str:
 
 def time_unit(times_s: Sequence["Estimate"]) -> tuple[str, float]:
     """The unit in which a column of times reads best, and how many there are in a second: one for the whole column."""
-    largest = max((abs(time.value) for time in times_s), default=0.0)
+    largest = max((abs(time.value) for time in times_s if time.known), default=0.0)
     for unit, each in (("s", 1.0), ("ms", 1e3), ("us", 1e6)):
         if largest * each >= 0.5:  # 0.5 s and more as s: 0.55, not 550
             return unit, each

@@ -9,8 +9,8 @@ from IPython.display import Markdown
 from zpmodel.base.estimate import Estimate, digits
 from zpmodel.report.charts import answers as charts
 from zpmodel.report.escape import to_markdown
-from zpmodel.study.answers.base import Answer, Asked, more, percent
-from zpmodel.study.answers.gain import beside_published, published_gain, ring_share, static_gain
+from zpmodel.study.answers.base import Answer, Asked, percent, saves
+from zpmodel.study.answers.gain import beside, beside_published, published_gain, ring_share, static_gain, throughput
 from zpmodel.study.conversions import Gain
 
 
@@ -20,8 +20,8 @@ def first_screen(asked: Asked, answers: Sequence[Answer]) -> str:
     saved = static.cpu_saved_s.scaled(1e3)
     lines = [
         "**What is it worth to write zeroes from one 2 MiB page instead of `ZERO_PAGE`, 4 KiB?**",
-        f"On {to_markdown(asked.machine.name)}, composed and not measured: **{more(static.speedup)}, and {saved} ms of "
-        f"CPU time saved for each GiB zeroed**.{_measured(asked)}",
+        f"On {to_markdown(asked.machine.name)}, {_made(asked)}: **{throughput(static)}, and {saves(saved)} "
+        f"zeroed**.{_measured(asked)}",
     ]
     told, lies = published_gain()[0], beside_published(asked.machine, static.speedup)
     sure = "calculated from counted instructions, not timed on a drive" if asked.machine.composed else "fitted to fio"
@@ -44,13 +44,18 @@ def _first(answer: Answer) -> str:
     return to_markdown(answer.sentence.split(". ")[0].rstrip("."))
 
 
+def _made(asked: Asked) -> str:
+    return "composed and not measured" if asked.machine.composed else "fitted to fio"
+
+
 def _measured(asked: Asked) -> str:
     if asked.measured is None:
         return ""
     page, static = static_gain(asked.measured)
     ring = ring_share(page, static)
-    saved = static.cpu_saved_s.scaled(1e3)
-    text = f" On the measured disk, {to_markdown(asked.measured.name)}: **{more(static.speedup)}, {saved} ms**."
+    says = to_markdown(beside(static))
+    bold = "**" if static.verdict != "unknown" and static.speedup.says_something else ""
+    text = f" On the measured disk, {to_markdown(asked.measured.name)}: {bold}{says}{bold}."
     if ring is None or ring.value < 0.5:
         return text
     return (
@@ -119,13 +124,17 @@ def conversion_rows(found: Sequence[Gain]) -> pd.DataFrame:
 
 def conversion_headline(found: Sequence[Gain], machine: str) -> str:
     """What to patch first, in Markdown."""
-    worth = [item for item in found if item.worth.startswith("yes")]
     named = [
-        f"`{item.user}` ({(item.cpu_saved_s or Estimate.exactly(0)).scaled(1e3)} ms for each GiB)" for item in worth
+        f"`{item.user}` ({(item.cpu_saved_s or Estimate.exactly(0)).scaled(1e3)} ms for each GiB)"
+        for item in found
+        if item.worth.startswith("yes")
     ]
-    rest = [f"`{item.user}`" for item in found if item not in worth]
     first = f"**Worth a patch: {', then '.join(named)}.**" if named else "**Nothing is left that is worth a patch.**"
-    return f"{first} CPU time saved through {to_markdown(machine)}. Not worth one: {', '.join(rest)}."
+    text = f"{first} CPU time saved through {to_markdown(machine)}."
+    for word, says in (("hardly", "Hardly worth one"), ("no:", "Not"), ("not", "Not to be said")):
+        users = [f"`{item.user}`" for item in found if item.worth.startswith(word)]
+        text += f" {says}: {', '.join(users)}." if users else ""
+    return text
 
 
 def grid(rows: pd.DataFrame) -> pd.DataFrame:

@@ -50,7 +50,7 @@ def _cpu(found: Comparison, page: Comparison) -> str:
     ms_per_gib = GIB / found.prediction.structure.length * 1e3
     saved = found.cpu_saved_s.scaled(ms_per_gib)
     before, after = (item.prediction.cpu_s.value * ms_per_gib for item in (page, found))
-    if any(item.hides == "cpu" for item in found.lacking):
+    if not saved.known:
         return "What it saves in CPU time can't be known from this set."
     if saved.low > 0:
         return f"It saves {_bold(saved, ' ms of CPU time per GiB')} ({digits(before)} ms down to {digits(after)} ms)."

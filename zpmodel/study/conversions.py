@@ -149,6 +149,13 @@ def _device(
     same = before.structure.work == after.structure.work and before.structure.vectors == after.structure.vectors
     if same and before.structure.request_histogram() == after.structure.request_histogram():
         return Gain(name, step, Estimate.exactly(0.0), Estimate.exactly(0.0), Estimate.exactly(1.0), calls)
+    speedup = machine.estimate(
+        before.elapsed_s.value / after.elapsed_s.value,
+        before.elapsed_draws / after.elapsed_draws,
+        machine.ratio_scatter,
+    )
+    if not machine.cpu.known:
+        return Gain(name, step, None, None, speedup, calls, "CPU time: none was measured on this machine")
     saved = before.cpu_s.value - after.cpu_s.value
     draws = before.cpu_draws - after.cpu_draws
     return Gain(
@@ -156,11 +163,7 @@ def _device(
         step,
         machine.estimate(saved, draws, machine.cpu.scatter).scaled(gib),
         Estimate.of(saved / before.cpu_s.value, draws / before.cpu_draws),
-        machine.estimate(
-            before.elapsed_s.value / after.elapsed_s.value,
-            before.elapsed_draws / after.elapsed_draws,
-            machine.ratio_scatter,
-        ),
+        speedup,
         calls,
     )
 

@@ -257,7 +257,7 @@ def _shares(asked: OnDemand, draws: int | None) -> _Shares:
 def getter_s(asked: OnDemand, huge: Prediction, draws: int) -> tuple[float, Floats]:
     """What counting references costs a call [s]: best, and so many draws."""
     flag, each = asked.times.flag, asked.times.atomic if asked.cpus == 1 else asked.times.transfer
-    bios, think_ns = huge.structure.bios, huge.cpu_s.value * 1e9
+    bios, think_ns = huge.structure.bios, huge.busy_s * 1e9
     flags, holds = {"mm": (1.0, 2 / asked.calls_per_user), "io": (0.0, 2.0 * bios), "cpu": (2.0 * bios, 0.0)}.get(
         asked.getter, (0.0, 0.0)
     )

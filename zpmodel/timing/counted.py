@@ -77,6 +77,11 @@ class CountedCpu:
         """How many draws there are."""
         return DRAWS
 
+    @property
+    def known(self) -> bool:
+        """Always: counted."""
+        return True
+
     def times(self, asked: Asked) -> CpuTimes:
         """What one zero-out takes."""
         structure = asked.structure

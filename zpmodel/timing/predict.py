@@ -12,7 +12,7 @@ from zpmodel.devices.closed_loop import latency_of, link_time
 from zpmodel.devices.overlap import bound_by
 from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.structure import Structure, count
-from zpmodel.timing.cpu import Asked, Term
+from zpmodel.timing.cpu import Asked, Term, total_of
 from zpmodel.timing.events import cold_share, in_flight_limit
 from zpmodel.timing.machine import Machine
 from zpmodel.timing.pipeline import Kinds, Submission, call_seconds, many_call_seconds
@@ -33,7 +33,7 @@ class Prediction:
 
     :ivar zero_page: the page it is written from.
     :ivar structure: its exact structure.
-    :ivar cpu_s: CPU time of all threads [s].
+    :ivar cpu_s: CPU time of all threads [s]; unknown, as are its draws and terms, where none was measured.
     :ivar elapsed_s: from call to return [s].
     :ivar bound_by: ``submission`` (the CPU), ``device`` (its data path) or ``latency`` (too few requests in flight).
     :ivar beyond: why this is outside the calibrated range; empty where it is inside.
@@ -55,6 +55,11 @@ class Prediction:
     cpu_draws: Floats
     elapsed_draws: Floats
 
+    @property
+    def busy_s(self) -> float:
+        """How long a CPU that does nothing else takes for each call [s]: where its CPU time is not known, all of it."""
+        return self.cpu_s.value if self.cpu_s.known else self.elapsed_s.value
+
 
 def predict_zeroout(machine: Machine, zero_page: ZeroPage, length: int, *, offset: int = 0) -> Prediction:
     """Predict ``blkdev_issue_zeroout`` on a machine.
@@ -72,6 +77,7 @@ def predict_structure(machine: Machine, zero_page: ZeroPage, structure: Structur
     """Predict one call that makes this structure and waits for it."""
     device = machine.device
     spent = machine.cpu.times(Asked(structure, zero_page, machine.limits, device.best))
+    cpu_s, cpu_draws = total_of(spent.terms)
     kinds = _kinds(device.best.path(), structure)
     in_flight = _in_flight(machine, structure)
     best, drawn = device.best.path(), device.paths(machine.draws)
@@ -84,20 +90,20 @@ def predict_structure(machine: Machine, zero_page: ZeroPage, structure: Structur
     elapsed = float(call_seconds(_scalars(best), path, kinds, cold, float(in_flight)))
     elapsed_draws = np.asarray(many_call_seconds(drawn, path_draws, kinds, colds, float(in_flight)))
     requests, segments, size = structure.requests, structure.segments, structure.length / MIB
-    cpu = float(path.call + requests * path.request + segments * path.segment + size * path.mebibyte) / requests
+    on_path = float(path.call + requests * path.request + segments * path.segment + size * path.mebibyte) / requests
     link = float(link_time(best, 1.0, segments / requests, _moved(structure) / requests, cold))
     latency = float(latency_of(best, _moved(structure) / requests))
     stretch = stretch_of(machine, structure)
     return Prediction(
         zero_page=zero_page,
         structure=structure,
-        cpu_s=machine.estimate(spent.total_s, spent.total_draws, machine.cpu.scatter * stretch),
+        cpu_s=machine.estimate(cpu_s, cpu_draws, machine.cpu.scatter * stretch),
         elapsed_s=machine.estimate(elapsed, elapsed_draws, device.scatter * stretch),
-        bound_by=bound_by(cpu, link, latency, in_flight),
+        bound_by=bound_by(on_path, link, latency, in_flight),
         beyond=why_beyond(machine, zero_page, structure),
         stretch=stretch,
         terms=spent.terms,
-        cpu_draws=spent.total_draws,
+        cpu_draws=cpu_draws,
         elapsed_draws=elapsed_draws,
     )
 

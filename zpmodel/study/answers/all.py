@@ -8,8 +8,8 @@ from zpmodel.calibration.calibrate import calibrate
 from zpmodel.calibration.machine_file import load_machine
 from zpmodel.datasets.measured import read_set
 from zpmodel.study.answers import gain, limits, memory, users
-from zpmodel.study.answers.base import QUESTIONS, Answer, Asked, no_page
-from zpmodel.study.scenario import Scenario, predict
+from zpmodel.study.answers.base import QUESTIONS, Answer, Asked, no_cpu, no_page
+from zpmodel.study.write_zeroes import writes_pages
 from zpmodel.timing.machine import Machine
 
 ANSWERS: dict[int, Callable[[Asked], Answer]] = {
@@ -25,6 +25,9 @@ ANSWERS: dict[int, Callable[[Asked], Answer]] = {
     10: limits.iommu,
     11: limits.write_zeroes,
 }
+
+_OF_CPU = (2, 3)
+"""Questions of CPU time alone."""
 
 _OF_PAGES = (1, 2, 3, 4, 6, 7, 9, 10)
 """Questions that have no point where the device writes zeroes itself."""
@@ -59,8 +62,10 @@ def answer(asked: Asked, number: int) -> Answer:
     """
     if number not in ANSWERS:
         raise InputError("answers", "question", number, f"1 to {max(QUESTIONS)}")
-    if number in _OF_PAGES and predict(Scenario(asked.machine)).structure.operation != "write":
+    if number in _OF_PAGES and not writes_pages(asked.machine.limits):
         return no_page(number, asked.machine)
+    if number in _OF_CPU and not asked.machine.cpu.known:
+        return no_cpu(number, asked.machine)
     return ANSWERS[number](asked)
 
 

@@ -27,6 +27,8 @@ QUESTIONS = {
 
 def percent(share: Estimate) -> str:
     """A share in per cent with its interval: ``0.48 % [0, 23]``."""
+    if not share.known:
+        return "unknown"
     low, value, high = (digits(end * 100) for end in (share.low, share.value, share.high))
     return f"{value} %" if share.low == share.high else f"{value} % [{low}, {high}]"
 
@@ -38,6 +40,13 @@ def more(ratio: Estimate) -> str:
     return f"{percent(Estimate(ratio.value - 1, ratio.low - 1, ratio.high - 1))} more throughput"
 
 
+def saves(saved: Estimate) -> str:
+    """CPU time saved for each GiB [ms], in words."""
+    if not saved.known:
+        return "CPU time that nobody measured"
+    return f"{saved} ms of CPU time saved for each GiB"
+
+
 @dataclass(frozen=True)
 class Asked:
     """Whom to ask.
@@ -46,14 +55,12 @@ class Asked:
     :ivar option: the options that name it on a command line.
     :ivar vary: the same machine with other parts (``device``, ``iommu``); None where it is one piece, a calibration.
     :ivar measured: a disk that was measured as a whole, to set beside it.
-    :ivar measured_option: the options that name that one; a calibration of the shipped set is made first.
     """
 
     machine: Machine
     option: str
     vary: Callable[..., Machine] | None = None
     measured: Machine | None = None
-    measured_option: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,9 +74,8 @@ class Figure:
     @property
     def shown(self) -> str:
         """The value and its interval, as people read it; exact ones without one."""
-        found = self.estimate
-        text = digits(found.value) if found.low == found.high else str(found)
-        return text if self.unit == "1" else f"{text} {self.unit}"
+        text = str(self.estimate)
+        return text if self.unit == "1" or not self.estimate.known else f"{text} {self.unit}"
 
     def row(self) -> dict[str, Any]:
         """As a flat row."""
@@ -126,6 +132,19 @@ class Answer:
             "missing": self.missing,
             "figures": [figure.row() for figure in self.figures],
         }
+
+
+def no_cpu(number: int, machine: Machine) -> Answer:
+    """The answer in CPU time where none was measured."""
+    return Answer(
+        number,
+        f"It can't be known from the data of {machine.name}: no CPU time was measured.",
+        (),
+        f"fitted to fio runs of {machine.name}",
+        f"zpmodel answers {number}",
+        "CPU time is measured: zpmodel measure reads it for all threads",
+        "CPU time of this machine, with zpmodel measure",
+    )
 
 
 def no_page(number: int, machine: Machine) -> Answer:

@@ -8,7 +8,7 @@ import pandas as pd
 from zpmodel.base import shipped
 from zpmodel.base.estimate import Estimate
 from zpmodel.base.units import GIB, KIB, MIB, format_size
-from zpmodel.study.answers.base import Answer, Asked, Figure, more, percent
+from zpmodel.study.answers.base import Answer, Asked, Figure, more, percent, saves
 from zpmodel.study.compare import Comparison, compare
 from zpmodel.study.folio_curve import KNEE_SHARE, folio_curve, knee_bytes, share_of
 from zpmodel.study.scenario import Scenario
@@ -37,11 +37,25 @@ def ring_share(page: Comparison, static: Comparison) -> Estimate | None:
     stall = terms[0]["stall"]
     fewer = stall.number - terms[1]["stall"].number
     saved = page.prediction.cpu_s.value - static.prediction.cpu_s.value
-    if saved <= 0:
+    if not saved > 0:
         return None
     drawn = page.prediction.cpu_draws - static.prediction.cpu_draws
     shares = np.clip(fewer * stall.each_draws / np.maximum(drawn, 1e-12), 0, 1)
     return Estimate.of(float(np.clip(fewer * stall.each_s / saved, 0, 1)), shares)
+
+
+def beside(static: Comparison) -> str:
+    """What a measured disk gains, in short; where its data can't tell, that, and what to measure."""
+    saved = static.cpu_saved_s.scaled(1e3)
+    return f"{throughput(static)} and {f'{saved} ms' if saved.known else saves(saved)}"
+
+
+def throughput(static: Comparison) -> str:
+    """What is gained in throughput, in words; where the data can't tell, that, and what to measure."""
+    if static.verdict != "unknown":
+        return more(static.speedup)
+    unseen = "; ".join(str(item).rstrip(".") for item in static.lacking if item.hides == "elapsed")
+    return f"a throughput that its data can't tell{f' ({unseen})' if unseen else ''}"
 
 
 def benefit(asked: Asked) -> Answer:
@@ -52,7 +66,7 @@ def benefit(asked: Asked) -> Answer:
         Figure(f"throughput, static over 4 KiB, {asked.machine.name}", ratio, "1"),
         Figure(f"CPU time saved for each GiB, {asked.machine.name}", saved, "ms"),
     ]
-    says = f"{more(ratio)} and {saved} ms of CPU time saved for each GiB on {asked.machine.name}"
+    says = f"{throughput(static)} and {saves(saved)} on {asked.machine.name}"
     if asked.measured is not None:
         before, after = static_gain(asked.measured)
         ring = ring_share(before, after)
@@ -61,7 +75,7 @@ def benefit(asked: Asked) -> Answer:
             Figure(f"throughput, static over 4 KiB, {asked.measured.name}", after.speedup, "1"),
             Figure(f"CPU time saved for each GiB, {asked.measured.name}", less, "ms"),
         ]
-        says += f"; {more(after.speedup)} and {less} ms on the measured virtual disk"
+        says += f"; {beside(after)} on {asked.measured.name}, which was measured"
         if ring is not None:
             figures.append(Figure("of which its ring", ring, "1"))
             says += f", {percent(ring)} of which is its ring that 4 KiB vectors fill, and which NVMe has not"
@@ -82,7 +96,7 @@ def benefit(asked: Asked) -> Answer:
 def beside_published(machine: Machine, ratio: Estimate) -> str:
     """Where the published gain lies; it is an NVMe drive's, so that a disk measured here can't be held against it."""
     if not machine.composed:
-        return "is of an NVMe drive and says nothing of this disk"
+        return "is of one NVMe drive, and says nothing of another disk"
     told = published_gain()[0]
     return f"is {'inside' if ratio.low <= told <= ratio.high else 'outside'} the interval"
 
@@ -152,10 +166,11 @@ def rests(machine: Machine) -> str:
 def curve_rows(asked: Asked) -> pd.DataFrame:
     """The curve of question 3 for each machine: rows of ``machine folio folio_bytes saved low high`` [ms/GiB]."""
     rows = []
-    for machine in (asked.machine, asked.measured):
-        for step in [] if machine is None else folio_curve(Scenario(machine, GIB)):
+    known = (machine for machine in (asked.machine, asked.measured) if machine is not None and machine.cpu.known)
+    for machine in known:
+        for step in folio_curve(Scenario(machine, GIB)):
             found = step.comparison.cpu_saved_s.scaled(1e3)
-            row = {"machine": machine.name if machine else "", "folio": format_size(step.folio_bytes)}
+            row = {"machine": machine.name, "folio": format_size(step.folio_bytes)}
             rows.append({**row, "folio_bytes": step.folio_bytes, "saved": found.value, "low": found.low,
                          "high": found.high, "share": step.cpu_share})  # fmt: skip
     return pd.DataFrame(rows)

@@ -129,6 +129,13 @@ def write_zeroes(asked: Asked) -> Answer:
         static = static_gain(load_machine(_COMPOSED))[1].prediction
     found = offload(static)
     even = found.break_even_bytes_per_s.scaled(1e-9)
+    cpu = "In CPU time nothing is known, as none was measured"
+    if found.pages_cpu_s.known:
+        wins = "wins" if found.cpu_s.high < found.pages_cpu_s.low else "need not win"
+        cpu = (
+            f"In CPU time offload {wins}: {found.cpu_s.scaled(1e3)} against {found.pages_cpu_s.scaled(1e3)} ms for "
+            "each GiB"
+        )
     writes = sum(kind.writes_pages == "yes" for kind in kinds().values())
     figures = (
         Figure("Write Zeroes is slower below", even, "GB/s"),
@@ -141,9 +148,8 @@ def write_zeroes(asked: Asked) -> Answer:
     return Answer(
         11,
         f"It is slower on a drive whose Write Zeroes does less than {even} GB/s; published ones do from "
-        f"{speeds.low / 1e9:.2g} to {speeds.high / 1e9:.2g} GB/s, so {_OFFLOAD[found.verdict]}. In CPU time offload "
-        f"{'wins' if found.cpu_s.high < found.pages_cpu_s.low else 'need not win'}: {found.cpu_s.scaled(1e3)} against "
-        f"{found.pages_cpu_s.scaled(1e3)} ms for each GiB. Of {len(kinds())} kinds of devices {writes} write pages.",
+        f"{speeds.low / 1e9:.2g} to {speeds.high / 1e9:.2g} GB/s, so {_OFFLOAD[found.verdict]}. {cpu}. Of "
+        f"{len(kinds())} kinds of devices {writes} write pages.",
         figures,
         f"{rests(asked.machine)}; {speeds.source}",
         f"zpmodel answers 11 {asked.option}",

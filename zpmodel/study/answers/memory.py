@@ -47,15 +47,19 @@ def on_demand(asked: Asked) -> Answer:
         Figure("clearing 2 MiB at each allocation", clear, "µs"),
         Figure("CPU time saved against 4 KiB for each GiB", found.cpu_saved_s.scaled(GIB / CALL_BYTES * 1e3), "ms"),
     )
+    costs = f"Each allocation costs {clear} µs of clearing"
+    if more.known:
+        costs = (
+            f"A fallback costs {more} µs of CPU time in a call of 2 MiB, each allocation {clear} µs of clearing, "
+            f"{'more' if clear.value > more.value else 'less'} than the call that it serves saves"
+        )
     return Answer(
         4,
         f"With a user a minute and little memory pressure {percent(fell)} of calls fall back and {percent(first)} "
-        f"allocate, where {percent(each)} of allocations fail; the folio is there {percent(kept)} of the day. A "
-        f"fallback costs {more} µs of CPU time in a call of 2 MiB, each allocation {clear} µs of clearing, "
-        f"{'more' if clear.value > more.value else 'less'} than the call that it serves saves.",
+        f"allocate, where {percent(each)} of allocations fail; the folio is there {percent(kept)} of the day. {costs}.",
         figures,
         f"the folio's life in closed form, with inputs: {'; '.join(dict.fromkeys(life.rests_on().values()))}",
-        f"zpmodel compare {asked.option} --length 2MiB",
+        f"zpmodel answers 4 {asked.option}",
         "users come in bursts, or memory is under constant pressure: then a fallback is as likely as a failure",
         "a day's thp_zero_page_alloc and thp_zero_page_alloc_failed on machines that zero: counters of few are known",
     )
@@ -85,7 +89,7 @@ def memory_share(asked: Asked) -> Answer:
 def getter(asked: Asked) -> Answer:
     """Question 6."""
     static = compare(Scenario(asked.machine, CALL_BYTES), ("page", "static"))[1]
-    think = static.prediction.cpu_s.value * 1e9
+    think = static.prediction.busy_s * 1e9
     times = getter_times()
     shared = {cpus: _ends(times, partial(_cost, cpus, think, "atomic per I/O")) for cpus in CPUS}
     flag = _ends(times, partial(_cost, CPUS[-1], think, "flag per mm"))

@@ -10,7 +10,8 @@ def ranking(asked: Asked) -> Answer:
     left, done = gains(asked.machine, "left to do"), gains(asked.machine, "done by 7.3")
     worth = [item for item in left if item.worth.startswith("yes")]
     hardly = [item for item in left if item.worth.startswith("hardly")]
-    rest = [item for item in left if item not in worth and item not in hardly]
+    unknown = [item for item in left if item.cpu_saved_s is None]
+    rest = [item for item in left if item not in (*worth, *hardly, *unknown)]
     lost = [item for item in gains(asked.machine, "option off since 6.12") if item.verdict == "loses"]
     figures = [
         Figure(f"{step}, {item.user}: CPU time saved for each GiB", item.cpu_saved_s.scaled(1e3), "ms")
@@ -22,8 +23,12 @@ def ranking(asked: Asked) -> Answer:
     says = f"Worth a patch (surely {WORTH_SHARE:.0%} of the user's CPU time or more): {first}. "
     if hardly:
         says += f"Hardly (asking for vectors by the folio's size): {'; '.join(_said(item) for item in hardly)}. "
-    says += f"Not: {', '.join(item.user for item in rest)}. Converted and gaining already: "
-    says += ", ".join(item.user for item in done if item.verdict == "gains") + "."
+    if rest:
+        says += f"Not: {', '.join(item.user for item in rest)}. "
+    if unknown:
+        says += f"Not known: {', '.join(item.user for item in unknown)}. "
+    gained = ", ".join(item.user for item in done if item.verdict == "gains")
+    says += f"Converted and gaining already: {gained or 'none that is known'}."
     if lost:
         says += f" Without the option {', '.join(item.user for item in lost)} loses since 6.19."
     return Answer(
