@@ -179,3 +179,11 @@ def test_everything_says_what_it_rests_on(machine):
 def test_impossible_inputs_are_named(field, value):
     with pytest.raises(InputError, match="per_s" if field == "users_per_s" else field):
         replace(COMES_AND_GOES, **{field: value})
+
+
+def test_a_given_share_of_fallbacks_is_taken_at_its_word_down_to_none(machine):
+    shares = (0.0, 0.001, 0.5, 1.0)
+    found = [compare(Scenario(machine, 1 << 30, fallback_share=share))[1] for share in shares]
+    assert [item.served.share("fell back").value for item in found] == pytest.approx(shares)
+    elapsed = [item.prediction.elapsed_s.value for item in found]
+    assert elapsed == sorted(elapsed)

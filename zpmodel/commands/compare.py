@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 @click.option("--offset", default="0", show_default=True, help="Where on the device.")
 @click.option("--limits", metavar="FILE|NAME|DIR", help="Another queue's limits; the calibrated device's if left out.")
 @click.option(
-    "--fallback-share", type=click.FloatRange(0, 1), default=0.0, show_default=True,
-    help="Share of on-demand I/O that finds no huge zero folio.",
+    "--fallback-share", type=click.FloatRange(0, 1),
+    help="Share of on-demand I/O that finds no huge zero folio; if left out, as an assumed life of the folio says.",
 )  # fmt: skip
 @json_option
 def command(
@@ -28,7 +28,7 @@ def command(
     length: str,
     offset: str,
     limits: str | None,
-    fallback_share: float,
+    fallback_share: float | None,
     as_json: bool,
 ) -> None:
     """PAGE_SIZE, on-demand and static zero pages: elapsed time, CPU time, what bounds them, with 90 % intervals.
@@ -42,7 +42,7 @@ def command(
     from zpmodel.calibration.identify import missing
     from zpmodel.queue.presets import find_limits
     from zpmodel.study.compare import compare
-    from zpmodel.study.scenario import Scenario
+    from zpmodel.study.scenario import FIO_WRITE, ZERO_OUT, Scenario
 
     model = asked.load()
     queue = find_limits(limits) if limits else None
@@ -56,6 +56,8 @@ def command(
     zeroed = format_size(found[0].prediction.structure.length)
     click.echo(f"Zeroing {zeroed} by {caller}, costs of {model.name}, 90 % intervals")
     emit_table(_shown(found))
+    if caller not in (ZERO_OUT, FIO_WRITE):
+        click.echo(f"{caller}: as in Linux 6.12 from PAGE_SIZE, and as it would be, converted, from larger pages.")
     for lack in missing(model):
         click.echo(str(lack))
     for text in sorted({row["beyond"] for row in rows} - {""}):

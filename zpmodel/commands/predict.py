@@ -43,7 +43,11 @@ def command(
     from zpmodel.study.scenario import Scenario, predict
 
     model = asked.load()
-    page, size, start = ZeroPage.named(zero_page), parse_size(length, field="--length"), parse_size(offset)
+    page, size, start = (
+        ZeroPage.named(zero_page),
+        parse_size(length, field="--length"),
+        parse_size(offset, field="--offset"),
+    )
     queue = find_limits(limits) if limits else None
     found = predict(Scenario(model, size, zero_page, start, caller=caller, depth=depth, limits=queue))
     if as_json:

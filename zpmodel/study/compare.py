@@ -125,7 +125,7 @@ def compare(scenario: Scenario, policies: tuple[str, ...] = POLICIES) -> list[Co
 
 
 def _serve(scenario: Scenario, page: Prediction, huge: Prediction) -> Served:
-    if scenario.fallback_share:
+    if scenario.fallback_share is not None:
         return serve_share(scenario.machine, page, huge, scenario.fallback_share)
     return serve(scenario.machine, page, huge, scenario.on_demand or OnDemand())
 

@@ -30,8 +30,8 @@ class Scenario:
         typical request, whatever ``length`` says.
     :ivar depth: operations in flight; a zero-out is one.
     :ivar limits: the queue's limits, where they are not the machine's.
-    :ivar fallback_share: share of on-demand I/O that finds no huge zero folio [1]; a shortcut that, above 0, takes the
-        place of ``on_demand``.
+    :ivar fallback_share: share of on-demand I/O that finds no huge zero folio [1]: a shortcut that takes the place of
+        ``on_demand``; None: as that says.
     :ivar on_demand: the on-demand folio's life; None: the assumptions that :class:`zpmodel.study.on_demand.OnDemand`
         names.
     """
@@ -43,15 +43,17 @@ class Scenario:
     caller: str = ZERO_OUT
     depth: int = 1
     limits: QueueLimits | None = None
-    fallback_share: float = 0.0
+    fallback_share: float | None = None
     on_demand: OnDemand | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "caller", find_caller(self.caller, "scenario").facts.name)
-        if not 0 <= self.fallback_share <= 1:
+        if self.fallback_share is not None and not 0 <= self.fallback_share <= 1:
             raise InputError("scenario", "fallback_share", self.fallback_share, "a share from 0 to 1")
         if not isinstance(self.depth, int) or self.depth < 1:
             raise InputError("scenario", "depth", self.depth, "a whole number of at least 1")
+        if self.depth != 1 and self.caller != FIO_WRITE:
+            raise InputError("scenario", "depth", self.depth, f"1 (a zero-out is one operation), or caller {FIO_WRITE}")
         ZeroPage.named(self.zero_page)
 
     def but(self, **changes: Any) -> Self:
