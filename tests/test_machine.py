@@ -10,6 +10,7 @@ from scratch_devices import loop_device, missing, mounted
 
 from zpmodel.host import block, device_facts, machine, meminfo, mounts
 from zpmodel.host.safety import Target, open_target
+from zpmodel.measure import told
 
 MIB = 1 << 20
 needs_loop = pytest.mark.skipif(bool(missing()), reason=missing() or "-")
@@ -116,13 +117,12 @@ def test_limits_that_nobody_knows_are_told(tmp_path: Path) -> None:
         mounted("none", tmp_path / "memory", "-t", "tmpfs", "-o", "size=4m") as folder,
         open_target(folder, MIB) as target,
     ):
-        said = machine.why_limits_unknown(target)
-        assert said is not None
-        assert "tmpfs" in said
+        assert "no block device" in told.about_limits(block.device_under(target.fd), target)
         assert machine.describe(target, "x")["limits"] == {}
     fd = os.open("/", os.O_RDONLY)
     try:
-        known = block.device_under(fd) is not None
-        assert (machine.why_limits_unknown(Target("new file", Path("/"), fd, 0)) is None) == known
+        device = block.device_under(fd)
+        known = device is not None and (device / "queue/max_segments").exists()
+        assert (told.about_limits(device, Target("new file", Path("/"), fd, 0)) == "") == known
     finally:
         os.close(fd)

@@ -12,7 +12,6 @@ from zpmodel.memory.life.vmstat import (
     read_pagetypeinfo,
     read_vmstat,
     scans_per_s,
-    unusable_index,
     usable_blocks,
 )
 
@@ -62,7 +61,6 @@ def test_extfrag_index_by_hand() -> None:
     assert extfrag_index([1024, *[0] * 10]) == pytest.approx(1 - 3 / 1024)
     assert extfrag_index([0] * 11) == 0
     assert extfrag_index([5, *[0] * 8, 1, 0]) == -1
-    assert unusable_index([512, *[0] * 8, 1, 0]) == pytest.approx(0.5)
 
 
 def test_failure_comes_from_the_best_source_at_hand(tmp_path: Path) -> None:

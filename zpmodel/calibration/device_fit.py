@@ -35,23 +35,19 @@ class DeviceFit(NamedTuple):
     residuals: Floats
 
 
-def fit_device(
-    unfitted: DeviceKind, load: Load, rate: Floats, sigma: Floats, start: DeviceKind | None = None
-) -> DeviceFit:
+def fit_device(unfitted: DeviceKind, load: Load, rate: Floats, sigma: Floats) -> DeviceFit:
     """Fit a device's parameters to the rates of closed loops.
 
     :param unfitted: a device of the kind, with what is known of it.
     :param load: shape (points,) in each field, ``path`` included [s].
     :param rate: operations per second [1/s], shape (points,).
     :param sigma: log standard error of each rate.
-    :param start: where to start from, as returned before.
     """
     table = unfitted.FITTED
     centre = np.array([parameter.start for parameter in table])
     # The fastest stream of bytes says what a MiB takes at the least.
     centre[[parameter.name for parameter in table].index("mebibyte")] = float(np.min(1 / (rate * load.mebibytes)))
     prior = _to_free(table, centre)
-    begin = prior if start is None else _to_free(table, np.array(start.parameters, dtype=np.float64))
     width = np.array([parameter.prior for parameter in table])
     logs = _log_rates(unfitted, load)
 
@@ -64,7 +60,7 @@ def fit_device(
         )
         return np.concatenate([robust, (free - prior) / width])
 
-    found = least_squares(residuals, begin, method="lm", xtol=1e-4, ftol=1e-5, max_nfev=200)
+    found = least_squares(residuals, prior, method="lm", xtol=1e-4, ftol=1e-5, max_nfev=200)
     free = np.asarray(found.x, dtype=float)
     at = logs(free)
     jacobian = np.stack([(logs(free + step) - at) / _STEP for step in np.eye(len(free)) * _STEP], axis=1)

@@ -46,16 +46,16 @@ def command(
     if as_json:
         found = []
         for caller in callers:
-            steps = {} if caller.facts.name == "fio_write" else {step: gain(model, caller, step) for step in STEPS}
+            steps = {step: gain(model, caller, step) for step in STEPS}
             found.append({**describe(caller), "gains": {k: v and v.row() for k, v in steps.items()}})
         more = {"machine": model.name, "cpu_readers": CPU_READERS}
         emit_json({**found[0], "machine": model.name} if user is not None else {"users": found, **more})
         return
     if user is not None:
         _show(describe(callers[0]))
-        if callers[0].facts.name != "fio_write":
+        if gained := [_gained(item) for step in STEPS if (item := gain(model, callers[0], step)) is not None]:
             click.echo(f"\nfor each GiB of zeroes, through {model.name}")
-            emit_table([_gained(item) for step in STEPS if (item := gain(model, callers[0], step)) is not None])
+            emit_table(gained)
         return
     _table()
     _ranked(model)

@@ -215,13 +215,13 @@ def contrasts(points: Iterable[Measured]) -> list[Contrast]:
     return result
 
 
-def interval(ratios: Sequence[float], level: float = LEVEL) -> tuple[float, float, float]:
+def interval(ratios: Sequence[float]) -> tuple[float, float, float]:
     """Return the geometric mean of ratios and its Student interval on the log scale; NaN bounds for a single one."""
     logs = np.log(np.asarray(ratios, dtype=float))
     centre = math.exp(logs.mean())
     if len(logs) < 2:
         return centre, math.nan, math.nan
-    half = float(stats.t.ppf((1 + level) / 2, len(logs) - 1)) * logs.std(ddof=1) / math.sqrt(len(logs))
+    half = float(stats.t.ppf((1 + LEVEL) / 2, len(logs) - 1)) * logs.std(ddof=1) / math.sqrt(len(logs))
     return centre, centre * math.exp(-half), centre * math.exp(half)
 
 

@@ -62,21 +62,6 @@ def describe(target: Target, fio_version: str) -> dict[str, Any]:
     }
 
 
-def why_limits_unknown(target: Target) -> str | None:
-    """Say why nobody knows the queue limits of a target, None where /sys has them.
-
-    A measurement there is possible; how its bios are split, and so what a request or a vector costs, can't be told.
-    """
-    if device_under(target.fd) is not None:
-        return None
-    mount = mount_of(target.fd)
-    where = f"a file system of type {mount.file_system}" if mount is not None else "a file system"
-    return (
-        f"{target.path} is on {where}, with no block device of this machine below: queue limits are unknown, so splits,"
-        " requests and segments, and what each of them costs, can't be told from this set"
-    )
-
-
 def changing_facts() -> dict[str, Any]:
     """Return what may change while measuring, for a look before and one after: load, counters of huge zero pages."""
     counters = dict(line.split() for line in _text("/proc/vmstat").splitlines() if line.startswith("thp_"))

@@ -90,11 +90,6 @@ class ZeroPage:
         """How long its memory is held: ``for ever`` or ``while used``."""
         return "while used" if self.policy == "on-demand" else "for ever"
 
-    @property
-    def extra_bytes(self) -> int:
-        """Memory held beyond the ZERO_PAGE that every kernel has [byte]."""
-        return 0 if self.policy == "page" else self.size_bytes
-
     def __str__(self) -> str:
         return f"{self.policy} ({format_size(self.size_bytes)})"
 

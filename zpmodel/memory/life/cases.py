@@ -9,7 +9,7 @@ import pandas as pd
 from zpmodel.base import shipped
 from zpmodel.base.errors import InputError
 from zpmodel.base.estimate import Estimate
-from zpmodel.memory.life.vmstat import failure_probability
+from zpmodel.memory.life.vmstat import ENOUGH, failure_probability
 
 _CASES = ("memory", "cases.toml")
 
@@ -59,7 +59,7 @@ def _of_case(name: str) -> Estimate:
     )
     counters = case.get("counters", {})
     good, bad = counters.get("thp_zero_page_alloc", 0), counters.get("thp_zero_page_alloc_failed", 0)
-    if "free_blocks" not in case and good + bad < 20:
+    if "free_blocks" not in case and good + bad < ENOUGH:
         # Too few to count with, and no free lists beside them: their own posterior is all there is.
         padded = {"thp_zero_page_alloc": good, "thp_zero_page_alloc_failed": bad}
         found = failure_probability(frame, padded, least=0)

@@ -134,16 +134,6 @@ def extfrag_index(free_blocks: ArrayLike, order: int = PMD_ORDER) -> float:
     return float(1 - (1 + pages / 2**order) / total)
 
 
-def unusable_index(free_blocks: ArrayLike, order: int = PMD_ORDER) -> float:
-    """Share of free memory in blocks too small for the order: 0 none, 1 all (``unusable_free_index``, mm/vmstat.c).
-
-    :raises InputError: as :func:`extfrag_index`.
-    """
-    blocks = _orders(free_blocks, order)
-    pages = blocks * 2.0 ** np.arange(blocks.size)
-    return float(1 - pages[order:].sum() / pages.sum()) if pages.sum() else 1.0
-
-
 def compaction_success(vmstat: Mapping[str, int]) -> Estimate:
     """Probability that a direct compaction makes a block, from ``compact_success`` and ``compact_fail`` (Jeffreys)."""
     good, bad = vmstat.get("compact_success", 0), vmstat.get("compact_fail", 0)
