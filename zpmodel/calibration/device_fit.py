@@ -1,6 +1,8 @@
 """Fitting a device's parameters to the rates of closed loops, and drawing all that the rates allow."""
 
+import math
 from collections.abc import Callable
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -112,10 +114,14 @@ def _to_free(table: tuple[Parameter, ...], values: Floats) -> Floats:
 
 def from_free(table: tuple[Parameter, ...], free: Floats) -> Floats:
     """The parameters of a point on the free scale, shape (fitted,) or (fitted, draws)."""
-    rows = []
-    for parameter, value in zip(table, free, strict=True):
-        if parameter.is_share:
-            rows.append(1 / (1 + np.exp(-np.clip(value, -30, 30))))
-        else:
-            rows.append(np.exp(np.clip(value, np.log(parameter.low), np.log(parameter.high))))
-    return np.array(rows)
+    share, low, high = _bounds(table)
+    inside = np.clip(np.asarray(free).T, low, high)
+    return np.where(share, 1 / (1 + np.exp(-inside)), np.exp(inside)).T
+
+
+@cache
+def _bounds(table: tuple[Parameter, ...]) -> tuple[npt.NDArray[np.bool_], Floats, Floats]:
+    """Which parameters are shares, and all bounds on the free scale, shape (fitted,) each."""
+    ends = [(-30.0, 30.0) if one.is_share else (math.log(one.low), math.log(one.high)) for one in table]
+    low, high = np.array(ends, dtype=float).T
+    return np.array([one.is_share for one in table]), low, high

@@ -103,6 +103,9 @@ def missing(machine: Machine) -> list[Missing]:
                 "elapsed",
             )
         )
+        if cpu.total_draws[:, EVENTS.index("MiB")].any():
+            what = "With one kind of buffer a vector's CPU time is not told from its bytes'"
+            found.append(Missing(what, f"measure buffers of {other} beside them", "cpu"))
     if not cpu.total.any():
         remedy = "measure with zpmodel measure, which reads it for all threads"
         found.append(Missing("No CPU time was measured", remedy, "cpu"))

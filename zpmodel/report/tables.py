@@ -72,9 +72,14 @@ def errors(held_out: pd.DataFrame) -> pd.DataFrame:
         [
             {
                 "of": name,
-                "median error": f"{(quotient - 1).abs().median():.1%}",
-                "scatter of single runs": "-" if noise is None else f"{noise:.1%}",
+                "median error": _share((quotient - 1).abs().median()),
+                "scatter of single runs": _share(noise),
             }
             for name, quotient, noise in rows
         ]
     )
+
+
+def _share(value: float | None) -> str:
+    """In per cent; a dash where it isn't known."""
+    return "-" if value is None or pd.isna(value) else f"{value:.1%}"

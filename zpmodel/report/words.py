@@ -65,7 +65,7 @@ def _ring(machine: Machine, found: Comparison, page: Comparison) -> str:
     saved = page.prediction.cpu_draws - found.prediction.cpu_draws
     best = sum(_fewer(found, page, term.name)[0] for term in page.prediction.terms)
     stalls, stall_draws = _fewer(found, page, "stall")
-    if descriptors is None or best <= 0 or stalls < 0.5 * best:
+    if descriptors is None or not found.cpu_saved_s.known or best <= 0 or stalls < 0.5 * best:
         return ""
     ms_per_gib = GIB / found.prediction.structure.length * 1e3
     vectors = machine.estimate(*_fewer(found, page, "vector"), machine.cpu.scatter).scaled(ms_per_gib)
@@ -95,7 +95,7 @@ def beside_measured(found: Comparison, medians: pd.DataFrame) -> str:
     """Say where a prediction is faster than anything that was measured; empty where it is not."""
     predicted = found.prediction.structure.length / found.prediction.elapsed_s.value / GIB
     fastest = float(medians["gib_per_s"].max())
-    if predicted <= fastest:
+    if medians.empty or predicted <= fastest:
         return ""
     return (
         f"**Faster than anything measured:** {predicted:.2g} GiB/s are predicted, fio's fastest point went "
@@ -115,7 +115,8 @@ def measured_line(contrast: pd.DataFrame) -> str:
 
     def show(row: pd.Series, name: str) -> str:
         low, high = row[f"{name}_low"], row[f"{name}_high"]
-        return f"{row[name]:.2f} [{low:.2f}, {high:.2f}]"
+        alone = " (one pair, so without an interval)" if row["pairs"] == 1 else f" [{low:.2f}, {high:.2f}]"
+        return f"{row[name]:.2f}{alone}"
 
     def where(row: pd.Series) -> str:
         return f"at {format_size(row['block_bytes'])} blocks, queue depth {int(row['depth'])}"

@@ -135,16 +135,21 @@ def _beside(machine: Machine, page: Prediction, policy: str, other: Prediction, 
     if other is page or (alike and served is None):
         return Comparison(policy, other, Estimate.exactly(1.0), Estimate.exactly(0.0))
     stretch = max(page.stretch, other.stretch)
-    ratio, saved = page.elapsed_s.value / other.elapsed_s.value, page.cpu_s.value - other.cpu_s.value
+    ratio = page.elapsed_s.value / other.elapsed_s.value
+    lacking = tuple(missing(machine))
+    saved = Estimate.unknown()
+    if not any(item.hides == "cpu" for item in lacking):
+        less, draws = page.cpu_s.value - other.cpu_s.value, page.cpu_draws - other.cpu_draws
+        saved = machine.estimate(less, draws, (0.0 if alike else machine.cpu.scatter) * stretch)
     # Of the same I/O (a call's, or those of all that fell back) what the machine scatters by cancels.
-    ratio_scatter, cpu_scatter = (0.0, 0.0) if alike else (huge * machine.ratio_scatter, machine.cpu.scatter)
+    ratio_scatter = 0.0 if alike else huge * machine.ratio_scatter
     return Comparison(
         policy,
         other,
         # What one prediction errs by, the other shares in part; what ratios of held-out points scattered by is left.
         machine.estimate(ratio, page.elapsed_draws / other.elapsed_draws, ratio_scatter * stretch),
-        machine.estimate(saved, page.cpu_draws - other.cpu_draws, cpu_scatter * stretch),
-        tuple(missing(machine)),
+        saved,
+        lacking,
         served,
     )
 

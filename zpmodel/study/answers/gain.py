@@ -32,12 +32,12 @@ def static_gain(machine: Machine) -> tuple[Comparison, Comparison]:
 def ring_share(page: Comparison, static: Comparison) -> Estimate | None:
     """Of the CPU time saved, the share that a device's full ring had cost [1]; None where it has none."""
     terms = [{term.name: term for term in item.prediction.terms} for item in (page, static)]
-    if "stall" not in terms[0] or "stall" not in terms[1]:
+    if not static.cpu_saved_s.known or "stall" not in terms[0] or "stall" not in terms[1]:
         return None
     stall = terms[0]["stall"]
     fewer = stall.number - terms[1]["stall"].number
     saved = page.prediction.cpu_s.value - static.prediction.cpu_s.value
-    if not saved > 0:
+    if saved <= 0:
         return None
     drawn = page.prediction.cpu_draws - static.prediction.cpu_draws
     shares = np.clip(fewer * stall.each_draws / np.maximum(drawn, 1e-12), 0, 1)
