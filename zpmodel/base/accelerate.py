@@ -1,29 +1,56 @@
 """The one place where numba is configured.
 
-``NUMBA_DISABLE_JIT=1`` runs every kernel as plain Python. Compiled code is not cached on disk unless
-``ZPMODEL_CACHE=1``: concurrent processes can corrupt numba's cache.
+``NUMBA_DISABLE_JIT=1`` runs every kernel as plain Python, and then numba is not even imported. What is compiled is kept
+between processes (:mod:`zpmodel.base.compiled`) unless ``ZPMODEL_CACHE=0``.
 """
 
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any
 
-import numba
+import numpy as np
+import numpy.typing as npt
+
+PLAIN = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
+"""Whether kernels are plain Python."""
+
+_KEPT = os.environ.get("ZPMODEL_CACHE", "1") != "0"
 
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a function that takes and returns scalars and arrays only."""
-    cache = os.environ.get("ZPMODEL_CACHE") == "1"
-    compiled: Callable[..., Any] = numba.njit(nogil=True, error_model="numpy", cache=cache)(function)
-    return compiled
+    if PLAIN:
+        return function
+    import numba
+
+    # Nobody calls kernels from C: without the wrapper for that they compile sooner.
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+    compiled: Any = numba.njit(**options)(function)
+    if _KEPT and hasattr(compiled, "py_func"):
+        from zpmodel.base.compiled import keep
+
+        keep(compiled)
+    return compiled  # type: ignore[no-any-return]
 
 
-parallel = numba.prange
-"""``range`` of a loop whose turns run on all threads in a :func:`parallel_kernel`."""
+def cores() -> int:
+    """How many CPUs this process may use."""
+    return len(os.sched_getaffinity(0))
 
 
-def parallel_kernel(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile a function with :data:`parallel` loops; one such call at a time."""
-    cache = os.environ.get("ZPMODEL_CACHE") == "1"
-    compiled: Callable[..., Any] = numba.njit(nogil=True, error_model="numpy", cache=cache, parallel=True)(function)
-    return compiled
+def in_pieces(function: Callable[[slice], Any], rows: int, least: int = 256, jobs: int | None = None) -> list[Any]:
+    """Call a function for pieces of ``rows``, on all cores; kernels let go of Python's lock.
+
+    :param least: rows below which a piece is not worth a thread.
+    :param jobs: threads; as many as cores where left out.
+    :return: what it returned, in the order of the pieces.
+    """
+    number = min(jobs or cores(), max(1, rows // least))
+    edges: npt.NDArray[np.int64] = np.linspace(0, rows, number + 1).astype(np.int64)
+    slices = [slice(int(a), int(b)) for a, b in pairwise(edges)]
+    if number == 1:
+        return [function(slices[0])]
+    with ThreadPoolExecutor(number) as pool:
+        return list(pool.map(function, slices))

@@ -10,7 +10,7 @@ from zpmodel.base.units import SECTOR
 from zpmodel.queue.limits import QueueLimits
 from zpmodel.structure.count import Structure, Work, impossible, make_structure
 from zpmodel.structure.plug import finish_plug
-from zpmodel.structure.records import PLUG, TALLY, add_kind, new_log, new_row
+from zpmodel.structure.records import add_kind, new_log, one_state
 from zpmodel.structure.requests import submit_bio
 from zpmodel.structure.splits import Mixed
 
@@ -50,8 +50,8 @@ def submit(bios: Iterable[Bio], limits: QueueLimits, *, plug: bool = True, base_
     :param plug: whether a plug holds them all; without one each bio's requests are issued before the next bio.
     :raises InputError: where the kernel would fail a write.
     """
-    row, tally = new_row(TALLY)
-    _, state = new_row(PLUG)
+    states = one_state()
+    state = states.records[0]
     bio_rows, requests = new_log(_ROWS), new_log(_ROWS)
     kernel_limits = limits.for_kernel(base_page_bytes)
     length = 0
@@ -61,22 +61,22 @@ def submit(bios: Iterable[Bio], limits: QueueLimits, *, plug: bool = True, base_
             state.sealed = 1  # the structure kernels take bios for contiguous: what starts elsewhere joins nothing
         vectors, size = len(bio.lengths), int(bio.lengths.sum())
         zeroes = np.zeros(vectors, np.int64)
-        tally.bios += 1
-        tally.vectors += vectors
-        tally.allocated += bio.max_vecs
+        state.bios += 1
+        state.vectors += vectors
+        state.allocated += bio.max_vecs
         add_kind(bio_rows, size, vectors, bio.max_vecs, 1)
         address = zeroes if bio.addresses is None else bio.addresses
         offset = zeroes if bio.offsets is None else bio.offsets
         mixed = Mixed(address, offset, bio.lengths)
-        if submit_bio(kernel_limits, mixed, bio.start // SECTOR, state, requests, tally):
+        if submit_bio(kernel_limits, mixed, bio.start // SECTOR, state, requests):
             raise impossible(limits)
         if not plug:
-            finish_plug(state, requests, tally)
+            finish_plug(state, requests)
         assert not requests.reach["full"][0], "a request makes fewer kinds of requests than the log holds"
         length += size
         expected = bio.start + size
-    finish_plug(state, requests, tally)
-    return make_structure("write", length, row, bio_rows, requests)
+    finish_plug(state, requests)
+    return make_structure("write", length, states.flat, bio_rows, requests)
 
 
 def add_up(parts: Sequence[tuple[Structure, int]]) -> Structure:

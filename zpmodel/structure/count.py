@@ -1,25 +1,26 @@
 """The public face of the structure model: ranges in, counts and histograms out."""
 
 from dataclasses import dataclass
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from zpmodel.base.errors import InputError
 from zpmodel.queue.limits import QueueLimits
 from zpmodel.queue.zeropage import ZeroPage
-from zpmodel.structure.many import count_many
-from zpmodel.structure.records import COUNTS, Log, new_log
+from zpmodel.structure.records import COUNTS, WORK, Log, new_log
 from zpmodel.structure.zeroout import zero_out
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Operation = Literal["write", "write_zeroes"]
 
 _LAST_BYTE = (1 << 63) - 1
 _FIRST_ROWS = 128
 _MOST_ROWS = 1 << 24
-_FEW_ROWS = 16
+_FEW_ROWS = 64
 
 Table = npt.NDArray[np.int64]
 
@@ -171,10 +172,10 @@ def count(zero_page: ZeroPage, limits: QueueLimits, offset: int, length: int) ->
 @overload
 def count(
     zero_page: ZeroPage, limits: QueueLimits, offset: npt.NDArray[np.int64], length: npt.ArrayLike
-) -> pd.DataFrame: ...
+) -> "pd.DataFrame": ...
 @overload
-def count(zero_page: ZeroPage, limits: QueueLimits, offset: int, length: npt.NDArray[np.int64]) -> pd.DataFrame: ...
-def count(zero_page: ZeroPage, limits: QueueLimits, offset: Any, length: Any) -> Structure | pd.DataFrame:
+def count(zero_page: ZeroPage, limits: QueueLimits, offset: int, length: npt.NDArray[np.int64]) -> "pd.DataFrame": ...
+def count(zero_page: ZeroPage, limits: QueueLimits, offset: Any, length: Any) -> "Structure | pd.DataFrame":
     """Count the bios, splits, requests and segments of zeroing a range on an otherwise idle queue.
 
     :param zero_page: the zero page in use (after any fallback).
@@ -186,6 +187,8 @@ def count(zero_page: ZeroPage, limits: QueueLimits, offset: Any, length: Any) ->
     """
     if np.ndim(offset) == 0 and np.ndim(length) == 0:
         return _count_one(zero_page, limits, offset, length)
+    from zpmodel.structure.many import count_many
+
     rows = check_ranges(offset, length, limits)
     write_zeroes = limits.write_zeroes_max_bytes > 0
     try:
@@ -201,7 +204,7 @@ def _count_one(zero_page: ZeroPage, limits: QueueLimits, offset: int, length: in
     rows = _FIRST_ROWS
     while True:
         bios, requests = new_log(rows), new_log(rows)
-        status, row = zero_out(kernel_limits, size, page, int(offset), int(length), bios, requests)
+        status, states = zero_out(kernel_limits, size, page, int(offset), int(length), bios, requests)
         if status:
             raise impossible(limits)
         if not (bios.reach[0]["full"] or requests.reach[0]["full"]):
@@ -209,7 +212,7 @@ def _count_one(zero_page: ZeroPage, limits: QueueLimits, offset: int, length: in
         rows *= 16
         assert rows <= _MOST_ROWS, "more kinds of requests than a range can have"
     return make_structure(
-        "write_zeroes" if kernel_limits.write_zeroes_sectors else "write", int(length), row, bios, requests
+        "write_zeroes" if kernel_limits.write_zeroes_sectors else "write", int(length), states.flat, bios, requests
     )
 
 
@@ -222,7 +225,7 @@ def impossible(limits: QueueLimits) -> InputError:
 def make_structure(operation: Operation, length: int, tally: Table, bios: Log, requests: Log) -> Structure:
     """Put what the kernels counted into a :class:`Structure`.
 
-    :param tally: row of :data:`zpmodel.structure.records.TALLY`.
+    :param tally: row of :data:`zpmodel.structure.records.STATE`.
     """
     numbers = tally.tolist()
     counts = dict(zip(COUNTS, numbers, strict=False))
@@ -236,7 +239,7 @@ def make_structure(operation: Operation, length: int, tally: Table, bios: Log, r
         back_merges=counts["back_merges"],
         requests=counts["requests"],
         segments=counts["segments"],
-        work=Work(*numbers[len(COUNTS) :]),
+        work=Work(*numbers[len(COUNTS) : len(COUNTS) + len(WORK)]),
         bio_table=_kinds(bios),
         request_table=_kinds(requests),
     )

@@ -1,4 +1,4 @@
-"""Many ranges on one queue: one compiled loop, a row of counts each, no histograms."""
+"""Many ranges on one queue: one compiled loop a core, a row of counts each, no histograms."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from zpmodel.base.accelerate import parallel, parallel_kernel
+from zpmodel.base.accelerate import in_pieces, kernel
 from zpmodel.queue.limits import QueueLimits
 from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.structure.zeroout import count_range
@@ -17,17 +17,17 @@ COLUMNS = ("bios", "vectors", "vectors_allocated", "splits", "back_merges", "req
 Ints = npt.NDArray[np.int64]
 
 
-@parallel_kernel
-def count_ranges(limits, zero_bytes, base_page_bytes, offsets, lengths):  # type: ignore[no-untyped-def]
-    """Count each range, shape (ranges, columns), on all threads that numba has.
+@kernel
+def count_ranges(limits, zero_bytes, base_page_bytes, offsets, lengths, counts):  # type: ignore[no-untyped-def]
+    """Count each range.
 
     :param limits: and the next two: as :func:`zpmodel.structure.zeroout.count_range` takes them.
     :param offsets, lengths: ranges [byte], shape (ranges,).
-    :return: (whether all are possible, counts in the order of :data:`COLUMNS`).
+    :param counts: filled here in the order of :data:`COLUMNS`, shape (ranges, columns).
+    :return: how many the kernel fails.
     """
-    counts = np.empty((len(offsets), 7), np.int64)
     failed = 0
-    for i in parallel(len(offsets)):
+    for i in range(len(offsets)):
         c = count_range(limits, zero_bytes, base_page_bytes, offsets[i], lengths[i])
         failed += 1 - c.possible
         counts[i, 0] = c.bios
@@ -37,7 +37,7 @@ def count_ranges(limits, zero_bytes, base_page_bytes, offsets, lengths):  # type
         counts[i, 4] = c.back_merges
         counts[i, 5] = c.requests
         counts[i, 6] = c.segments
-    return failed == 0, counts
+    return failed
 
 
 def count_many(zero_page: ZeroPage, limits: QueueLimits, offsets: Ints, lengths: Ints, operation: str) -> pd.DataFrame:
@@ -46,8 +46,12 @@ def count_many(zero_page: ZeroPage, limits: QueueLimits, offsets: Ints, lengths:
     :raises ArithmeticError: where the kernel fails one of them.
     """
     page = zero_page.base_page_bytes
-    possible, counts = count_ranges(limits.for_kernel(page), zero_page.size_bytes, page, offsets, lengths)
-    if not possible:
+    queue, counts = limits.for_kernel(page), np.empty((len(offsets), len(COLUMNS)), np.int64)
+
+    def piece(at: slice) -> int:
+        return int(count_ranges(queue, zero_page.size_bytes, page, offsets[at], lengths[at], counts[at]))
+
+    if sum(in_pieces(piece, len(offsets))):
         raise ArithmeticError("a logical block needs more segments than a request may have")
     columns: dict[str, Any] = {"offset": offsets, "operation": operation, "length": lengths}
     columns |= {name: counts[:, i] for i, name in enumerate(COLUMNS)}

@@ -41,42 +41,45 @@ class Part(NamedTuple):
 
 
 @kernel
-def finish_request(plug, requests):
+def finish_request(state, requests):
     """Log the newest request, which can't grow any more."""
-    if plug.open:
-        plug.open = 0
-        add_kind(requests, plug.bytes, plug.segments, plug.first_offset & 4095, 1)
+    if state.open:
+        state.open = 0
+        add_kind(requests, state.bytes, state.segments_held, state.first_offset & 4095, 1)
 
 
 @kernel
-def start_requests(limits, plug, requests, tally, size, count):
+def start_requests(limits, state, requests, size, count):
     """Make room for ``count`` new requests of ``size`` bytes each: flushes, before each, as the plug asks for."""
-    finish_request(plug, requests)
-    if plug.plugged >= PLUG_REQUESTS or (plug.plugged > 0 and limits.may_merge and plug.bytes >= PLUG_BYTES):
-        tally.flushes += 1
-        plug.plugged = 0
+    finish_request(state, requests)
+    large = state.plugged > 0 and limits.may_merge and state.bytes >= PLUG_BYTES
+    if large or state.plugged >= PLUG_REQUESTS:
+        state.flushes += 1
+        state.flushed_by_bytes += large
+        state.plugged = 0
     if limits.may_merge and size >= PLUG_BYTES:
-        tally.flushes += count - 1
-        plug.plugged = plug.plugged + 1 if count == 1 else 1
+        state.flushes += count - 1
+        state.flushed_by_bytes += count - 1
+        state.plugged = state.plugged + 1 if count == 1 else 1
     else:
-        before = plug.plugged + count - 1
-        tally.flushes += before // PLUG_REQUESTS
-        plug.plugged = before % PLUG_REQUESTS + 1
-    plug.bytes = size
-    tally.requests += count
+        before = state.plugged + count - 1
+        state.flushes += before // PLUG_REQUESTS
+        state.plugged = before % PLUG_REQUESTS + 1
+    state.bytes = size
+    state.requests += count
 
 
 @kernel
-def add_split_off(limits, plug, requests, tally, size, segments, offset, count):
+def add_split_off(limits, state, requests, size, segments, offset, count):
     """Add ``count`` parts that were split off one after the other from one piece of memory or from equal ones.
 
     They are marked "no merge": neither may they join a request, nor may others join theirs.
 
     :param offset: of the first part's first byte [byte]; the next start ``size`` bytes further, as far as a page sees.
     """
-    start_requests(limits, plug, requests, tally, size, count)
-    tally.splits += count
-    tally.segments += segments * count
+    start_requests(limits, state, requests, size, count)
+    state.splits += count
+    state.segments += segments * count
     # Offsets within a page come round after a power of two of parts, at most 8: sizes are whole sectors.
     cycle = 1 if size & 4095 == 0 else 4096 // (size & -size)
     for i in range(min(cycle, count)):
@@ -84,7 +87,7 @@ def add_split_off(limits, plug, requests, tally, size, segments, offset, count):
 
 
 @kernel
-def try_back_merge(limits, plug, part):
+def try_back_merge(limits, state, part):
     """Merge a part into the newest request if the kernel would; say whether it did (``ll_back_merge_fn``).
 
     It leaves no gap behind the request's last vector if both are one piece of memory that crosses no segment boundary,
@@ -92,53 +95,53 @@ def try_back_merge(limits, plug, part):
     """
     mask = limits.virt_boundary_mask
     if mask:
-        if plug.first_offset & mask:
+        if state.first_offset & mask:
             return False
         boundary = limits.seg_boundary_mask
-        adjoining = plug.end_address == part.start_address and (
-            plug.last_address | boundary == (part.start_address + part.start_bytes - 1) | boundary
+        adjoining = state.end_address == part.start_address and (
+            state.last_address | boundary == (part.start_address + part.start_bytes - 1) | boundary
         )
-        if not adjoining and (plug.end_offset | part.start_offset) & mask:
+        if not adjoining and (state.end_offset | part.start_offset) & mask:
             return False
     most = limits.max_sectors
     if limits.chunk_sectors > 0:
-        most = min(most, chunk_left(plug.start, limits.chunk_sectors))
-    if plug.bytes + part.bytes > most * SECTOR or plug.segments + part.segments > limits.max_segments:
-        plug.sealed = 1
+        most = min(most, chunk_left(state.start, limits.chunk_sectors))
+    if state.bytes + part.bytes > most * SECTOR or state.segments_held + part.segments > limits.max_segments:
+        state.sealed = 1
         return False
     return True
 
 
 @kernel
-def add_last(limits, plug, requests, tally, part):
+def add_last(limits, state, requests, part):
     """Add the last part of a bio, which may join the newest request, and which others may join."""
     merged = False
-    if plug.open and not plug.sealed and limits.may_merge:
+    if state.open and not state.sealed and limits.may_merge:
         if limits.virt_boundary_mask:
-            tally.gap_walks += plug.last_vectors
-        merged = try_back_merge(limits, plug, part)
+            state.gap_walks += state.last_vectors
+        merged = try_back_merge(limits, state, part)
     if merged:
-        tally.back_merges += 1
-        plug.bytes += part.bytes
-        plug.segments += part.segments
+        state.back_merges += 1
+        state.bytes += part.bytes
+        state.segments_held += part.segments
     else:
-        start_requests(limits, plug, requests, tally, part.bytes, 1)
-        plug.open, plug.sealed = 1, 0
-        plug.segments = part.segments
-        plug.start = part.sector
-        plug.first_offset = part.start_offset
-    tally.segments += part.segments
-    plug.last_vectors = part.vectors
-    plug.end_offset = part.end_offset
-    plug.last_address = part.last_address
-    plug.end_address = part.end_address
+        start_requests(limits, state, requests, part.bytes, 1)
+        state.open, state.sealed = 1, 0
+        state.segments_held = part.segments
+        state.start = part.sector
+        state.first_offset = part.start_offset
+    state.segments += part.segments
+    state.last_vectors = part.vectors
+    state.end_offset = part.end_offset
+    state.last_address = part.last_address
+    state.end_address = part.end_address
 
 
 @kernel
-def finish_plug(plug, requests, tally):
+def finish_plug(state, requests):
     """Issue what the plug still holds."""
-    if plug.plugged > 0:
-        tally.flushes += 1
-        tally.last_plug = plug.plugged - 1
-        plug.plugged = 0
-    finish_request(plug, requests)
+    if state.plugged > 0:
+        state.flushes += 1
+        state.last_plug = state.plugged - 1
+        state.plugged = 0
+    finish_request(state, requests)

@@ -29,31 +29,49 @@ WORK = (
 COUNTS = ("bios", "vectors", "allocated", "splits", "back_merges", "requests", "segments")
 """What can be traced."""
 
-TALLY = np.dtype([(name, np.int64) for name in (*COUNTS, *WORK)])
-"""All that is counted; grows only, so whole periods can be added by multiplying."""
-
-PLUG = np.dtype(
-    [
-        (name, np.int64)
-        for name in (
-            "start",  # sector of the newest request
-            "open",  # whether the newest request may still grow
-            "bytes",
-            "segments",
-            "sealed",  # marked "no merge"
-            "first_offset",  # offset of its first vector [byte], then of its last vector's end
-            "end_offset",
-            "last_address",  # its last vector in memory [byte]
-            "end_address",
-            "last_vectors",  # vectors of its last bio; costs time only
-            "plugged",  # requests in the plug; costs time only
-        )
-    ]
+_TALLY = (*COUNTS, *WORK, "flushed_by_bytes")
+_PLUG = (
+    "start",  # sector of the newest request
+    "open",  # whether the newest request may still grow
+    "bytes",
+    "segments_held",  # of the newest request
+    "sealed",  # marked "no merge"
+    "first_offset",  # offset of its first vector [byte], then of its last vector's end
+    "end_offset",
+    "last_address",  # its last vector in memory [byte]
+    "end_address",
+    "last_vectors",  # vectors of its last bio; costs time only
+    "plugged",  # requests in the plug; costs time only
 )
-"""The plug as far as the next bio sees it: its newest request. ``start`` stands first: it is compared by distance."""
+_SEARCH = ("sector", "steps", "power", "bio_rows", "request_rows")
 
-REACH = np.dtype([(name, np.int64) for name in ("used", "floor", "full", "largest_bytes", "most_segments")])
+STATE = np.dtype((np.record, [(name, np.int64) for name in (*_TALLY, *_PLUG, *_SEARCH)]))
+"""All that is counted; then the plug as far as the next bio sees it, its newest request; then, of an earlier state,
+where and when it was (:mod:`zpmodel.structure.search`).
+
+What is counted only grows, so whole periods are added by multiplying; ``flushed_by_bytes`` are the flushes for the size
+of the newest request, which are among ``flushes``. ``start`` stands first of the plug and ``plugged`` last: they are
+not compared as what lies between.
+"""
+
+COUNTED, REMEMBERED, FIELDS = len(_TALLY), len(_TALLY) + len(_PLUG), len(STATE.names or ())
+"""Fields of :data:`STATE` that are counted, that are counted or the plug's, and all."""
+
+REACH = np.dtype(
+    (np.record, [(name, np.int64) for name in ("used", "floor", "full", "largest_bytes", "most_segments")])
+)
 """Of a log: rows used, the row from which rows may be added to, whether a row found no room; the largest entry."""
+
+
+class States(NamedTuple):
+    """Several :data:`STATE`, the present one first.
+
+    :ivar flat: their fields one after the other, to be copied and compared.
+    :ivar records: the same as records, shape (states,).
+    """
+
+    flat: npt.NDArray[np.int64]
+    records: npt.NDArray[Any]
 
 
 class Log(NamedTuple):
@@ -73,10 +91,17 @@ def new_log(rows: int) -> Log:
     return Log(np.empty((rows, 4), np.int64), np.zeros(1, REACH))
 
 
-def new_row(kind: np.dtype[Any]) -> tuple[npt.NDArray[np.int64], Any]:
-    """A row of zeros, and the record of it under the names of ``kind``."""
-    row = np.zeros(len(kind.names or ()), np.int64)
-    return row, row.view(kind).view(np.recarray)[0]
+@kernel
+def new_states(number):
+    """So many states of zeros."""
+    flat = np.zeros(number * FIELDS, np.int64)
+    return States(flat, flat.view(STATE))
+
+
+def one_state() -> States:
+    """A state of zeros for callers in Python, who name its fields."""
+    flat = np.zeros(FIELDS, np.int64)
+    return States(flat, flat.view(STATE))
 
 
 @kernel

@@ -9,19 +9,18 @@ from zpmodel.structure.splits import IMPOSSIBLE, split_mixed
 
 
 @kernel
-def submit_bio(limits, vectors, sector, plug, requests, tally):
+def submit_bio(limits, vectors, sector, state, requests):
     """Submit one bio of data starting at ``sector``: split it to the limits, make or grow requests.
 
     :param vectors: :class:`zpmodel.structure.splits.Mixed`.
-    :param plug: record of :data:`zpmodel.structure.records.PLUG`, which is changed.
+    :param state: record of :data:`zpmodel.structure.records.STATE`, which is changed and added to.
     :param requests: log of requests, which is added to.
-    :param tally: record of :data:`zpmodel.structure.records.TALLY`, which is added to.
     :return: IMPOSSIBLE where the kernel fails the write, else 0.
     """
     first = 0
     done = 0
     while first < len(vectors.length):
-        size, segments, split = split_mixed(limits, vectors, first, done, sector, tally)
+        size, segments, split = split_mixed(limits, vectors, first, done, sector, state)
         if split == IMPOSSIBLE:
             return IMPOSSIBLE
         start_offset, start_address = vectors.offset[first] + done, vectors.address[first] + done
@@ -39,8 +38,8 @@ def submit_bio(limits, vectors, sector, plug, requests, tally):
                 first += 1
                 done = 0
         if split:
-            tally.advanced += first - before
-            add_split_off(limits, plug, requests, tally, size, segments, start_offset, 1)
+            state.advanced += first - before
+            add_split_off(limits, state, requests, size, segments, start_offset, 1)
         else:
             touched = first - before + (done > 0)
             part = Part(
@@ -55,6 +54,6 @@ def submit_bio(limits, vectors, sector, plug, requests, tally):
                 end_address,
                 touched,
             )
-            add_last(limits, plug, requests, tally, part)
+            add_last(limits, state, requests, part)
         sector += size // SECTOR
     return 0

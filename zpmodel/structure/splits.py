@@ -69,11 +69,11 @@ def cut_mixed(limits, address, start, wanted, most):
 
 
 @kernel
-def split_mixed(limits, vectors, first, done, sector, tally):
+def split_mixed(limits, vectors, first, done, sector, state):
     """Find where a bio must be split, vector by vector.
 
     The bio's data are the ``vectors`` from ``first`` on, that one less its ``done`` bytes. What the walk does is added
-    to ``tally``.
+    to ``state``.
 
     :return: (bytes of the first part [byte], its segments, 1 if a split is needed, else 0; or IMPOSSIBLE where less
         than a logical block fits, which the kernel answers with EINVAL).
@@ -81,7 +81,7 @@ def split_mixed(limits, vectors, first, done, sector, tally):
     last = len(vectors.length)
     whole = vectors.offset[first] + vectors.length[first]
     if last - first == 1 and limits.chunk_sectors == 0 and whole <= limits.fast_segment_bytes:
-        tally.unwalked += 1
+        state.unwalked += 1
         return vectors.length[first] - done, 1, 0
     room = largest_sectors(limits, limits.max_sectors, sector) * SECTOR
     segments, total, previous_end, must_split = 0, 0, 0, 0
@@ -89,7 +89,7 @@ def split_mixed(limits, vectors, first, done, sector, tally):
         skip = done if i == first else 0
         start, size = vectors.offset[i] + skip, vectors.length[i] - skip
         if i > first and limits.virt_boundary_mask:
-            tally.gap_checks += 1
+            state.gap_checks += 1
             if (start | previous_end) & limits.virt_boundary_mask:
                 must_split = 1
                 break
@@ -99,8 +99,8 @@ def split_mixed(limits, vectors, first, done, sector, tally):
         else:
             wanted = min(size, room - total)
             taken, pieces = cut_mixed(limits, vectors.address[i] + skip, start, wanted, limits.max_segments - segments)
-            tally.slow_visits += 1
-            tally.pieces += pieces
+            state.slow_visits += 1
+            state.pieces += pieces
             segments += pieces
             total += taken
             if taken < size:

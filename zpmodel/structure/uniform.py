@@ -9,8 +9,10 @@ from typing import NamedTuple
 
 from zpmodel.base.accelerate import kernel
 from zpmodel.base.units import SECTOR
+from zpmodel.structure.crossing import add_crossing, parts_alike
 from zpmodel.structure.plug import Part, add_last, add_split_off
 from zpmodel.structure.records import add_kind
+from zpmodel.structure.search import VECTORS, look_back
 from zpmodel.structure.splits import IMPOSSIBLE, chunk_left, largest_sectors
 
 # mypy: disable-error-code="no-untyped-def"
@@ -164,20 +166,33 @@ def repeats_in_memory(limits, zero_bytes, start, left, max_bytes, found, step):
 
 
 @kernel
-def submit_uniform(limits, zero_bytes, size, sector, plug, requests, tally):
+def submit_uniform(limits, zero_bytes, size, sector, states, bios, requests):
     """Submit one bio of ``size`` bytes of the zero page starting at ``sector``: split it, make or grow requests.
 
-    :param plug: record of :data:`zpmodel.structure.records.PLUG`, which is changed.
+    :param states: :class:`zpmodel.structure.records.States`: the present one is changed; what repeats from vector to
+        vector is searched for with its own.
+    :param bios: log of bios, which is not added to.
     :param requests: log of requests, which is added to.
-    :param tally: record of :data:`zpmodel.structure.records.TALLY`, which is added to.
     :return: IMPOSSIBLE where the kernel fails the write, else 0.
     """
-    done = 0
+    state = states.records[0]
+    states.records[VECTORS].sector = -1
+    done, seen = 0, -1
     while True:
         left = size - done
         start = done & (zero_bytes - 1)
+        if done > seen and left > 3 * zero_bytes:
+            # The first part that starts in a new vector; what it stops at must be a whole one, in any period.
+            seen = done | (zero_bytes - 1)
+            if start == 0:
+                ahead = ((size // zero_bytes - 1) * zero_bytes - done) // SECTOR
+                far = look_back(limits, states, VECTORS, sector, bios, requests, ahead)
+                sector += far
+                done += far * SECTOR
+                seen += far * SECTOR
+                left = size - done
         if limits.chunk_sectors == 0 and start + left <= min(zero_bytes, limits.fast_segment_bytes):
-            tally.unwalked += 1
+            state.unwalked += 1
             segments = 1
             break
         max_bytes = largest_sectors(limits, limits.max_sectors, sector) * SECTOR
@@ -190,34 +205,36 @@ def submit_uniform(limits, zero_bytes, size, sector, plug, requests, tally):
             if step == 0:
                 return IMPOSSIBLE
             more = repeats_by_sector(limits, sector, step // SECTOR, step == found.bytes)
+            parts = 0
+            if more and step == max_bytes:
+                parts = parts_alike(limits, zero_bytes, size, done, step, more)
+            if parts:
+                add_crossing(limits, state, requests, zero_bytes, start, step, parts)
+                done += parts * step
+                sector += parts * step // SECTOR
+                continue
             if more:
                 count += min(more, repeats_in_memory(limits, zero_bytes, start, left, max_bytes, found, step))
-        tally.slow_visits += count * found.slow_visits
-        tally.pieces += count * found.pieces
-        tally.gap_checks += count * found.gap_checks
+        state.slow_visits += count * found.slow_visits
+        state.pieces += count * found.pieces
+        state.gap_checks += count * found.gap_checks
         if not found.split:
             break
-        add_split_off(limits, plug, requests, tally, step, segments, start, count)
+        add_split_off(limits, state, requests, step, segments, start, count)
         done += count * step
         sector += count * step // SECTOR
     # Every vector before the last part was passed by the splits.
-    tally.advanced += done // zero_bytes
+    state.advanced += done // zero_bytes
     end = (size - 1) % zero_bytes + 1
     touched = (size + zero_bytes - 1) // zero_bytes - done // zero_bytes
     begin = start if touched == 1 else 0
     first = min(left, zero_bytes - start)
-    add_last(
-        limits,
-        plug,
-        requests,
-        tally,
-        Part(left, segments, sector, start, start, first, end, begin, end, touched),
-    )
+    add_last(limits, state, requests, Part(left, segments, sector, start, start, first, end, begin, end, touched))
     return 0
 
 
 @kernel
-def submit_write_zeroes(limits, max_sectors, sectors, sector, requests, tally):
+def submit_write_zeroes(limits, max_sectors, sectors, sector, state, requests):
     """Submit one data-less WRITE_ZEROES bio; such requests never merge."""
     while sectors > 0:
         most = largest_sectors(limits, max_sectors, sector)
@@ -225,8 +242,8 @@ def submit_write_zeroes(limits, max_sectors, sectors, sector, requests, tally):
         count = 1
         if size < sectors and size == limits.chunk_sectors:
             count = (sectors - 1) // size
-        tally.splits += count * (size < sectors)
-        tally.requests += count
+        state.splits += count * (size < sectors)
+        state.requests += count
         add_kind(requests, size * SECTOR, 0, 0, count)
         sector += count * size
         sectors -= count * size
