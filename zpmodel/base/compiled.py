@@ -134,14 +134,18 @@ def _writer(folder: int) -> Iterator[bool]:
 def _read(folder: int, name: str) -> bytes | None:
     """The content of a file; None where there is none, or not a whole one of this user's."""
     try:
-        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
     except OSError:
         return None
+    about = os.fstat(fd)
+    if not stat.S_ISREG(about.st_mode) or about.st_uid != os.geteuid() or about.st_mode & 0o022:
+        os.close(fd)
+        return None
     with os.fdopen(fd, "rb") as file:
-        about = os.fstat(fd)
-        if not stat.S_ISREG(about.st_mode) or about.st_uid != os.geteuid() or about.st_mode & 0o022:
+        try:
+            whole = file.read()
+        except OSError:
             return None
-        whole = file.read()
     head, content = whole[: len(_MAGIC) + _SUM_BYTES], whole[len(_MAGIC) + _SUM_BYTES :]
     return content if head == _MAGIC + hashlib.sha256(content).digest() else None
 
