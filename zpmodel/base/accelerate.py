@@ -5,6 +5,7 @@ between processes (:mod:`zpmodel.base.compiled`) unless ``ZPMODEL_CACHE=0``.
 """
 
 import os
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -13,26 +14,46 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-PLAIN = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
-"""Whether kernels are plain Python."""
+_plain = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
 
 _KEPT = os.environ.get("ZPMODEL_CACHE", "1") != "0"
 
 
+def few_answers() -> None:
+    """Say that this program asks for so little that plain Python is done sooner than numba is imported.
+
+    It must come before any module with kernels is imported; after that it changes nothing.
+    """
+    global _plain
+    _plain = _plain or "numba" not in sys.modules
+
+
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a function that takes and returns scalars and arrays only."""
-    if PLAIN:
+    if _plain:
         return function
     import numba
 
     # Nobody calls kernels from C: without the wrapper for that they compile sooner.
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
     compiled: Any = numba.njit(**options)(function)
+    if hasattr(compiled, "get_call_template"):
+        compiled.get_call_template = _of_any_number(compiled.get_call_template)
     if _KEPT and hasattr(compiled, "py_func"):
         from zpmodel.base.compiled import keep
 
         keep(compiled)
     return compiled  # type: ignore[no-any-return]
+
+
+def _of_any_number(choose: Callable[..., Any]) -> Callable[..., Any]:
+    """Have a kernel compiled once for all integers where a caller writes 0, 1 or 2: numba would do so for each."""
+    from numba.core import types
+
+    def chosen(args: tuple[Any, ...], kws: dict[str, Any]) -> Any:
+        return choose(tuple(map(types.unliteral, args)), {name: types.unliteral(kind) for name, kind in kws.items()})
+
+    return chosen
 
 
 def cores() -> int:

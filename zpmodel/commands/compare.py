@@ -32,6 +32,9 @@ def command(
     zpmodel calibrate data/fio/kvm-zen5-virtio --out machine.json
     zpmodel compare --calibration machine.json --length 1TiB
     """
+    from zpmodel.base.accelerate import few_answers
+
+    few_answers()
     from zpmodel.base.units import format_size, parse_size
     from zpmodel.calibration.store import read
     from zpmodel.queue.presets import find_limits

@@ -22,6 +22,9 @@ def command(calibration: Path, zero_page: str, limits: str | None, length: str, 
     \b
     zpmodel predict --calibration machine.json --zero-page 64KiB --length 100GiB
     """
+    from zpmodel.base.accelerate import few_answers
+
+    few_answers()
     from zpmodel.base.units import format_size, parse_size
     from zpmodel.calibration.store import read
     from zpmodel.queue.presets import find_limits
