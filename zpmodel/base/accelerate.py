@@ -50,8 +50,10 @@ def _of_any_number(choose: Callable[..., Any]) -> Callable[..., Any]:
     """Have a kernel compiled once for all integers where a caller writes 0, 1 or 2: numba would do so for each."""
     from numba.core import types
 
+    plain: Callable[[Any], Any] = types.unliteral
+
     def chosen(args: tuple[Any, ...], kws: dict[str, Any]) -> Any:
-        return choose(tuple(map(types.unliteral, args)), {name: types.unliteral(kind) for name, kind in kws.items()})
+        return choose(tuple(map(plain, args)), {name: plain(kind) for name, kind in kws.items()})
 
     return chosen
 
