@@ -2,11 +2,14 @@
 
 import json
 import sys
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
 from zpmodel.commands.output import emit_json, emit_table, json_option
+
+if TYPE_CHECKING:
+    from zpmodel.structure import NvmeDescriptors, Structure
 
 
 @click.command("structure")
@@ -52,7 +55,7 @@ def command(
     from zpmodel.base.accelerate import few_answers
 
     few_answers()
-    from zpmodel.base.units import format_size, parse_size
+    from zpmodel.base.units import parse_size
     from zpmodel.queue.presets import find_limits
     from zpmodel.queue.zeropage import ZeroPage
     from zpmodel.structure import count, descriptors
@@ -73,7 +76,13 @@ def command(
             }
         )
         return
-    click.echo(f"{found.operation} of {format_size(found.length)} from {page} on {queue.source}")
+    _show(found, nvme, f"{page} on {queue.source}")
+
+
+def _show(found: "Structure", nvme: "NvmeDescriptors", of: str) -> None:
+    from zpmodel.base.units import format_size
+
+    click.echo(f"{found.operation} of {format_size(found.length)} from {of}")
     names = {
         "bios": found.bios,
         "vectors": found.vectors,

@@ -187,10 +187,7 @@ def submit_uniform(limits, zero_bytes, size, sector, states, bios, requests):
             if start == 0:
                 ahead = ((size // zero_bytes - 1) * zero_bytes - done) // SECTOR
                 far = look_back(limits, states, VECTORS, sector, bios, requests, ahead)
-                sector += far
-                done += far * SECTOR
-                seen += far * SECTOR
-                left = size - done
+                sector, done, seen, left = sector + far, done + far * SECTOR, seen + far * SECTOR, left - far * SECTOR
         if limits.chunk_sectors == 0 and start + left <= min(zero_bytes, limits.fast_segment_bytes):
             state.unwalked += 1
             segments = 1
@@ -205,9 +202,7 @@ def submit_uniform(limits, zero_bytes, size, sector, states, bios, requests):
             if step == 0:
                 return IMPOSSIBLE
             more = repeats_by_sector(limits, sector, step // SECTOR, step == found.bytes)
-            parts = 0
-            if more and step == max_bytes:
-                parts = parts_alike(limits, zero_bytes, size, done, step, more)
+            parts = parts_alike(limits, zero_bytes, size, done, step, more) if more and step == max_bytes else 0
             if parts:
                 add_crossing(limits, state, requests, zero_bytes, start, step, parts)
                 done += parts * step
