@@ -3,23 +3,27 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin
 
-.PHONY: report test golden check bench lab environment clean
+.PHONY: report test golden check bench lab environment lowest pythons clean
 
 report: $(VENV)/ready  ## the main job: one HTML site from the shipped fio data
 	$(RUN)/zpmodel report --out reports/latest
 
-test: $(VENV)/ready  ## all tests, then one pass of the kernels' tests without the compiler
-	$(RUN)/python -m pytest -q -p no:cacheprovider
-	NUMBA_DISABLE_JIT=1 $(RUN)/python -m pytest -q -p no:cacheprovider tests/test_structure.py tests/test_overlap.py \
-		-k "by_hand or periods or grow_over or fits or pages_fill or nvme or vectors_merge or rounds or bound or flight"
+PYTEST = -m pytest -q -p no:cacheprovider -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+
+test: $(VENV)/ready  ## the kernels' tests without the compiler, then all tests
+	NUMBA_DISABLE_JIT=1 $(RUN)/python -m pytest -q -p no:cacheprovider -m nojit tests/test_structure.py tests/test_overlap.py
+	$(RUN)/python $(PYTEST)
 
 golden: $(VENV)/ready  ## write what people read anew, for review with git diff
 	$(RUN)/python tests/golden/write.py
 
-check: $(VENV)/ready  ## style, types, generated files in step
+check: $(VENV)/ready  ## style, types, the floors of the house, generated files in step
 	$(RUN)/ruff check .
 	$(RUN)/ruff format --check .
 	$(RUN)/mypy
+	cd tests && MYPYPATH=.. $(abspath $(RUN))/mypy --config-file mypy.ini .
+	MYPYPATH=tests:. $(RUN)/mypy --config-file tests/mypy.ini tools benchmarks
+	$(RUN)/lint-imports
 	$(RUN)/nbstripout --verify notebooks/*.ipynb
 	$(RUN)/python tools/environment.py --check
 
@@ -27,10 +31,16 @@ bench: $(VENV)/ready  ## speed, as ratios to something in the same run
 	$(RUN)/python -m pytest -q -s benchmarks --benchmark-columns=median,iqr,rounds
 
 lab: $(VENV)/ready  ## the notebooks in JupyterLab
-	$(RUN)/jupyter lab notebooks
+	$(RUN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks
 
 environment: $(VENV)/ready  ## write environment.yml anew from pyproject.toml
 	$(RUN)/python tools/environment.py
+
+lowest: $(VENV)/ready  ## the quick tests with the lowest versions that pyproject.toml allows
+	$(RUN)/python tools/versions.py lowest
+
+pythons: $(VENV)/ready  ## the quick tests with every Python from 3.11 that is found here
+	$(RUN)/python tools/versions.py pythons
 
 # Where the distribution left venv out of python3, virtualenv does the same and needs only pip.
 $(VENV)/ready: pyproject.toml
@@ -42,4 +52,4 @@ $(VENV)/ready: pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV).bootstrap reports/latest
+	rm -rf $(VENV) $(VENV).bootstrap .venv-* reports/latest

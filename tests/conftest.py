@@ -1,8 +1,15 @@
-"""Settings for all tests."""
+"""Settings for all tests, what is skipped and why, who runs beside whom, and that the machine is left as it was."""
 
 import os
+import secrets
+import shutil
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import machine_state
+import needs
+import pytest
 from hypothesis import settings
 
 # The first call of a kernel compiles it, which no deadline of an example can know.
@@ -11,3 +18,71 @@ settings.load_profile("zpmodel")
 
 # Programs that tests start may need what stands beside the tests.
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]))
+
+# Files that take turns anyway, by the lock in measuring.py or because they look at what others change (huge pages, loop
+# devices): first of all, as they take longest.
+ONE_AT_A_TIME = (
+    *("measure", "measure_stopping", "measure_troubles", "hugepages", "signals"),
+    *("tracing", "tracing_kernel", "zeroout", "scratch", "safety"),
+)
+
+# Groups that take longest begin first, so that no process is left alone with one at the end.
+LONGEST = (
+    "machine",
+    "alone",
+    "golden",
+    "reports",
+    "cli",
+    "how_to_add",
+    "growing_costs",
+    "site_pages",
+    "docs",
+    "callers",
+)
+
+
+def pytest_report_header() -> list[str]:
+    """Say first what will be skipped, and how to get it."""
+    return needs.report()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what the machine can't do; the longest first."""
+    for item in items:
+        for mark, need in needs.MARKS.items():
+            if item.get_closest_marker(mark) and not need.here():
+                item.add_marker(pytest.mark.skip(reason=f"needs {need.what}: {need.how}"))
+    items.sort(key=lambda item: LONGEST.index(_kind(item)) if _kind(item) in LONGEST else len(LONGEST))
+
+
+def _kind(item: pytest.Item) -> str:
+    """The group of a test: its file's, that of the machine, or none, where it is long and shares nothing."""
+    name = item.path.stem.removeprefix("test_")
+    if name in ONE_AT_A_TIME:
+        return "machine"
+    return "alone" if item.get_closest_marker("slow") and not getattr(item, "fixturenames", ()) else name
+
+
+@pytest.fixture(scope="session", autouse=True)
+def golden_scratch() -> Iterator[None]:
+    """Remove what `golden.inputs` made in this process: tests of several files use it."""
+    yield
+    inputs = sys.modules.get("golden.inputs")
+    if inputs is not None and inputs.scratch.cache_info().currsize:
+        shutil.rmtree(inputs.scratch())
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Look at the machine before the first test; with xdist only the process that starts the others looks."""
+    if not hasattr(session.config, "workerinput"):
+        os.environ[machine_state.MARK] = secrets.token_hex(8)
+        session.config.machine_before = machine_state.snapshot()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail the run if something is left."""
+    before = getattr(session.config, "machine_before", None)
+    if before is not None and (left := machine_state.differences(before)):
+        print("\nthe tests did not leave the machine as it was:", *left, sep="\n  ")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -1,6 +1,9 @@
 """Loop devices over files of our own, for tests that need a block device; all of them are removed again."""
 
+import ctypes
+import fcntl
 import os
+import struct
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,3 +43,9 @@ def mounted(what: str | Path, where: Path, *options: str) -> Iterator[Path]:
         yield where
     finally:
         run("umount", where)
+
+
+def add_partition(disk: int, number: int, start: int, length: int) -> None:
+    """Tell the kernel of a partition: linux/blkpg.h, BLKPG_ADD_PARTITION."""
+    entry = ctypes.create_string_buffer(struct.pack("=qqi64s64s", start, length, number, b"", b""), 152)
+    fcntl.ioctl(disk, 0x1269, struct.pack("@iiiP", 1, 0, len(entry), ctypes.addressof(entry)))

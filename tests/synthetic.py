@@ -22,10 +22,11 @@ PATH = np.array([2e-6, 10e-6, 50e-9, 2e-6, 1e-6, 1e-6, 1e-7])
 DEVICE = PathCosts(30e-6, 20e-6, 5e-6, 150e-9, 200e-6, 50e-6, 4.0, 0.5)
 
 
-def every(blocks, depths):
+def every(blocks, depths, max_sectors_kb=0):
     """Every combination of block sizes, queue depths and both memories."""
+    memories = ("malloc", "mmaphuge")
     return pd.DataFrame(
-        [(block, depth, memory) for block in blocks for depth in depths for memory in ("malloc", "mmaphuge")],
+        [(block, depth, memory, max_sectors_kb) for block in blocks for depth in depths for memory in memories],
         columns=list(KEYS),
     )
 

@@ -201,7 +201,7 @@ def test_other_limits_are_said_to_be_outside(model):
     assert predict_zeroout(model, ZeroPage.named("static"), GIB).beyond == ""
     other = QueueLimits(1024, 33, UINT_MAX)
     composed = model.with_limits(other)
-    assert "not calibrated as a whole" in predict_zeroout(composed, ZeroPage.named("static"), GIB).beyond
+    assert "composed, not measured" in predict_zeroout(composed, ZeroPage.named("static"), GIB).beyond
     assert composed.device.best.known() == {}
     assert "larger zero page" in predict_zeroout(model, ZeroPage("folio", 32 * MIB), GIB).beyond
 

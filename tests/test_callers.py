@@ -28,10 +28,12 @@ from zpmodel.callers.base import BEFORE, FINISHED, TODAY, Kernel
 from zpmodel.callers.cases import count_lines
 from zpmodel.callers.ext4_layout import inode_tables
 from zpmodel.callers.find import CALLERS, all_callers, find_caller
+from zpmodel.callers.submit import submit, zero_bio
 from zpmodel.callers.table import COUNTED, STATES, change, counts_table, overall
 from zpmodel.queue.limits import UINT_MAX, QueueLimits
 from zpmodel.queue.presets import find_limits
 from zpmodel.queue.zeropage import ZeroPage
+from zpmodel.structure import count
 
 PAGE, STATIC = ZeroPage.named("page"), ZeroPage.named("static")
 LINES = [line for line in shipped.data("kernel", "users-7.3.jsonl").read_text().splitlines() if line.strip()]
@@ -312,3 +314,16 @@ def test_bad_lines_are_one_error_with_their_number(line, says):
     assert says in str(caught.value)
     assert len(str(caught.value)) < 700
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("limits", ["nvme-mdts5", "null_blk"])
+@pytest.mark.parametrize("page", ["page", "16KiB", "static"])
+def test_work_is_the_same_whichever_way_bios_are_counted(page, limits):
+    counted = count(ZeroPage.named(page), find_limits(limits), 0, 4 * MIB)
+    bios, start = [], 0
+    for size, vectors, allocated, number in counted.bio_table.tolist():
+        for _ in range(number):
+            bios.append(zero_bio(start, size, size // vectors, allocated))
+            start += size
+    assert start == 4 * MIB
+    assert submit(bios, find_limits(limits)).work == counted.work

@@ -153,4 +153,4 @@ def test_costs_that_are_tied_are_told_with_what_to_measure():
     assert _doubts(0.7) == []
     (note,) = _doubts(0.99)
     assert note.startswith("CPU: an operation and a request are hard to tell apart here (correlation -0.99)")
-    assert "larger blocks of 4 KiB pages" in note
+    assert "measure blocks of several requests each" in note

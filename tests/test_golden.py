@@ -1,21 +1,11 @@
 """What people read is as it was last reviewed. ``make golden`` writes it anew; ``git diff tests/golden`` shows it."""
 
-import shutil
-
 import pytest
-from golden import inputs
 from golden.all import cases
 from golden.case import EXPECTED
 from golden.likeness import EXACT, FITTED, differences
 
 CASES = cases()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def scratch():
-    yield
-    shutil.rmtree(inputs.scratch())
-    inputs.scratch.cache_clear()
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from zpmodel.base.errors import InputError
-from zpmodel.memory.life.getter import contended_ns, cycles_share_from_throughput, getter_cost
+from zpmodel.memory.life.getter import contended_ns, cycles_share_from_throughput, getter_cost, getter_times
 from zpmodel.memory.life.price import price, price_table, rule
 from zpmodel.memory.life.vmstat import (
     extfrag_index,
@@ -12,7 +12,6 @@ from zpmodel.memory.life.vmstat import (
     read_pagetypeinfo,
     read_vmstat,
     scans_per_s,
-    unusable_index,
     usable_blocks,
 )
 
@@ -62,7 +61,6 @@ def test_extfrag_index_by_hand() -> None:
     assert extfrag_index([1024, *[0] * 10]) == pytest.approx(1 - 3 / 1024)
     assert extfrag_index([0] * 11) == 0
     assert extfrag_index([5, *[0] * 8, 1, 0]) == -1
-    assert unusable_index([512, *[0] * 8, 1, 0]) == pytest.approx(0.5)
 
 
 def test_failure_comes_from_the_best_source_at_hand(tmp_path: Path) -> None:
@@ -92,10 +90,12 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
 
 def test_getter_limits() -> None:
     alone = getter_cost(1, 500.0).set_index("counting")
-    assert alone.loc["atomic per I/O", "getter_ns"] == 10
+    assert alone.loc["atomic per I/O", "getter_ns"] == 2 * getter_times().atomic.value
     crowd = getter_cost(72, 500.0).set_index("counting")
     # One line serves one operation after another: two for each I/O.
-    assert crowd.loc["atomic per I/O", "ios_per_s"] == pytest.approx(1e9 / (2 * 60), rel=0.01)
+    assert crowd.loc["atomic per I/O", "ios_per_s"] == pytest.approx(
+        1e9 / (2 * getter_times().transfer.value), rel=0.01
+    )
     assert crowd.loc["flag per mm", "cycles_share"] < 0.01
     assert crowd.loc["static key", "getter_ns"] == 0
     assert contended_ns(2, 0.0, 10.0) == 20

@@ -71,7 +71,7 @@ def test_what_is_wrong_is_named(measured: pd.DataFrame) -> None:
     with pytest.raises(InputError, match="target_bytes"):
         model.predict("copy", "page", 0)
     with pytest.raises(InputError, match="tlb"):
-        fit_reading(measured, read_machine("epyc-milan"))
+        fit_reading(measured, read_machine("icelake-x-8358"))
 
 
 def test_one_page_mapped_many_times_reads_zeroes_everywhere() -> None:

@@ -28,6 +28,7 @@ def test_mva_agrees_with_the_simulation(cpu, link, latency, depth):
     assert abs(mva_rate(cpu, link, latency, depth) - mean) < 4 * deviation + 0.002 * mean
 
 
+@pytest.mark.nojit
 @given(times, times, st.floats(0, 1e-3), depths)
 def test_rounds_agree_with_the_simulation(cpu, link, latency, depth):
     assert round_rate(cpu, link, latency, depth) == pytest.approx(
@@ -35,11 +36,13 @@ def test_rounds_agree_with_the_simulation(cpu, link, latency, depth):
     )
 
 
+@pytest.mark.nojit
 @given(times, times, st.floats(0, 1e-3), depths, st.floats(0, 1))
 def test_no_rate_passes_the_asymptotic_bound(cpu, link, latency, depth, rounds):
     assert steady_rate(cpu, link, latency, depth, rounds) <= rate_bound(cpu, link, latency, depth) * (1 + 1e-9)
 
 
+@pytest.mark.nojit
 @given(times, times, st.floats(0, 1e-3), depths, st.floats(0, 1))
 def test_more_in_flight_is_never_slower(cpu, link, latency, depth, rounds):
     assert steady_rate(cpu, link, latency, depth + 1, rounds) >= steady_rate(cpu, link, latency, depth, rounds) * (
@@ -47,6 +50,7 @@ def test_more_in_flight_is_never_slower(cpu, link, latency, depth, rounds):
     )
 
 
+@pytest.mark.nojit
 @given(times, times, st.floats(0, 1e-3), st.floats(0, 1))
 def test_one_in_flight_overlaps_nothing(cpu, link, latency, rounds):
     assert steady_rate(cpu, link, latency, 1, rounds) == pytest.approx(1 / (cpu + link + latency), rel=1e-9)
@@ -60,6 +64,7 @@ def test_cheaper_submission_gains_nothing_behind_a_busy_device(link, factor):
     assert fast / slow == pytest.approx(1, abs=0.01)
 
 
+@pytest.mark.nojit
 def test_what_bounds_a_loop():
     assert bound_by(10e-6, 5e-6, 1e-6, 8) == "submission"
     assert bound_by(5e-6, 10e-6, 1e-6, 8) == "device"

@@ -1,14 +1,17 @@
 """Scratch devices: what they are, and that nothing of them is left whatever ends their owner."""
 
+import contextlib
+import fcntl
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
+import children
 import pytest
+from scratch_devices import run
 
 from zpmodel.base.errors import InputError, RefusedError
 from zpmodel.host import leftovers, scratch
@@ -76,7 +79,9 @@ def test_gone_after_an_exception() -> None:
 def test_two_at_a_time() -> None:
     with scratch_device(4 << 20) as one, scratch_device(4 << 20) as two:
         assert one.path != two.path
-        assert remove_leftovers() == []  # those that live are not leftovers
+        removed = remove_leftovers()
+        assert str(one.path) not in removed  # those that live are not leftovers
+        assert str(two.path) not in removed
         os.pwrite(one.fd, b"1" * 512, 0)
         assert os.pread(two.fd, 512, 0) == bytes(512)
 
@@ -92,9 +97,7 @@ with scratch_device(4 << 20) as device:
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_gone_whatever_ends_the_owner(ending: signal.Signals) -> None:
-    child = subprocess.Popen(
-        [sys.executable, "-c", CHILD], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
+    child = children.python(CHILD)
     assert child.stdout is not None
     with child, child.stdout:
         path = Path(child.stdout.readline().strip())
@@ -113,9 +116,9 @@ def test_gone_whatever_ends_the_owner(ending: signal.Signals) -> None:
 
 
 def test_killed_at_any_moment_of_making() -> None:
-    pids = []
+    pids, numbers = [], set(Path("/sys/block").glob("loop7[0-9][0-9][0-9]"))
     for step in range(20):
-        child = subprocess.Popen([sys.executable, "-c", CHILD], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        child = children.python(CHILD, stdout=subprocess.DEVNULL)
         time.sleep(0.04 + 0.008 * step)
         child.kill()
         child.wait()
@@ -123,9 +126,82 @@ def test_killed_at_any_moment_of_making() -> None:
     time.sleep(0.3)  # a mount or losetup that was running when its parent died
     remove_leftovers()
     assert [left for pid in pids for left in left_of(pid)] == []
+    assert set(Path("/sys/block").glob("loop7[0-9][0-9][0-9]")) == numbers
     with scratch._loop_control():  # nobody is in the middle of making one
         bound = [path.parent for path in Path("/sys/block").glob("loop7[0-9][0-9][0-9]/loop/backing_file")]
         assert [folder for folder in bound if (folder / "autoclear").read_text() == "0\n"] == []
+
+
+def test_a_number_that_somebody_still_looks_at_goes_with_the_next_run() -> None:
+    child = children.python(CHILD)
+    assert child.stdout is not None
+    with child, child.stdout:
+        device = Path(child.stdout.readline().strip())
+        looking = os.open(device, os.O_RDONLY)
+        try:
+            child.terminate()
+            child.wait(timeout=20)
+            remove_leftovers()
+            assert (Path("/sys/block") / device.name).exists()
+        finally:
+            os.close(looking)
+    end = time.monotonic() + 5
+    while (Path("/sys/block") / device.name / "loop/backing_file").exists() and time.monotonic() < end:
+        time.sleep(0.05)
+    remove_leftovers()
+    assert not (Path("/sys/block") / device.name).exists()
+
+
+@pytest.fixture
+def foreign_number():
+    """A loop device number in our range that somebody else made."""
+    control = os.open("/dev/loop-control", os.O_RDWR)
+    for number in range(7100, 7999):
+        with contextlib.suppress(OSError):
+            fcntl.ioctl(control, 0x4C80, number)
+            break
+    yield number
+    with contextlib.suppress(OSError):
+        fcntl.ioctl(control, 0x4C81, number)
+    os.close(control)
+
+
+def test_what_somebody_else_made_stays(foreign_number: int, tmp_path: Path) -> None:
+    device, system = Path(f"/dev/loop{foreign_number}"), Path(f"/sys/block/loop{foreign_number}")
+    remove_leftovers()
+    assert system.exists()  # unbound: still theirs
+    (tmp_path / "disk").write_bytes(bytes(1 << 20))
+    run("losetup", device, tmp_path / "disk")
+    try:
+        with scratch_device(4 << 20):
+            pass
+        assert device.is_block_device()
+        assert (system / "loop/backing_file").read_text() == f"{tmp_path / 'disk'}\n"
+    finally:
+        run("losetup", "--detach", device)
+    assert device.is_block_device()
+
+
+def test_a_number_of_ours_that_somebody_bound_since_is_theirs(tmp_path: Path) -> None:
+    child = children.python(CHILD)
+    with child:
+        assert child.stdout is not None
+        device = Path(child.stdout.readline().strip())
+        child.kill()
+    end = time.monotonic() + 5
+    while (Path("/sys/block") / device.name / "loop/backing_file").exists() and time.monotonic() < end:
+        time.sleep(0.05)
+    (tmp_path / "disk").write_bytes(bytes(1 << 20))
+    run("losetup", device, tmp_path / "disk")
+    try:
+        remove_leftovers()
+        assert (Path("/sys/block") / device.name / "loop/backing_file").exists()
+    finally:
+        run("losetup", "--detach", device)
+        with contextlib.suppress(OSError):
+            control = os.open("/dev/loop-control", os.O_RDWR)
+            fcntl.ioctl(control, 0x4C81, int(device.name.removeprefix("loop")))
+    assert not device.exists()
 
 
 def test_whose_name_is_a_leftover() -> None:

@@ -149,6 +149,7 @@ def test_bios_of_large_folios_end_by_their_bytes(limits, zero_bytes, offset_bloc
     assert {(r["bytes"], r["segments"]): r["count"] for r in model.request_histogram()} == seen.requests
 
 
+@pytest.mark.nojit
 def test_a_short_last_vector_still_fits():
     limits = QueueLimits(8192, 128, UINT_MAX)
     model = count(ZeroPage("folio", 512 * MIB), limits, 0, 7 * 512 * MIB + 4096)
@@ -186,6 +187,7 @@ def test_more_bytes_never_make_fewer_requests(limits, zero_bytes, offset_blocks,
     assert longer.requests >= shorter.requests
 
 
+@pytest.mark.nojit
 def test_whole_periods_are_skipped_exactly():
     # A chunk of 3 x 680 sectors never lines up with 1 MiB bios until many of them have passed.
     limits = {"max_sectors": 1000, "max_segments": 65535, "max_segment_size": UINT_MAX, "chunk_sectors": 2040}
@@ -196,6 +198,7 @@ def test_whole_periods_are_skipped_exactly():
     assert model.splits == seen.splits
 
 
+@pytest.mark.nojit
 def test_requests_grow_over_several_bios():
     limits = {"max_sectors": 20000, "max_segments": 65535, "max_segment_size": UINT_MAX}
     seen = naive.zeroout(limits, 4096, 0, 64 * MIB)
@@ -204,6 +207,7 @@ def test_requests_grow_over_several_bios():
     assert {(r["bytes"], r["segments"]): r["count"] for r in model.request_histogram()} == seen.requests
 
 
+@pytest.mark.nojit
 def test_one_tebibyte_by_hand():
     limits = QueueLimits(256, 128, UINT_MAX)
     page, static = count(PAGE, limits, 0, TIB), count(STATIC, limits, 0, TIB)
@@ -220,6 +224,7 @@ def test_folios_that_would_pass_4_gib_end_the_bio():
     ]
 
 
+@pytest.mark.nojit
 def test_64_kib_base_pages_fill_larger_bios():
     page = ZeroPage.named("page", architecture="arm64", base_page_bytes=64 * KIB)
     model = count(page, QueueLimits(2560, 128, 65536), 0, 64 * MIB)
@@ -278,6 +283,7 @@ def test_bad_cases_name_their_line(line, says):
 # NVMe descriptors
 
 
+@pytest.mark.nojit
 def test_nvme_page_zeroing_is_prp_and_static_is_one_sgl():
     limits = QueueLimits(256, 33, UINT_MAX)
     page = descriptors(count(PAGE, limits, 0, MIB))
@@ -288,18 +294,21 @@ def test_nvme_page_zeroing_is_prp_and_static_is_one_sgl():
     assert (without.prp_entries, without.sgl_commands) == (8 * 32, 0)
 
 
+@pytest.mark.nojit
 def test_nvme_small_requests_fit_the_command():
     found = descriptors(count(PAGE, QueueLimits(256, 33, UINT_MAX), 0, 8192))
     # two 4 KiB segments: no fast path (that is for one), PRPs in the command, no list
     assert (found.prp_entries, found.prp_lists) == (2, 0)
 
 
+@pytest.mark.nojit
 def test_nvme_requests_that_start_inside_a_page_take_an_entry_more():
     model = count(STATIC, QueueLimits(255, 128, UINT_MAX), 0, 255 * 512 * 2)
     found = descriptors(model, sgl=False)
     assert found.prp_entries == 32 + 33  # 31.9 pages from 0; the second from byte 3584 of its page
 
 
+@pytest.mark.nojit
 def test_nvme_long_lists_chain():
     model = count(STATIC, QueueLimits(8192, 128, UINT_MAX), 0, 4 * MIB)
     # 1024 entries a command, one of them inside it: 1023 in lists of 511 and a pointer, the last one of 512
@@ -309,6 +318,7 @@ def test_nvme_long_lists_chain():
 # Merging of vectors
 
 
+@pytest.mark.nojit
 @settings(max_examples=300, deadline=None)
 @given(
     st.lists(
@@ -366,3 +376,10 @@ def test_buffers_obey_the_same_laws(limits, pages, blocks, fixed):
     assert model.vectors == -(-length // (4096 if pages == "malloc" else 2 * MIB))
     assert model.splits + model.bios == model.requests + model.back_merges
     assert sum(r["bytes"] * r["count"] for r in model.request_histogram()) == length
+
+
+def test_a_notebook_shows_the_counts_and_no_dump():
+    text = count(STATIC, QueueLimits(256, 128, UINT_MAX), 0, TIB)._repr_html_()
+    assert "<td>8,388,608</td>" in text
+    assert len(text) < 600
+    assert "array" not in text

@@ -3,9 +3,13 @@
 import csv
 import json
 import os
+import signal
+import subprocess
+import time
 import tomllib
 from pathlib import Path
 
+import children
 import pytest
 from click.testing import CliRunner
 
@@ -82,6 +86,38 @@ def test_a_device_in_use_is_refused_before_anything_is_written(tmp_path: Path) -
             arguments = ["--device", str(device.path), "--size", "1MiB", "--out", str(tmp_path / "set"), *flags]
             assert isinstance(CliRunner().invoke(command, arguments).exception, RefusedError)
         assert os.pread(device.fd, 4096, 0) == b"precious" * 512
+    assert not (tmp_path / "set").exists()
+
+
+@pytest.mark.root
+@pytest.mark.usefixtures("root")
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_rows_so_far_are_kept_when_it_is_stopped(ending: signal.Signals, tmp_path: Path) -> None:
+    out = tmp_path / "set"
+    child = children.command(
+        "zeroout", "--size", "64MiB", "--seconds", "100", "--out", str(out), stderr=subprocess.PIPE
+    )
+    with child:
+        end = time.monotonic() + 60
+        while not out.exists():  # it is made right before the first row
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        time.sleep(3)
+        child.send_signal(ending)
+        _, said = child.communicate(timeout=30)
+    assert child.returncode == 128 + ending, said
+    assert "rows measured so far" in said
+    with (out / "zeroout.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert rows
+    assert all(float(row["elapsed_ns"]) > 0 for row in rows)
+    assert "stopped" in tomllib.loads((out / "machine.toml").read_text())
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "-1", "NaN"])
+def test_seconds_are_a_number(seconds: str, tmp_path: Path) -> None:
+    result = CliRunner().invoke(command, ["--seconds", seconds, "--out", str(tmp_path / "set")])
+    assert result.exit_code == 2
     assert not (tmp_path / "set").exists()
 
 

@@ -83,7 +83,8 @@ def interval(vector_ns: pd.Series) -> tuple[float, float, float]:
     """
     logs = np.log(np.asarray(vector_ns, dtype=float))
     half = float(stats.t.ppf((1 + LEVEL) / 2, len(logs) - 1)) * logs.std(ddof=1) * np.sqrt(1 + 1 / len(logs))
-    return tuple(float(np.exp(each)) for each in (logs.mean(), logs.mean() - half, logs.mean() + half))
+    value, low, high = np.exp(logs.mean() + half * np.array([0.0, -1.0, 1.0])).tolist()
+    return value, low, high
 
 
 def main() -> None:

@@ -41,6 +41,7 @@ _COUNTED = (
     ("trace-histograms", "trace", "trace --from btt_qhist.dat --from btt_dhist.dat"),
     ("trace-ranges", "scratch", "trace --ranges 3 --zero-page page"),
     ("zeroout", "scratch", "zeroout --size 1MiB --out timed"),
+    ("price", "scratch", "price --ram 1GiB --ram 64GiB"),
 )
 _OTHER = "--limits nvme-mdts5 --length 10MiB --offset 4096"
 _FITTED = (
@@ -51,7 +52,17 @@ _FITTED = (
     ("compare", "scratch", "compare --calibration machine.json"),
     ("compare-falls-back", "scratch", "compare --calibration machine.json --length 16MiB --fallback-share 0.5"),
     ("compare-one-memory", "scratch", "compare --calibration one-memory.json --length 1GiB"),
+    ("instructions", "scratch", "instructions --kernel 6.12 --mdts 5 --iommu strict --length 1MiB"),
+    ("compare-composed", "scratch", "compare --machine nvme-mailing-list --iommu lazy"),
+    ("predict-composed", "scratch", "predict --machine ebs --zero-page page --length 16MiB"),
     ("validate", "scratch", "validate small"),
+    ("clear", "scratch", "clear 4KiB 2MiB"),
+    ("read", "scratch", "read copy"),
+    ("life", "scratch", "life --scans-per-s 0.1 --failure fleet"),
+    ("answers", "scratch", "answers --machine nvme-mailing-list"),
+    ("answers-one", "scratch", "answers 1 --calibration machine.json"),
+    ("callers", "scratch", "callers"),
+    ("callers-kcopyd", "scratch", "callers dm_kcopyd_zero --machine nvme-mailing-list"),
 )
 
 

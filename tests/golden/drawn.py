@@ -11,6 +11,7 @@ from zpmodel.memory.clearing.fit import fit_clearing
 from zpmodel.memory.machines import Caches
 from zpmodel.report.charts import compare as charts
 from zpmodel.report.charts import memory as charts_memory
+from zpmodel.report.charts import theme
 from zpmodel.report.charts import validate as charts_validate
 
 MIB = 1 << 20
@@ -146,4 +147,4 @@ def cases() -> list[Case]:
     named = {function.__name__.lstrip("_").replace("_", "-"): function for function in _DRAWN}
     drawn = [Case(f"chart/{name}.json", lambda f=f: specification(f()), EXACT) for name, f in named.items()]
     clearing = Case("chart/clearing.json", lambda: specification(_clearing(), data=False), FITTED)
-    return [*drawn, clearing, Case("chart/theme.json", lambda: dict(charts._theme()), EXACT)]
+    return [*drawn, clearing, Case("chart/theme.json", lambda: dict(theme._theme()), EXACT)]

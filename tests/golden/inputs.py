@@ -13,7 +13,7 @@ import pytest
 import synthetic
 
 from zpmodel.base import shipped
-from zpmodel.commands import trace as trace_command
+from zpmodel.commands import zeroout as zeroout_command
 from zpmodel.datasets.schema import DataSet
 from zpmodel.devices.base import PathCosts
 from zpmodel.host import running
@@ -131,7 +131,7 @@ def recorded_zeroouts() -> Iterator[None]:
         patch.setattr(zeroout, "facts", lambda *arguments: {})
         patch.setattr(zeroout, "write", lambda *arguments: None)
         patch.setattr(zeroout, "measure", lambda *arguments, **named: iter(rows))
-        patch.setattr(trace_command, "open_device", lambda *arguments: (Path("/dev/null"), -1, 1 << 20))
+        patch.setattr(zeroout_command, "open_device", lambda *arguments: (Path("/dev/null"), -1, 1 << 20))
         patch.setattr(running, "running_zero_page", lambda: (ZeroPage.named("page"), "given"))
         yield
 

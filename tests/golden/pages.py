@@ -1,6 +1,6 @@
 """The report's pages and its index, as text: notebooks run in this process, without kernels, on the small set.
 
-What cells show goes into notebooks as papermill would leave them; ``report --resume`` then makes the site.
+What cells show goes into notebooks as papermill would leave them; fragments and the site are then made of those.
 """
 
 import ast
@@ -15,6 +15,7 @@ import IPython.display
 import nbformat
 import papermill
 import pytest
+import vl_convert
 
 from golden import commands, inputs
 from golden.case import Case
@@ -22,9 +23,11 @@ from golden.drawn import specification
 from golden.likeness import FITTED
 from zpmodel.base import shipped
 from zpmodel.memory.life import vmstat
+from zpmodel.report import fragment
 from zpmodel.report import site as reports
+from zpmodel.report.fingerprint import package_digest
 
-NAMES = ("compare", "lifetime", "validate", "zeroing")
+NAMES = ("answers", "callers", "compare", "lifetime", "machine", "validate", "zeroing")
 
 
 class Site(NamedTuple):
@@ -39,10 +42,14 @@ def site() -> Site:
     """Run the notebooks and make the report of them, once for this process."""
     folder = inputs.scratch()
     out, data = folder / "report", inputs.small_set(folder)
-    (out / "notebooks").mkdir(parents=True)
+    for name in ("notebooks", "parts", "data", "charts", "assets"):
+        (out / name).mkdir(parents=True)
     given = {"data_set": str(data), "length": "1GiB", "resamples": inputs.RESAMPLES}
-    charts = {name: _run(name, given, out / "notebooks" / f"{name}.ipynb") for name in NAMES}
-    reports.make_report(out, given, NAMES, resume=True)
+    # The page on zeroing has its own, finer sweep where no set is named.
+    finer = {key: value for key, value in given.items() if key != "data_set"}
+    charts = {name: _run(name, finer if name == "zeroing" else given, out) for name in NAMES}
+    parts = [reports._part(out, name) for name in reports.notebook_names()]
+    reports._write_site(out, [part for part in parts if part is not None], "")
     texts = {path.stem: _text(path.read_text(encoding="utf-8")) for path in out.glob("*.html")}
     return Site({name: text.replace(str(folder), "...") for name, text in texts.items()}, charts)
 
@@ -55,8 +62,6 @@ def _run(name: str, given: dict[str, Any], out: Path) -> list[dict[str, Any]]:
     shown: list[Any] = []
     buddyinfo, counters = inputs.memory_now(inputs.scratch())
     blocks, counts = vmstat.read_buddyinfo(buddyinfo), vmstat.read_vmstat(counters)
-    # The page on zeroing has its own, finer sweep where no set is named.
-    values = {key: value for key, value in mine.items() if name != "zeroing"}
     names: dict[str, Any] = {"__name__": "__main__"}
     charts: list[dict[str, Any]] = []
     with pytest.MonkeyPatch.context() as patch, commands.scored_once(), warnings.catch_warnings():
@@ -68,13 +73,15 @@ def _run(name: str, given: dict[str, Any], out: Path) -> list[dict[str, Any]]:
             shown.clear()
             shown += _executed(cell.source, names)
             if "parameters" in cell.metadata.get("tags", []):
-                names |= values
+                names |= mine
             charts += [
                 specification(item, data=False) for item in shown if hasattr(item, "to_dict") and _is_chart(item)
             ]
+            for item in filter(_is_chart, shown):
+                vl_convert.vegalite_to_svg(item.to_dict())  # as every page shows it
             cell.outputs = [nbformat.v4.new_output("display_data", data=_bundle(item)) for item in shown]
-    notebook.metadata["papermill"] = {"parameters": mine}
-    nbformat.write(notebook, str(out))
+    about = {"fingerprint": "", "data": "", "package": package_digest(), "provenance": {}, "seconds": 1.0}
+    fragment.write(notebook, out=out, name=name, about=about)
     return charts
 
 
@@ -101,8 +108,8 @@ def _bundle(item: Any) -> dict[str, str]:
 
 def _text(page: str) -> str:
     """A page's words, a line a paragraph or a table's row."""
-    body = re.sub(r"<style.*?</style>|<head>.*?</head>", "", page, flags=re.DOTALL)
-    body = re.sub(r"Made .{16} UTC by zpmodel \S+;", "Made on a day by zpmodel;", body)
+    body = re.sub(r"<style.*?</style>|<script.*?</script>|<head>.*?</head>", "", page, flags=re.DOTALL)
+    body = re.sub(r'<details class="code">.*?</details>', "", body, flags=re.DOTALL)
     body = " ".join(body.split())
     body = re.sub(r"</t[hd]>\s*<t[hd]", " | <td", body)
     lines = (" ".join(html.unescape(re.sub(r"<[^>]+>", "", part)).split()) for part in re.split(_ENDS, body))

@@ -1,7 +1,8 @@
 """The one place where numba is configured.
 
 ``NUMBA_DISABLE_JIT=1`` runs every kernel as plain Python, and then numba is not even imported. What is compiled is kept
-between processes (:mod:`zpmodel.base.compiled`) unless ``ZPMODEL_CACHE=0``.
+in the user's cache folder (:mod:`zpmodel.base.compiled`), so that a new process need not compile it, unless
+``ZPMODEL_CACHE=0``.
 """
 
 import os
@@ -16,46 +17,30 @@ import numpy.typing as npt
 
 _plain = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
 
-_KEPT = os.environ.get("ZPMODEL_CACHE", "1") != "0"
-
 
 def few_answers() -> None:
     """Say that this program asks for so little that plain Python is done sooner than numba is imported.
 
-    It must come before any module with kernels is imported; after that it changes nothing.
+    It must come before any module with kernels is imported; after numba was, it changes nothing.
     """
     global _plain
     _plain = _plain or "numba" not in sys.modules
 
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile a function that takes and returns scalars and arrays only."""
+    """Compile a function that takes and returns scalars, arrays and NamedTuples only."""
     if _plain:
         return function
     import numba
 
+    from zpmodel.base.compiled import KernelCache, cache_folder
+
     # Nobody calls kernels from C: without the wrapper for that they compile sooner.
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
     compiled: Any = numba.njit(**options)(function)
-    if hasattr(compiled, "get_call_template"):
-        compiled.get_call_template = _of_any_number(compiled.get_call_template)
-    if _KEPT and hasattr(compiled, "py_func"):
-        from zpmodel.base.compiled import keep
-
-        keep(compiled)
+    if hasattr(compiled, "_cache") and cache_folder() is not None:
+        compiled._cache = KernelCache(function)
     return compiled  # type: ignore[no-any-return]
-
-
-def _of_any_number(choose: Callable[..., Any]) -> Callable[..., Any]:
-    """Have a kernel compiled once for all integers where a caller writes 0, 1 or 2: numba would do so for each."""
-    from numba.core import types
-
-    plain: Callable[[Any], Any] = types.unliteral
-
-    def chosen(args: tuple[Any, ...], kws: dict[str, Any]) -> Any:
-        return choose(tuple(map(plain, args)), {name: plain(kind) for name, kind in kws.items()})
-
-    return chosen
 
 
 def cores() -> int:

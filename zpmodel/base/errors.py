@@ -8,6 +8,10 @@ exits with status 2. Anything else that escapes is a defect of the package.
 class ZpmodelError(Exception):
     """The base of every error that the package raises on purpose."""
 
+    def _render_traceback_(self) -> list[str]:
+        """Be one line in a notebook, too: IPython asks for this."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class InputError(ZpmodelError):
     """A value that can't be accepted: names where it stood, the field, the value and what would be accepted."""

@@ -49,6 +49,16 @@ class Estimate:
         return cls(float(value), float(low), float(high), source)
 
     @classmethod
+    def unknown(cls) -> "Estimate":
+        """A number that nobody measured: NaN, which stays NaN whatever is calculated from it."""
+        return cls(math.nan, math.nan, math.nan)
+
+    @property
+    def known(self) -> bool:
+        """Whether there is a number at all."""
+        return not math.isnan(self.value)
+
+    @classmethod
     def exactly(cls, value: float) -> "Estimate":
         """A number that is counted, or the same by definition."""
         return cls(value, value, value)
@@ -69,6 +79,10 @@ class Estimate:
         return self.low * self.high > 0 and high <= UNTOLD * low
 
     def __str__(self) -> str:
+        if not self.known:
+            return "unknown"
+        if self.low == self.high:
+            return digits(self.value)
         return f"{digits(self.value)} [{digits(self.low)}, {digits(self.high)}]"
 
     def as_dict(self) -> dict[str, float]:

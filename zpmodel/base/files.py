@@ -1,30 +1,102 @@
-"""Files that are complete or absent, whatever happens to the program or the power."""
+"""Files that are complete or absent, whatever happens to the program, the disk or the power.
+
+An output is a regular file or a new name. A device node, a FIFO, a socket, a folder or a symlink is refused: a rename
+would replace it, as root even /dev/null.
+"""
 
 import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
+
+from zpmodel.base.errors import InputError
+
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFLNK: "a symlink",
+    stat.S_IFCHR: "a character device",
+    stat.S_IFBLK: "a block device",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+}
 
 
-def write_atomically(path: Path, text: str) -> None:
+def check_output(path: Path, *, where: str = "output") -> None:
+    """Refuse what can't be an output: anything but a regular file or a new name in a folder that can be written.
+
+    :param where: what named the path, such as ``--out``; stands in the error.
+    :raises InputError: with what the path is.
+    """
+    accepted = "a regular file, or a new name in a folder that can be written"
+    # Not is_dir(), which is also false for a folder that may not be looked into.
+    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
+        raise InputError(where, "file", f"no folder that can be written: {path}", accepted)
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:
+        raise InputError(where, "file", f"{error}", accepted) from None
+    if not stat.S_ISREG(mode):
+        raise InputError(where, "file", f"{_KINDS.get(stat.S_IFMT(mode), 'not a file')}: {path}", accepted)
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a file that gets the name ``path`` when the block ends, whole and durable; after an error nothing is left.
+
+    :raises InputError: where ``path`` is neither a regular file nor new.
+    :raises OSError: where writing fails, naming ``path``; the old file, or none, is then still there.
+    """
+    check_output(path)
+    temporary = path.with_name(f".{path.name[:60]}.{secrets.token_hex(8)}")
+    # The name can't be guessed, and one that is taken, by a planted symlink too, is an error: O_EXCL follows none.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        with os.fdopen(os.open(temporary, flags, 0o666), "wb") as file:
+            yield file
+            file.flush()
+        publish(temporary, path)
+    except OSError as error:
+        raise _named(error, path) from None
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
     """Write a whole file under a temporary name, make it durable, then give it its name.
 
-    :raises OSError: where that fails; the old file, or none, is then still there.
+    :raises InputError: where ``path`` is neither a regular file nor new.
+    :raises OSError: where writing fails; the old file, or none, is then still there.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-    publish(temporary, path)
+    with new_file(path) as file:
+        file.write(content.encode("utf-8") if isinstance(content, str) else content)
 
 
 def publish(temporary: Path, path: Path) -> None:
     """Make a finished temporary file durable and give it its name.
 
-    :raises OSError: where that fails.
+    :raises InputError: where ``path`` is neither a regular file nor new.
+    :raises OSError: where that fails, or the temporary file is a symlink.
     """
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
+    check_output(path)
+    file = os.open(temporary, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
     temporary.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _named(error: OSError, path: Path) -> OSError:
+    """The same error with the file's own name, which a failed write doesn't know."""
+    return OSError(error.errno, error.strerror, str(path)) if error.errno is not None else error

@@ -20,6 +20,9 @@ def parse_size(text: str | int, *, where: str = "command line", field: str = "si
         are; kB, MB, GB ... are decimal (IEC 80000-13).
     :return: the size [byte].
     :raises InputError: on anything else, negative numbers included.
+
+    >>> parse_size("64k"), parse_size("2MiB"), parse_size("1GB")
+    (65536, 2097152, 1000000000)
     """
     if isinstance(text, int) and not isinstance(text, bool) and text >= 0:
         return text
@@ -36,7 +39,11 @@ def parse_size(text: str | int, *, where: str = "command line", field: str = "si
 
 
 def format_size(size_bytes: float) -> str:
-    """Write a size [byte] with the largest binary unit that keeps it readable: ``2 MiB``, ``127.5 KiB``."""
+    """Write a size [byte] with the largest binary unit that keeps it readable.
+
+    >>> format_size(2097152), format_size(130560)
+    ('2 MiB', '127.5 KiB')
+    """
     value = float(size_bytes)
     for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
         if abs(value) < 1024 or unit == "TiB":

@@ -119,9 +119,11 @@ def _scatter(table: pd.DataFrame, name: str) -> float:
 
 def _reach(data: DataSet, groups: Groups) -> Reach:
     memories = tuple(sorted(groups.keys["memory"].unique()))
-    blocks = [int(size) for size in groups.keys["block_bytes"].unique()]
+    kinds = groups.keys[["block_bytes", "memory", "max_sectors_kb"]].drop_duplicates()
     requests = [
-        row for block in blocks for memory in memories for row in data.structure(block, memory).request_histogram()
+        row
+        for block, memory, limit in kinds.itertuples(index=False)
+        for row in data.structure(int(block), memory, int(limit)).request_histogram()
     ]
     return Reach(
         request_bytes=(min(row["bytes"] for row in requests), max(row["bytes"] for row in requests)),

@@ -1,6 +1,8 @@
 """Fitting a device's parameters to the rates of closed loops, and drawing all that the rates allow."""
 
+import math
 from collections.abc import Callable
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -35,23 +37,19 @@ class DeviceFit(NamedTuple):
     residuals: Floats
 
 
-def fit_device(
-    unfitted: DeviceKind, load: Load, rate: Floats, sigma: Floats, start: DeviceKind | None = None
-) -> DeviceFit:
+def fit_device(unfitted: DeviceKind, load: Load, rate: Floats, sigma: Floats) -> DeviceFit:
     """Fit a device's parameters to the rates of closed loops.
 
     :param unfitted: a device of the kind, with what is known of it.
     :param load: shape (points,) in each field, ``path`` included [s].
     :param rate: operations per second [1/s], shape (points,).
     :param sigma: log standard error of each rate.
-    :param start: where to start from, as returned before.
     """
     table = unfitted.FITTED
     centre = np.array([parameter.start for parameter in table])
     # The fastest stream of bytes says what a MiB takes at the least.
     centre[[parameter.name for parameter in table].index("mebibyte")] = float(np.min(1 / (rate * load.mebibytes)))
     prior = _to_free(table, centre)
-    begin = prior if start is None else _to_free(table, np.array(start.parameters, dtype=np.float64))
     width = np.array([parameter.prior for parameter in table])
     logs = _log_rates(unfitted, load)
 
@@ -64,7 +62,7 @@ def fit_device(
         )
         return np.concatenate([robust, (free - prior) / width])
 
-    found = least_squares(residuals, begin, method="lm", xtol=1e-4, ftol=1e-5, max_nfev=200)
+    found = least_squares(residuals, prior, method="lm", xtol=1e-4, ftol=1e-5, max_nfev=200)
     free = np.asarray(found.x, dtype=float)
     at = logs(free)
     jacobian = np.stack([(logs(free + step) - at) / _STEP for step in np.eye(len(free)) * _STEP], axis=1)
@@ -116,10 +114,14 @@ def _to_free(table: tuple[Parameter, ...], values: Floats) -> Floats:
 
 def from_free(table: tuple[Parameter, ...], free: Floats) -> Floats:
     """The parameters of a point on the free scale, shape (fitted,) or (fitted, draws)."""
-    rows = []
-    for parameter, value in zip(table, free, strict=True):
-        if parameter.is_share:
-            rows.append(1 / (1 + np.exp(-np.clip(value, -30, 30))))
-        else:
-            rows.append(np.exp(np.clip(value, np.log(parameter.low), np.log(parameter.high))))
-    return np.array(rows)
+    share, low, high = _bounds(table)
+    inside = np.clip(np.asarray(free).T, low, high)
+    return np.where(share, 1 / (1 + np.exp(-inside)), np.exp(inside)).T
+
+
+@cache
+def _bounds(table: tuple[Parameter, ...]) -> tuple[npt.NDArray[np.bool_], Floats, Floats]:
+    """Which parameters are shares, and all bounds on the free scale, shape (fitted,) each."""
+    ends = [(-30.0, 30.0) if one.is_share else (math.log(one.low), math.log(one.high)) for one in table]
+    low, high = np.array(ends, dtype=float).T
+    return np.array([one.is_share for one in table]), low, high

@@ -63,7 +63,7 @@ def with_cold(events: Floats, load: Load, cache_mib: float) -> Floats:
     """The events with the share of the data that a cache of this size [MiB] doesn't hold, shape (points, events)."""
     share = np.array([cold_share(float(size), cache_mib) for size in load.working_set])
     filled = events.copy()
-    filled[:, EVENTS.index("cold MiB")] = load.mebibytes * share
+    filled[:, EVENTS.index("cold MiB")] = events[:, EVENTS.index("MiB")] * share
     return filled
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from zpmodel.base.units import MIB
 from zpmodel.callers.fio_write import count_buffer
-from zpmodel.datasets.schema import KEYS, DataSet
+from zpmodel.datasets.schema import KEYS, DataSet, limits_of
 from zpmodel.devices import DeviceKind
 from zpmodel.devices.closed_loop import Load
 from zpmodel.queue.limits import QueueLimits
@@ -21,7 +21,7 @@ Floats = npt.NDArray[np.float64]
 class Groups:
     """The distinct points of a set, in one order everywhere.
 
-    :ivar keys: block size, depth and memory, shape (points, 3) as a DataFrame.
+    :ivar keys: what tells them apart, a DataFrame with the columns of :data:`zpmodel.datasets.schema.KEYS`.
     :ivar events: counts of each event, shape (points, events).
     :ivar load: what each asks of the device; its ``path`` is zero until costs are known.
     :ivar rows: for each point, the rows of the data set that repeat it.
@@ -41,16 +41,24 @@ def group(data: DataSet, writes: pd.DataFrame | None = None) -> Groups:
         keys.append(key)
         rows.append(np.asarray(members, dtype=np.int64))
     frame = pd.DataFrame(keys, columns=list(KEYS))
-    return Groups(frame, *describe(data.limits, data.device, frame), rows)
+    return Groups(frame, *describe(data.limits, data.device, frame, copies=data.copies), rows)
 
 
-def describe(limits: QueueLimits, device: DeviceKind, keys: pd.DataFrame) -> tuple[Floats, Load]:
-    """Count events, and what the device is asked for, of fio writes given by block size, depth and memory."""
+def describe(
+    limits: QueueLimits, device: DeviceKind, keys: pd.DataFrame, *, copies: bool = True
+) -> tuple[Floats, Load]:
+    """Count events, and what the device is asked for, of fio writes, each under its own ``max_sectors_kb``.
+
+    :param keys: rows with the columns of :data:`zpmodel.datasets.schema.KEYS`.
+    :param copies: whether a CPU moves the data; else bytes are no event of its.
+    """
     events, load = [], []
-    for block, depth, memory in keys[list(KEYS)].itertuples(index=False):
-        structure = count_buffer(memory, limits, int(block))
-        events.append(as_row(events_of(structure, limits, device, int(depth))))
-        room = in_flight_limit(structure, limits, device)
+    for block, depth, memory, max_sectors_kb in keys[list(KEYS)].itertuples(index=False):
+        own = limits_of(limits, int(max_sectors_kb))
+        structure = count_buffer(memory, own, int(block))
+        counts = events_of(structure, own, device, int(depth))
+        events.append(as_row(counts if copies else counts | {"MiB": 0.0}))
+        room = in_flight_limit(structure, own, device)
         size = structure.length / MIB
         load.append((0.0, structure.requests, structure.segments, size, room, depth, size * depth))
     return np.array(events), Load(*np.array(load, dtype=float).T.copy())

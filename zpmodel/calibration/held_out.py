@@ -1,120 +1,147 @@
-"""A data set's own points, predicted from fits that saw none of their block size, depth or replicates."""
+"""A data set's own points, predicted as anybody else's would be: calibrated without their block size, depth or
+replicates, with the interval that a prediction prints.
 
+Nothing of a point that is left out has a say in its interval: the machine that predicts it was calibrated from the rest
+alone, its scatter from what the rest scatter by among themselves.
+"""
+
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
-from zpmodel.calibration.fit import LEAST_PATH_S, fit_once, with_cold
-from zpmodel.calibration.fit import QUANTITIES as FITTED
+from zpmodel.base.estimate import Estimate
+from zpmodel.calibration.calibrate import calibrate
 from zpmodel.calibration.groups import group
-from zpmodel.calibration.left_out import left_out, ratio_table
 from zpmodel.calibration.observed import observe
 from zpmodel.datasets.schema import KEYS, DataSet
-from zpmodel.devices.closed_loop import closed_loop
+from zpmodel.queue.zeropage import ZeroPage
+from zpmodel.timing.events import EVENTS
+from zpmodel.timing.fio_write import predict_fio_write
+from zpmodel.timing.machine import Machine
 
 QUANTITIES = {"cpu_s": "CPU per I/O", "rate": "I/O rate", "ratio": "2 MiB / 4 KiB throughput ratio"}
 """What is predicted, and what it is called."""
 
+COLUMNS = (
+    *("way", "left_out", "block_bytes", "depth", "memory", "quantity", "measured", "predicted", "low", "high"),
+    *("error", "inside", "floor"),
+)
+PAGES = {"malloc": "page", "mmaphuge": "static"}
+"""The zero page that each kind of buffer stands for."""
+
 _FOLDS = 5
-
-
-def replicates_left_out(data: DataSet) -> pd.DataFrame:
-    """Predict runs from a fit to the other replicates: whole replicates are left out, a fifth of them at a time.
-
-    :return: as :func:`zpmodel.calibration.fit.left_out`, measured medians being over the replicates left out; and
-        ``cpu_s_others``, ``rate_others``: the same points' medians over the other replicates.
-    """
-    numbers = np.sort(data.writes["replicate"].unique())
-    frames = []
-    for number, fold in enumerate(np.array_split(numbers, min(_FOLDS, len(numbers))), 1):
-        inside = data.writes["replicate"].isin(fold)
-        if not inside.any() or inside.all():
-            continue
-        rest, out = (data.writes[mask].reset_index(drop=True) for mask in (~inside, inside))
-        others_data = replace(data, writes=rest)
-        seen_groups = group(others_data)
-        fit = fit_once(
-            data.device,
-            seen_groups.events,
-            seen_groups.load,
-            {name: observe(others_data, seen_groups, name) for name in FITTED},
-        )
-        found = group(data, out)
-        events = with_cold(found.events, found.load, fit.cache_mib)
-        load = found.load._replace(path=np.maximum(events @ fit.path.costs, LEAST_PATH_S))
-        medians = out.groupby(list(KEYS), sort=True)[["cpu_s", "rate"]].median().reset_index()
-        frame = medians.assign(
-            cpu_s_predicted=events @ fit.total.costs, rate_predicted=closed_loop(fit.device.best.path(), load)
-        )
-        others = rest.groupby(list(KEYS))[["cpu_s", "rate"]].median()
-        frame = frame.join(others.add_suffix("_others"), on=list(KEYS))
-        frames.append(frame.assign(left_out=f"replicates {number}"))
-    return pd.concat(frames, ignore_index=True)
+_RESAMPLES = 100
+_POINT = ["block_bytes", "depth", "memory", "quantity"]
 
 
 def held_out_points(data: DataSet) -> pd.DataFrame:
-    """Every point predicted blind, with an interval from how far points of the other labels were off.
+    """Every point predicted blind, with the interval that a prediction of it prints.
 
     :return: a row a prediction: ``way`` (block_bytes, depth or replicates left out), ``left_out``, ``block_bytes``,
         ``depth``, ``memory`` (``both`` for ratios), ``quantity`` (of :data:`QUANTITIES`), ``measured``,
         ``predicted``, ``low``, ``high``, ``error`` [1], ``inside`` (the interval) and, for replicates left out,
-        ``floor``: the error that the point's other replicates make [1].
+        ``floor``: the error that the point's other replicates make [1]. No rows where the set is too small.
     """
-    blind, replicates = left_out(data), replicates_left_out(data)
-    points = _points(pd.concat([blind, replicates], ignore_index=True))
-    # No model does better than the same point, measured another time.
-    again = replicates.assign(cpu_s_predicted=replicates["cpu_s_others"], rate_predicted=replicates["rate_others"])
-    repeated = _points(again)
-    repeated["floor"] = repeated["error"].abs()
-    keys = ["left_out", "quantity", "block_bytes", "depth", "memory"]
-    return _with_intervals(points.merge(repeated[[*keys, "floor"]], on=keys, how="left"))
-
-
-def _points(table: pd.DataFrame) -> pd.DataFrame:
-    ratios = ratio_table(table)
-    pieces = []
-    for name in QUANTITIES:
-        source = ratios if name == "ratio" else table
-        if source.empty:
+    frames = []
+    for way, label, out in _folds(data):
+        rest, own = (replace(data, writes=data.writes[mask]) for mask in (~out, out))
+        measured = _measured(own)
+        if measured.empty:
             continue
-        piece = source[["left_out", "block_bytes", "depth"]].assign(
-            memory="both" if name == "ratio" else source["memory"],
-            quantity=name,
-            measured=source[name],
-            predicted=source[f"{name}_predicted"],
-        )
-        pieces.append(piece)
-    points = pd.concat(pieces, ignore_index=True)
-    points["way"] = points["left_out"].str.split().str[0]
+        found = _predicted(calibrate(rest, resamples=_RESAMPLES), measured)
+        frame = measured.merge(found, on=_POINT).assign(way=way, left_out=f"{way} {label}", floor=np.nan)
+        if way == "replicates":
+            # No model does better than the same point, measured another time.
+            again = _measured(rest).set_index(_POINT)["measured"]
+            others = again.reindex(pd.MultiIndex.from_frame(frame[_POINT])).to_numpy(float)
+            frame["floor"] = np.abs(others / frame["measured"] - 1)
+        frames.append(frame)
+    if not frames:
+        return pd.DataFrame({name: pd.Series(dtype=object if name in _TEXT else float) for name in COLUMNS})
+    points = pd.concat(frames, ignore_index=True)
     points["error"] = points["predicted"] / points["measured"] - 1
-    return points
+    points["inside"] = (points["measured"] >= points["low"]) & (points["measured"] <= points["high"])
+    return points[list(COLUMNS)]
 
 
-def _with_intervals(points: pd.DataFrame) -> pd.DataFrame:
-    """Intervals as predictions have them, a label's own points having no say in their width."""
-    logs = (np.log(points["predicted"]) - np.log(points["measured"])).abs()
-    wide = pd.Series(np.nan, index=points.index)
-    for _, members in points.groupby(["way", "quantity"]):
-        for label in members["left_out"].unique():
-            own = members.index[members["left_out"] == label]
-            others = logs[members.index.difference(own)]
-            wide[own] = np.quantile(others, 0.9) if len(others) else np.nan
-    low, high = points["predicted"] * np.exp(-wide), points["predicted"] * np.exp(wide)
-    return points.assign(low=low, high=high, inside=(points["measured"] >= low) & (points["measured"] <= high))
+_TEXT = ("way", "left_out", "memory", "quantity", "inside")
+
+
+def _folds(data: DataSet) -> Iterator[tuple[str, object, pd.Series]]:
+    """What to leave out: ``way``, what it is called and the rows; never so much that nothing can be fitted."""
+    writes, most = data.writes, len(EVENTS)
+    keys = writes[list(KEYS)]
+    for way in ("block_bytes", "depth"):
+        for label in np.unique(writes[way]):
+            out = writes[way] == label
+            if len(keys[~out].drop_duplicates()) > most:
+                yield way, label, out
+    numbers = np.sort(writes["replicate"].unique())
+    for number, fold in enumerate(np.array_split(numbers, min(_FOLDS, len(numbers))), 1):
+        out = writes["replicate"].isin(fold)
+        if not out.all() and len(keys[~out].drop_duplicates()) > most:
+            yield "replicates", number, out
+
+
+def _measured(data: DataSet) -> pd.DataFrame:
+    """Medians of the points under the queue's own limits: rows of block size, depth, memory, quantity, measured."""
+    plain = replace(data, writes=data.plain)
+    if plain.writes.empty:
+        return pd.DataFrame(columns=[*_POINT, "measured"])
+    groups = group(plain)
+    keys = groups.keys[["block_bytes", "depth", "memory"]]
+    pieces = [keys.assign(quantity=name, measured=observe(plain, groups, name).median) for name in ("cpu_s", "rate")]
+    wide = pieces[1].pivot_table(index=["block_bytes", "depth"], columns="memory", values="measured")
+    if set(PAGES) <= set(wide.columns):
+        ratio = (wide["mmaphuge"] / wide["malloc"]).dropna().rename("measured").reset_index()
+        pieces.append(ratio.assign(memory="both", quantity="ratio"))
+    found = pd.concat(pieces, ignore_index=True)
+    return found[found["measured"] > 0].reset_index(drop=True)
+
+
+def _predicted(machine: Machine, points: pd.DataFrame) -> pd.DataFrame:
+    """What the machine says of these points, in the words of ``predict``: rows as :func:`_measured`'s, with
+    ``predicted``, ``low`` and ``high``; none of a quantity that it does not know."""
+    rows: list[tuple[object, ...]] = []
+    for _, mine in points.groupby(["block_bytes", "depth"]):
+        size, in_flight = int(mine["block_bytes"].iloc[0]), int(mine["depth"].iloc[0])
+        found = {
+            memory: predict_fio_write(machine, ZeroPage.named(page), size, depth=in_flight)
+            for memory, page in PAGES.items()
+        }
+        for memory, quantity in mine[["memory", "quantity"]].itertuples(index=False):
+            if quantity == "ratio":
+                huge, small = found["mmaphuge"], found["malloc"]
+                value = small.elapsed_s.value / huge.elapsed_s.value
+                said = machine.estimate(value, small.elapsed_draws / huge.elapsed_draws, machine.ratio_scatter)
+            else:
+                said = found[memory].cpu_s if quantity == "cpu_s" else found[memory].elapsed_s.inverse()
+            if said.value > 0:
+                rows.append((size, in_flight, memory, quantity, *_ends(said)))
+    return pd.DataFrame(rows, columns=[*_POINT, "predicted", "low", "high"])
+
+
+def _ends(said: Estimate) -> tuple[float, float, float]:
+    return said.value, said.low, said.high
 
 
 def run_noise(data: DataSet) -> dict[str, float]:
-    """The noise floor: the median error that a point's median makes of its single runs, for each quantity [1]."""
-    writes = data.writes
+    """The noise floor: the median error that a point's median makes of its single runs, for each quantity [1].
+
+    Of CPU without readings of 0, which say nothing of scatter; NaN where nothing was repeated or measured.
+    """
+    writes = data.writes.assign(cpu_s=data.writes["cpu_s"].where(data.writes["cpu_s"] > 0))
     keys = [writes[name] for name in KEYS]
     floor = {
         name: float((writes[name] / writes[name].groupby(keys).transform("median") - 1).abs().median())
         for name in ("cpu_s", "rate")
     }
-    wide = writes.pivot_table(index=["block_bytes", "depth", "replicate"], columns="memory", values="rate")
+    index = ["block_bytes", "depth", "max_sectors_kb", "replicate"]
+    wide = writes.pivot_table(index=index, columns="memory", values="rate")
     if {"malloc", "mmaphuge"} <= set(wide.columns):
         ratio = (wide["mmaphuge"] / wide["malloc"]).dropna()
-        centre = ratio.groupby(level=["block_bytes", "depth"]).transform("median")
+        centre = ratio.groupby(level=index[:3]).transform("median")
         floor["ratio"] = float((ratio / centre - 1).abs().median())
     return floor

@@ -1,5 +1,6 @@
 """What a calibration says, and what it can't say."""
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +17,8 @@ _NEVER = 0.02  # of its upper limit: a cost whose interval starts below that can
 _LARGE_BLOCK = 512 * KIB
 
 _REMEDY = {
-    frozenset(("operation", "request")): "larger blocks of 4 KiB pages, which take several requests each",
+    frozenset(("operation", "request")): "blocks of several requests each: larger ones, or with max_sectors_kb lowered "
+    "(zpmodel measure does it as root on a block device)",
     frozenset(("vector", "MiB")): "both memories at each block size",
     frozenset(("request", "vector")): "small and large blocks of 4 KiB pages, down to 4 KiB",
     frozenset(("stall", "vector")): "a device whose ring takes more segments, or depth 1 only",
@@ -25,7 +27,10 @@ _REMEDY = {
 
 
 def cost_table(machine: Machine) -> list[dict[str, Any]]:
-    """Costs with their intervals, rows of ``part``, ``cost of``, ``value``, ``low``, ``high`` and ``unit``."""
+    """Costs with their intervals, rows of ``part``, ``cost of``, ``value``, ``low``, ``high`` and ``unit``.
+
+    What no point has, or whose CPU time nobody measured, has no number: NaN.
+    """
     cpu, device = machine.cpu, machine.device
     if not isinstance(cpu, FittedCpu):
         raise InputError(machine.name, "cpu", cpu.source, "costs that were fitted to a data set")
@@ -40,6 +45,8 @@ def cost_table(machine: Machine) -> list[dict[str, Any]]:
 
 
 def _row(part: str, name: str, best: float, draws: Floats, unit: str) -> dict[str, Any]:
+    if not np.any(draws):
+        return {"part": part, "cost of": name, **dict.fromkeys(("value", "low", "high"), math.nan), "unit": "ns"}
     scale, shown = (1e9, unit.replace("s", "ns", 1)) if unit.startswith("s") else (1.0, unit)
     found = Estimate.of(best, draws).scaled(scale)
     numbers = {key: float(f"{getattr(found, key):.3g}") for key in ("value", "low", "high")}
@@ -62,7 +69,7 @@ def doubts(machine: Machine) -> list[str]:
         notes += _tied(said, draws, part)
         for i, name in enumerate(said):
             low, high = np.quantile(draws[:, i], TAILS)
-            if low <= _NEVER * high:
+            if high > 0 and low <= _NEVER * high:
                 notes.append(f"{part}: the cost of {_a(name)} can't be told from zero here.")
     return notes + [str(item) for item in missing(machine)]
 
@@ -96,6 +103,9 @@ def missing(machine: Machine) -> list[Missing]:
                 "elapsed",
             )
         )
+        if cpu.total_draws[:, EVENTS.index("MiB")].any():
+            what = "With one kind of buffer a vector's CPU time is not told from its bytes'"
+            found.append(Missing(what, f"measure buffers of {other} beside them", "cpu"))
     if not cpu.total.any():
         remedy = "measure with zpmodel measure, which reads it for all threads"
         found.append(Missing("No CPU time was measured", remedy, "cpu"))

@@ -18,7 +18,7 @@ COLUMNS = (
     *KEYS,
     *("replicates", "cpu_s", "cpu_s_predicted", "cpu_s_noise", "rate", "rate_predicted", "rate_noise", "left_out"),
 )
-RATIO_COLUMNS = ("left_out", "block_bytes", "depth", "ratio", "ratio_predicted")
+RATIO_COLUMNS = ("left_out", "block_bytes", "depth", "max_sectors_kb", "ratio", "ratio_predicted")
 
 
 def left_out(data: DataSet, *, by: tuple[str, ...] = ("block_bytes", "depth")) -> pd.DataFrame:
@@ -70,8 +70,9 @@ def ratio_table(held_out: pd.DataFrame) -> pd.DataFrame:
     """The 2 MiB / 4 KiB throughput ratios, measured and predicted, of :func:`left_out`'s rows."""
     if not {"malloc", "mmaphuge"} <= set(held_out["memory"]):
         return pd.DataFrame({name: pd.Series(dtype=float) for name in RATIO_COLUMNS})
-    index = ["left_out", "block_bytes", "depth"]
-    wide = held_out.pivot_table(index=index, columns="memory", values=["rate", "rate_predicted"])
+    index = ["left_out", "block_bytes", "depth", "max_sectors_kb"]
+    table = held_out.assign(max_sectors_kb=held_out.get("max_sectors_kb", 0))
+    wide = table.pivot_table(index=index, columns="memory", values=["rate", "rate_predicted"])
     return (
         pd.DataFrame(
             {

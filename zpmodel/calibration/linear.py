@@ -70,7 +70,7 @@ def fit_costs(counts: npt.ArrayLike, observed: npt.ArrayLike, sigma: npt.ArrayLi
         norms = np.maximum(np.linalg.norm(rows, axis=0), 1e-300)
         solution, _ = nnls(rows / norms, weight * y)
         new = solution / norms
-        done = np.allclose(new, costs, rtol=1e-7, atol=0)
+        done = bool((np.abs(new - costs) <= 1e-7 * costs).all())
         costs = new
         fitted = np.maximum(x @ costs, 1e-12 * y)
         if done:

@@ -68,8 +68,12 @@ def round_medians(data: DataSet, groups: Groups, seen: Observed, picks: npt.NDAr
     found = np.tile(seen.median, (len(picks), 1))
     for point, rows in enumerate(groups.rows):
         good = rows[np.isfinite(seen.runs[rows])]
-        for i, taken in enumerate(picks):
-            weight = taken[rounds[good]]
-            if weight.sum():
-                found[i, point] = np.median(np.repeat(seen.runs[good], weight))
+        good = good[np.argsort(seen.runs[good])]
+        up_to = np.cumsum(picks[:, rounds[good]], axis=1)  # runs taken up to each, the smallest first
+        if not len(good):
+            continue
+        taken = up_to[:, -1:]
+        middle = [seen.runs[good][np.argmax(up_to > half, axis=1)] for half in ((taken - 1) // 2, taken // 2)]
+        some = taken[:, 0] > 0
+        found[some, point] = (0.5 * (middle[0] + middle[1]))[some]
     return found

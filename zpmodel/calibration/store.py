@@ -1,7 +1,6 @@
 """Calibrations as files: JSON that a person can read and another machine can use, checked against one schema."""
 
 import json
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,7 +8,7 @@ import msgspec
 import numpy as np
 
 from zpmodel.base.errors import InputError
-from zpmodel.base.files import write_atomically
+from zpmodel.base.files import check_output, write_atomically
 from zpmodel.devices import kind_named
 from zpmodel.devices.base import DeviceKind
 from zpmodel.queue.limits import QueueLimits
@@ -124,10 +123,9 @@ def _short(value: float) -> float:
 def check_writable(path: Path) -> None:
     """Refuse a place that :func:`save` could not write to, before the work is done.
 
-    :raises InputError: where it is a folder, or its folder is missing or can't be written.
+    :raises InputError: where it is not a regular file or a new name, or its folder is missing or can't be written.
     """
-    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
-        raise InputError("--out", "file", str(path), "a file in a folder that exists and can be written")
+    check_output(path, where="--out")
 
 
 def read(path: Path | str) -> Machine:

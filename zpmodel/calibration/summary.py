@@ -1,4 +1,8 @@
-"""A data set in tables: medians with intervals, and the paired contrast of the two memories."""
+"""A data set in tables: medians with intervals, and the paired contrast of the two memories.
+
+Both are of the runs under the queue's own limits: what `measure` did with ``max_sectors_kb`` lowered tells costs apart,
+and is nobody's throughput. Both keep their columns when there is nothing to show.
+"""
 
 import numpy as np
 import numpy.typing as npt
@@ -10,29 +14,28 @@ from zpmodel.datasets.schema import KEYS, DataSet
 
 _RESAMPLES = 1000
 
+_MEDIANS = ("bytes_per_s", "gib_per_s", "cpu_s_per_gib", "cpu_us_per_io")
+_RATIOS = ("throughput", "cpu", "cpu_saved_ns_per_vector")
+
 
 def medians(data: DataSet, seed: int = 0) -> pd.DataFrame:
     """Medians over replicates with bootstrap intervals: a row for each block size, depth and memory.
 
     :return: the keys, ``replicates``, and with ``_low`` and ``_high`` beside each: ``bytes_per_s`` [byte/s],
-        ``gib_per_s`` [GiB/s], ``cpu_s_per_gib`` [s/GiB] and ``cpu_us_per_io`` [us].
+        ``gib_per_s`` [GiB/s], ``cpu_s_per_gib`` [s/GiB] and ``cpu_us_per_io`` [us]; NaN where CPU was not measured.
     """
     rng = np.random.default_rng(seed)
     rows = []
-    for key, members in data.writes.groupby(list(KEYS), sort=True):
+    for key, members in data.plain.groupby(list(KEYS), sort=True):
         block = key[0]
         rate, cpu = members["rate"].to_numpy(), members["cpu_s"].to_numpy()
         pick = rng.integers(0, len(rate), (_RESAMPLES, len(rate)))
         row = {**dict(zip(KEYS, key, strict=True)), "replicates": len(rate)}
-        for name, values in (
-            ("bytes_per_s", rate * block),
-            ("gib_per_s", rate * block / GIB),
-            ("cpu_s_per_gib", cpu / block * GIB),
-            ("cpu_us_per_io", cpu * 1e6),
-        ):
+        columns = (rate * block, rate * block / GIB, cpu / block * GIB, cpu * 1e6)
+        for name, values in zip(_MEDIANS, columns, strict=True):
             row |= _median(name, values, pick)
         rows.append(row)
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=[*KEYS, "replicates", *_with_ends(_MEDIANS)])
 
 
 def contrast(data: DataSet, seed: int = 0) -> pd.DataFrame:
@@ -40,33 +43,41 @@ def contrast(data: DataSet, seed: int = 0) -> pd.DataFrame:
 
     :return: a row for each block size and depth that has both: ``pairs``, the median ratios ``throughput`` and
         ``cpu`` (2 MiB / 4 KiB) with bootstrap intervals in ``_low`` and ``_high``, and ``cpu_saved_ns_per_vector``
-        [ns] likewise: the CPU time that the vectors of 4 KiB cost, over how many more of them there are.
+        [ns] likewise: the CPU time that the vectors of 4 KiB cost, over how many more of them there are. NaN where
+        the CPU was not measured, or read as 0 by a clock too coarse.
     """
     rng = np.random.default_rng(seed)
     rows = []
-    for _, members in data.writes.groupby(["block_bytes", "depth"], sort=True):
+    for _, members in data.plain.groupby(["block_bytes", "depth"], sort=True):
         block, depth = int(members["block_bytes"].iloc[0]), int(members["depth"].iloc[0])
-        wide = members.pivot_table(index="replicate", columns="memory", values=["rate", "cpu_s"]).dropna()
-        if wide.empty or not {"malloc", "mmaphuge"} <= set(members["memory"]):
+        wide = members.pivot_table(index="replicate", columns="memory", values=["rate", "cpu_s"], dropna=False)
+        if not {"malloc", "mmaphuge"} <= set(members["memory"]):
+            continue
+        rates, cpus = (pd.DataFrame(wide[name])[["malloc", "mmaphuge"]].dropna() for name in ("rate", "cpu_s"))
+        cpus = cpus[(cpus > 0).all(axis=1)]
+        if rates.empty:
             continue
         more = data.structure(block, "malloc").vectors - data.structure(block, "mmaphuge").vectors
-        ratios = {
-            "throughput": (wide["rate", "mmaphuge"] / wide["rate", "malloc"]).to_numpy(),
-            "cpu": (wide["cpu_s", "mmaphuge"] / wide["cpu_s", "malloc"]).to_numpy(),
-            "cpu_saved_ns_per_vector": (
-                (wide["cpu_s", "malloc"] - wide["cpu_s", "mmaphuge"]).to_numpy() / more * 1e9
-                if more
-                else np.array([np.nan])
-            ),
-        }
-        row: dict[str, float] = {"block_bytes": block, "depth": depth, "pairs": len(wide)}
-        for name, values in ratios.items():
-            row |= _median(name, values, rng.integers(0, len(values), (_RESAMPLES, len(values))))
+        saved = (cpus["malloc"] - cpus["mmaphuge"]) * 1e9
+        values = (
+            rates["mmaphuge"] / rates["malloc"],
+            cpus["mmaphuge"] / cpus["malloc"],
+            saved / more if more else saved.iloc[:0],
+        )
+        row: dict[str, float] = {"block_bytes": block, "depth": depth, "pairs": len(rates)}
+        for name, series in zip(_RATIOS, values, strict=True):
+            row |= _median(name, series.to_numpy(), rng.integers(0, max(1, len(series)), (_RESAMPLES, len(series))))
         rows.append(row)
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["block_bytes", "depth", "pairs", *_with_ends(_RATIOS)])
+
+
+def _with_ends(names: tuple[str, ...]) -> list[str]:
+    return [f"{name}{end}" for name in names for end in ("", "_low", "_high")]
 
 
 def _median(name: str, values: Floats, picks: npt.NDArray[np.int64]) -> dict[str, float]:
-    """The median as ``name``, with its interval over bootstrap ``picks``, shape (resamples, values)."""
+    """The median as ``name``, with its interval over bootstrap ``picks``, shape (resamples, values); NaN of none."""
+    if not len(values):
+        return dict.fromkeys(_with_ends((name,)), float("nan"))
     low, high = np.quantile(np.median(values[picks], axis=1), TAILS)
     return {name: float(np.median(values)), f"{name}_low": float(low), f"{name}_high": float(high)}

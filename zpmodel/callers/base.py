@@ -33,6 +33,9 @@ class Kernel:
         """Read ``6.12``, ``7.3.4``, ``7.3.4-1-amd64`` or ``finished``.
 
         :raises InputError: on anything else, and on versions whose loops were not read.
+
+        >>> Kernel.parse("7.3.4-1-amd64").version, str(Kernel.parse("finished"))
+        ((7, 3), 'finished')
         """
         if text == "finished":
             return FINISHED

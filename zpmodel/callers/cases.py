@@ -103,7 +103,8 @@ def _convert(case: Mapping[str, Any], kind: type, where: str) -> Any:
         if not field:
             field = text.partition("missing required field `")[2].rstrip("`") or "fields"
         value = case.get(field, "(missing)")
-        raise InputError(where, field, value, text[:1].lower() + text[1:].removeprefix("Expected ")) from None
+        said = text.removeprefix("Expected ")
+        raise InputError(where, field, value, said[:1].lower() + said[1:]) from None
 
 
 def _count_range(case: dict[str, Any], where: str, known: dict[str, QueueLimits]) -> Structure:

@@ -24,7 +24,7 @@ PAGE_BYTES: dict[Pages, int] = {"malloc": 4 * KIB, "mmaphuge": 2 * MIB}
 
 
 def count_buffer(
-    pages: Pages, limits: QueueLimits, block_bytes: int, *, offset: int = 0, buffer_offset: int = 0, fixed: bool = True
+    pages: Pages, limits: QueueLimits, block_bytes: int, *, offset: int = 0, fixed: bool = True
 ) -> Structure:
     """Count what one direct write of ``block_bytes`` makes, its buffer's pages being scattered in memory.
 
@@ -36,7 +36,6 @@ def count_buffer(
     :param limits: the device's queue limits.
     :param block_bytes: bytes of the write [byte].
     :param offset: where on the device it starts [byte].
-    :param buffer_offset: where in its buffer's first page the data start [byte].
     :param fixed: whether the buffers are registered.
     :raises InputError: on other pages and on unaligned writes.
     """
@@ -44,9 +43,8 @@ def count_buffer(
         raise InputError("buffer", "pages", pages, "malloc or mmaphuge")
     check_range(offset, block_bytes, limits)
     page = PAGE_BYTES[pages]
-    starts = np.arange(-(buffer_offset % page), block_bytes, page, dtype=np.int64)
-    skip = np.maximum(-starts, 0)
-    size = np.minimum(page, block_bytes - starts) - skip
+    starts = np.arange(0, block_bytes, page, dtype=np.int64)
+    size = np.minimum(page, block_bytes - starts)
     # Every second page of memory: physically never adjoining, which a frame number says without a special case.
     frames = (np.arange(len(starts), dtype=np.int64) * 2 + 2) * (page // 4096)
     room = len(frames) if fixed else BIO_MAX_VECS
@@ -54,7 +52,7 @@ def count_buffer(
     at = 0
     start = offset
     while at < len(frames):
-        here = merge_pages(frames[at:], skip[at:], size[at:], max_vectors=room)
+        here = merge_pages(frames[at:], np.zeros_like(size[at:]), size[at:], max_vectors=room)
         vectors = len(here.length)
         allocated = vectors if fixed else vector_table(vectors)
         bios.append(Bio(start, here.length, allocated, here.address, here.offset))

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zpmodel.base.units import SECTOR
+from zpmodel.queue.kernel import BIO_INLINE_VECS
 from zpmodel.queue.limits import QueueLimits
 from zpmodel.structure.count import Structure, Work, impossible, make_structure
 from zpmodel.structure.plug import finish_plug
@@ -64,6 +65,7 @@ def submit(bios: Iterable[Bio], limits: QueueLimits, *, plug: bool = True, base_
         state.bios += 1
         state.vectors += vectors
         state.allocated += bio.max_vecs
+        state.tables += bio.max_vecs > BIO_INLINE_VECS
         add_kind(bio_rows, size, vectors, bio.max_vecs, 1)
         address = zeroes if bio.addresses is None else bio.addresses
         offset = zeroes if bio.offsets is None else bio.offsets

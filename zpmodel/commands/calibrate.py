@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from zpmodel.base.text import printable
 from zpmodel.commands.output import emit_json, emit_table, json_option
 
 
@@ -16,7 +17,7 @@ from zpmodel.commands.output import emit_json, emit_table, json_option
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the bootstrap.")
 @json_option
 def command(folder: Path, out: Path | None, resamples: int, seed: int, as_json: bool) -> None:
-    """Costs of this machine and device, from the data set FOLDER that zpmodel measure made.
+    """Costs of this machine and device, from the data set FOLDER that zpmodel measure or import made.
 
     \b
     zpmodel calibrate data/fio/kvm-zen5-virtio --out machine.json
@@ -25,13 +26,16 @@ def command(folder: Path, out: Path | None, resamples: int, seed: int, as_json: 
     from zpmodel.calibration.calibrate import calibrate
     from zpmodel.calibration.identify import cost_table, doubts
     from zpmodel.calibration.store import check_writable, save
-    from zpmodel.datasets.measured import read_set
+    from zpmodel.calibration.vectors import vector_cost, vector_slopes
+    from zpmodel.datasets import read_data_set
 
     if out is not None:
         check_writable(out)
-    model = calibrate(read_set(folder), resamples=resamples, seed=seed)
+    data = read_data_set(folder)
+    model = calibrate(data, resamples=resamples, seed=seed)
     if out is not None:
         save(model, out)
+    vector = vector_cost(vector_slopes(data))
     rows, notes = cost_table(model), doubts(model)
     if as_json:
         emit_json(
@@ -41,6 +45,9 @@ def command(folder: Path, out: Path | None, resamples: int, seed: int, as_json: 
                 "scatter": {"cpu": model.cpu.scatter, "rate": model.device.scatter, "ratio": model.ratio_scatter},
                 "reach": model.device.reach._asdict() if model.device.reach else None,
                 "doubts": notes,
+                "vector_s": vector.as_dict() if vector else None,
+                "assumed": data.assumed,
+                "left_out": data.left_out,
             }
         )
         return
@@ -50,7 +57,12 @@ def command(folder: Path, out: Path | None, resamples: int, seed: int, as_json: 
         f"\nHeld-out points scatter by {model.cpu.scatter:.0%} (CPU), {model.device.scatter:.0%} (rate), "
         f"{model.ratio_scatter:.0%} (2 MiB / 4 KiB ratio), one standard deviation."
     )
-    for note in notes:
-        click.echo(f"- {note}")
+    if vector:
+        shown = f"{vector.scaled(1e9)} ns of CPU time ({vector.source}, one-vector I/Os left out)"
+        click.echo(f"Read off without the model: a 4 KiB vector takes {shown}.")
+    for note in [*notes, *(f"Assumed: {line}." for line in data.assumed)]:
+        click.echo(f"- {printable(note)}")
+    if data.left_out:
+        click.echo(f"{len(data.left_out)} left out, the first: {printable(data.left_out[0])}")
     if out is not None:
         click.echo(f"\nwritten: {out}")

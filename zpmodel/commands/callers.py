@@ -2,39 +2,63 @@
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from zpmodel.commands.machine_options import AskedMachine, machine_options
 from zpmodel.commands.output import emit_json, emit_table, json_option
+
+if TYPE_CHECKING:
+    from zpmodel.study.conversions import Gain
+    from zpmodel.timing.machine import Machine
+
+_DEFAULT = "nvme-mailing-list"
 
 
 @click.command("callers")
 @click.argument("user", required=False)
+@machine_options
 @json_option
-def command(user: str | None, as_json: bool) -> None:
+def command(
+    user: str | None,
+    asked: AskedMachine,
+    as_json: bool,
+) -> None:
     """Who zeroes with zero pages, and what a larger one changes for each.
 
     \b
     zpmodel callers
     zpmodel callers iomap_dio_zero
+    zpmodel callers --machine nvme-mailing-list --iommu lazy
     zpmodel callers --json
 
     Counts are of a typical request of each user: bios, vectors, vectors allocated, calls that hand zeroes down, waits,
     and bytes that a CPU reads. "finished" is every user converted, and asking for vectors by the folio's size.
+    Gains are for each GiB zeroed, through a machine; without one, through the NVMe drive of the mailing list.
     """
     from zpmodel.callers.find import all_callers, find_caller
     from zpmodel.callers.table import CPU_READERS, describe
+    from zpmodel.study.conversions import STEPS, gain
 
+    model = asked.load(_DEFAULT)
     callers = list(all_callers()) if user is None else [find_caller(user)]
     if as_json:
-        found = [describe(caller) for caller in callers]
-        emit_json(found[0] if user is not None else {"users": found, "cpu_readers": CPU_READERS})
+        found = []
+        for caller in callers:
+            steps = {step: gain(model, caller, step) for step in STEPS}
+            found.append({**describe(caller), "gains": {k: v and v.row() for k, v in steps.items()}})
+        more = {"machine": model.name, "cpu_readers": CPU_READERS}
+        emit_json({**found[0], "machine": model.name} if user is not None else {"users": found, **more})
         return
     if user is not None:
         _show(describe(callers[0]))
+        if gained := [_gained(item) for step in STEPS if (item := gain(model, callers[0], step)) is not None]:
+            click.echo(f"\nfor each GiB of zeroes, through {model.name}")
+            emit_table(gained)
         return
     _table()
+    _ranked(model)
     click.echo("\nlose by a larger source, because their driver reads it with the CPU:")
     emit_table([{"device": name, "why": why} for name, why in CPU_READERS.items()])
     click.echo("\nzpmodel callers USER tells a user's loops, what limits it, and what an on-demand page asks of it")
@@ -62,6 +86,26 @@ def _table() -> None:
             }
         )
     emit_table(rows)
+
+
+def _ranked(model: "Machine") -> None:
+    from zpmodel.study.conversions import gains
+
+    for step, title in (("left to do", "left to convert, most first"), ("done by 7.3", "done by 7.3")):
+        click.echo(f"\n{title}; for each GiB of zeroes, through {model.name}, 90 % intervals")
+        emit_table([_gained(item) for item in gains(model, step)])
+
+
+def _gained(item: "Gain") -> dict[str, Any]:
+    saved = item.cpu_saved_s
+    return {
+        "user": item.user,
+        "step": item.step,
+        "CPU saved [ms/GiB]": None if saved is None else str(saved.scaled(1e3)),
+        "times as fast": None if item.speedup is None else str(item.speedup),
+        "calls/GiB": f"{item.calls[0]:,.0f} -> {item.calls[1]:,.0f}",
+        "worth it": item.worth,
+    }
 
 
 def _show(found: Mapping[str, Any]) -> None:

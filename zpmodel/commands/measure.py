@@ -46,18 +46,16 @@ def command(
       zpmodel measure --target /mnt/ssd --out results/ssd --quick
       zpmodel measure --target /dev/nvme9n1 --destroy-data --out results/nvme
     """
-    from zpmodel.base.errors import InputError, RefusedError
-    from zpmodel.host.safety import check_target, kind_of, what_is_lost
+    from zpmodel.base.errors import InputError
     from zpmodel.measure.run import measure
 
     if not target:
         raise InputError("zpmodel measure", "--target", "''", "a directory, a file or a block device")
-    if kind_of(target) != "new file" and destroy_data:
-        check_target(target)
-        if not yes:
-            click.echo(f"This overwrites {what_is_lost(target)}.", err=True)
-            if not click.confirm("Overwrite it?", err=True):
-                raise RefusedError(f"{target} was left as it is")
+
+    def confirm(lost: str) -> bool:
+        click.echo(f"This overwrites {lost}.", err=True)
+        return click.confirm("Overwrite it?", err=True)
+
     show = _Line()
     try:
         summary = measure(
@@ -67,6 +65,7 @@ def command(
             seconds=seconds,
             seed=seed,
             destroy=destroy_data,
+            confirm=None if yes else confirm,
             progress=show.progress,
             note=show.note,
         )
@@ -114,9 +113,10 @@ def _print(summary: "Summary", as_json: bool) -> None:
         contrasts = [vars(item) for item in summary.contrasts]
         emit_json({**fields, "contrasts": contrasts, "next": _next_command(summary.out)})
         return
-    why = {"precise": "every ratio is narrow enough", "time": "the time is up", "rounds": "all rounds are done"}
+    precise = "every ratio is narrow enough" if summary.contrasts else "every point has the rounds that it needs"
+    why = {"precise": precise, "time": "the time is up", "rounds": "all rounds are done"}
     click.echo(f"{summary.points} points in {summary.out}, {summary.failed} failed; {why[summary.stopped]}.\n")
-    click.echo("2 MiB against 4 KiB buffer pages (ratio, 95 % interval):")
+    click.echo("2 MiB against 4 KiB buffer pages (ratio, 90 % interval):")
     emit_table([_row(vars(item)) for item in summary.contrasts])
     if not summary.contrasts:
         click.echo("none: no pair of the two is complete")

@@ -3,11 +3,14 @@
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from zpmodel.base.text import printable
+
+if TYPE_CHECKING:
+    from zpmodel.base.estimate import Estimate
 
 
 def _plain(value: Any) -> Any:
@@ -49,6 +52,15 @@ def _cell(value: Any) -> str:
     if value is None:
         return "-"
     return f"{value:.4g}" if isinstance(value, float) else printable(str(value))
+
+
+def time_unit(times_s: Sequence["Estimate"]) -> tuple[str, float]:
+    """The unit in which a column of times reads best, and how many there are in a second: one for the whole column."""
+    largest = max((abs(time.value) for time in times_s if time.known), default=0.0)
+    for unit, each in (("s", 1.0), ("ms", 1e3), ("us", 1e6)):
+        if largest * each >= 0.5:  # 0.5 s and more as s: 0.55, not 550
+            return unit, each
+    return ("ns", 1e9) if largest > 0 else ("s", 1.0)
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")

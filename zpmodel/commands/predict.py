@@ -1,60 +1,98 @@
 """``zpmodel predict``: elapsed and CPU time of zeroing a range from one zero page."""
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from zpmodel.commands.output import emit_json, emit_table, json_option
+from zpmodel.commands.machine_options import AskedMachine, caller_option, machine_options
+from zpmodel.commands.output import emit_json, emit_table, json_option, time_unit
+
+if TYPE_CHECKING:
+    from zpmodel.timing.predict import Prediction
 
 
 @click.command("predict")
-@click.option(
-    "--calibration", type=click.Path(path_type=Path), required=True, help="A file that zpmodel calibrate wrote."
-)
+@machine_options
+@caller_option
 @click.option("--zero-page", default="static", show_default=True, help="page, static, on-demand, or a size: 64KiB.")
 @click.option("--limits", metavar="FILE|NAME|DIR", help="Another queue's limits; the calibrated device's if left out.")
 @click.option("--length", default="1GiB", show_default=True, help="Bytes to zero.")
 @click.option("--offset", default="0", show_default=True, help="Where on the device.")
+@click.option("--depth", type=click.IntRange(1, 65536), default=1, help="With --caller fio_write: writes in flight.")
 @json_option
-def command(calibration: Path, zero_page: str, limits: str | None, length: str, offset: str, as_json: bool) -> None:
+def command(
+    asked: AskedMachine,
+    caller: str,
+    zero_page: str,
+    limits: str | None,
+    length: str,
+    offset: str,
+    depth: int,
+    as_json: bool,
+) -> None:
     """Predict zeroing a range: elapsed time, CPU time, what bounds it, with 90 % intervals.
 
     \b
     zpmodel predict --calibration machine.json --zero-page 64KiB --length 100GiB
+    zpmodel predict --machine nvme-mailing-list --iommu strict
+    zpmodel predict --calibration machine.json --caller fio_write --length 1MiB --depth 16
     """
     from zpmodel.base.accelerate import few_answers
 
     few_answers()
     from zpmodel.base.units import format_size, parse_size
-    from zpmodel.calibration.store import read
     from zpmodel.queue.presets import find_limits
     from zpmodel.queue.zeropage import ZeroPage
     from zpmodel.study.scenario import Scenario, predict
 
-    model, page, size = read(calibration), ZeroPage.named(zero_page), parse_size(length, field="--length")
+    model = asked.load()
+    page, size, start = (
+        ZeroPage.named(zero_page),
+        parse_size(length, field="--length"),
+        parse_size(offset, field="--offset"),
+    )
     queue = find_limits(limits) if limits else None
-    found = predict(Scenario(model, size, zero_page, parse_size(offset, field="--offset"), limits=queue))
-    estimates = {"elapsed_s": found.elapsed_s, "cpu_s": found.cpu_s}
+    found = predict(Scenario(model, size, zero_page, start, caller=caller, depth=depth, limits=queue))
     if as_json:
         emit_json(
             {
                 "calibration": model.name,
                 "zero_page_bytes": page.size_bytes,
                 "length": size,
-                **{
-                    name: {end: getattr(value, end) for end in ("value", "low", "high")}
-                    for name, value in estimates.items()
-                },
+                "elapsed_s": found.elapsed_s.as_dict(),
+                "cpu_s": found.cpu_s.as_dict(),
                 "bound_by": found.bound_by,
                 "beyond": found.beyond,
                 "structure": found.structure.totals(),
+                "terms": [
+                    {"name": term.name, "number": term.number, "each_ns": term.each_s * 1e9, "says": term.says}
+                    for term in found.terms
+                ],
             }
         )
         return
-    click.echo(f"Zeroing {format_size(size)} from {page}, costs of {model.name}")
-    emit_table(
-        [{"of": f"{name[:-2].replace('cpu', 'CPU')} [s]", "90 %": str(value)} for name, value in estimates.items()]
-    )
+    _show(found, f"{format_size(found.structure.length)} by {caller} from {page}, costs of {model.name}")
+
+
+def _show(found: "Prediction", title: str) -> None:
+    click.echo(title)
+    elapsed, in_elapsed = time_unit([found.elapsed_s])
+    cpu, in_cpu = time_unit([found.cpu_s])
+    times = {f"elapsed [{elapsed}]": found.elapsed_s.scaled(in_elapsed)}
+    times[f"CPU, all threads [{cpu}]"] = found.cpu_s.scaled(in_cpu)
+    emit_table([{name: str(time) for name, time in times.items()}])
     click.echo(f"bound by: {found.bound_by}")
+    if not found.cpu_s.known:
+        click.echo("CPU time: none was measured on this machine")
+        _beyond(found)
+        return
+    click.echo("\nCPU time by kind of work:")
+    shown = [term for term in found.terms if term.number * term.each_s > 0]
+    unit, each = time_unit([term.seconds for term in shown])
+    emit_table([{"work": t.name, f"CPU [{unit}]": str(t.seconds.scaled(each)), "from": t.says} for t in shown])
+    _beyond(found)
+
+
+def _beyond(found: "Prediction") -> None:
     if found.beyond:
         click.echo(f"Outside the calibrated range: {found.beyond}.")

@@ -20,36 +20,49 @@ from zpmodel.commands.output import emit_json, json_option
 @click.option(
     "-p", "--parameter", "pairs", multiple=True, metavar="NAME=VALUE", help="A notebook's parameter; may be repeated."
 )
-@click.option("--resume", is_flag=True, help="Keep notebooks that an interrupted run into --out has finished.")
+@click.option("--resume", is_flag=True, help="No longer needed: pages that did not change are always kept.")
+@click.option("--workers", type=click.IntRange(1, 64), help="Pages run at the same time; as many as CPUs by default.")
+@click.option("--timeout", type=click.FloatRange(1, 1e6), metavar="SECONDS", help="Time after which a page is stopped.")
 @json_option
+@click.pass_context
 def command(
-    data_set: Path | None, out: Path, names: tuple[str, ...], pairs: tuple[str, ...], resume: bool, as_json: bool
+    ctx: click.Context,
+    data_set: Path | None,
+    out: Path,
+    names: tuple[str, ...],
+    pairs: tuple[str, ...],
+    resume: bool,
+    workers: int | None,
+    timeout: float | None,
+    as_json: bool,
 ) -> None:
-    """Run the notebooks and make one HTML site that opens offline.
+    """Run the notebooks that changed and make one HTML site that opens offline.
 
-    DATA_SET is a folder that zpmodel measure made; the shipped one by default.
+    DATA_SET is a folder that zpmodel measure or import made; the shipped one by default.
+    Exit status 1: a page failed; it says why.
 
     \b
     zpmodel report
     zpmodel report my-machine --out reports/my-machine -p length=1TiB
     """
-    import yaml
+    from zpmodel.datasets import form_of
+    from zpmodel.report.pages import find
+    from zpmodel.report.parameters import from_text
+    from zpmodel.report.site import make_report, notebook_names
 
-    from zpmodel.base.errors import InputError
-    from zpmodel.report.site import make_report
-
-    parameters = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals:
-            raise InputError("--parameter", "value", pair, "NAME=VALUE")
-        parameters[name] = yaml.safe_load(value)
+    chosen = names or notebook_names()
+    parameters = from_text(pairs, {known for name in chosen for known in find(name).parameters})
     if data_set is not None:
-        if not (data_set / "machine.toml").is_file():
-            raise InputError(str(data_set), "folder", "no machine.toml", "a folder that zpmodel measure made")
-        parameters["data_set"] = str(data_set.resolve())
-    index = make_report(out, parameters, names or None, tell=lambda text: click.echo(text, err=True), resume=resume)
+        form_of(data_set)
+        parameters["data_set"] = str(data_set)
+    report = make_report(
+        out, parameters, chosen, tell=lambda text: click.echo(text, err=True), workers=workers, timeout_s=timeout
+    )
+    index = report.index.resolve()
     if as_json:
-        emit_json({"index": str(index.resolve())})
+        emit_json({"index": str(index), "failed": report.failed, "ran": report.ran})
     else:
-        click.echo(f"Report: {index.resolve().as_uri()}")
+        click.echo(f"Report: {index.as_uri()}")
+    if report.failed:
+        click.echo(f"zpmodel: failed: {', '.join(report.failed)}; their pages say why", err=True)
+        ctx.exit(1)

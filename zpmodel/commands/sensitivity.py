@@ -1,17 +1,15 @@
 """``zpmodel sensitivity``: which inputs decide the answer."""
 
-from pathlib import Path
 from typing import Any
 
 import click
 
+from zpmodel.commands.machine_options import AskedMachine, machine_options
 from zpmodel.commands.output import emit_json, emit_table, json_option
 
 
 @click.command("sensitivity")
-@click.option(
-    "--calibration", type=click.Path(path_type=Path), required=True, help="A file that zpmodel calibrate wrote."
-)
+@machine_options
 @click.option("--range", "ranges", multiple=True, metavar="NAME=LOW:HIGH[:log]", help="An input and what it may be.")
 @click.option("--length", default="1GiB", show_default=True, help="Bytes to zero.")
 @click.option("--zero-page", default="static", show_default=True, help="page, static, on-demand, or a size: 64KiB.")
@@ -27,7 +25,7 @@ from zpmodel.commands.output import emit_json, emit_table, json_option
 @click.option("--seed", type=int, default=0, show_default=True)
 @json_option
 def command(
-    calibration: Path,
+    asked: AskedMachine,
     ranges: tuple[str, ...],
     length: str,
     zero_page: str,
@@ -46,13 +44,12 @@ def command(
     Without --range, each of the machine's costs varies over its own interval. Inputs as in zpmodel sweep.
     """
     from zpmodel.base.units import parse_size
-    from zpmodel.calibration.store import read
     from zpmodel.commands.sweep import named, span_of
     from zpmodel.study.scenario import Scenario
     from zpmodel.study.sensitivity import sensitivity
 
     spans = {name: span_of(name, text) for name, text in map(named, ranges)}
-    base = Scenario(read(calibration), parse_size(length, field="--length"), zero_page)
+    base = Scenario(asked.load(), parse_size(length, field="--length"), zero_page)
     found = sensitivity(base, spans, output=output, method=method, samples=samples, seed=seed)
     rows: list[dict[str, Any]] = found.table.to_dict("records")  # type: ignore[assignment]
     if as_json:

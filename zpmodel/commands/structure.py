@@ -1,14 +1,15 @@
 """``zpmodel structure``: exact counts and histograms of zeroing ranges."""
 
-import json
-import sys
 from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from zpmodel.commands.cases import emit_cases, refuse_beside_cases
 from zpmodel.commands.output import emit_json, emit_table, json_option
 
 if TYPE_CHECKING:
+    from zpmodel.queue.limits import QueueLimits
+    from zpmodel.queue.zeropage import ZeroPage
     from zpmodel.structure import NvmeDescriptors, Structure
 
 
@@ -43,12 +44,10 @@ def command(
      "block_bytes": 16384, "write_offset": 512, "write_length": 512}
     """
     if cases is not None:
-        given = [name for name in ("zero_page", "limits", "offset", "length") if _was_given(name)]
-        if given:
-            raise click.UsageError(
-                f"--cases brings its own pages, limits and ranges: leave out --{given[0].replace('_', '-')}"
-            )
-        _many(cases)
+        refuse_beside_cases(("zero_page", "limits", "offset", "length"), "pages, limits and ranges")
+        from zpmodel.callers.cases import count_lines
+
+        emit_cases(cases, (found.as_case() for found in count_lines(cases, source=cases.name)))
         return
     if not limits or not length:
         raise click.UsageError("give --limits and --length, or --cases; see zpmodel structure --help")
@@ -76,13 +75,13 @@ def command(
             }
         )
         return
-    _show(found, nvme, f"{page} on {queue.source}")
+    _print(found, nvme, page, queue)
 
 
-def _show(found: "Structure", nvme: "NvmeDescriptors", of: str) -> None:
+def _print(found: "Structure", nvme: "NvmeDescriptors", page: "ZeroPage", queue: "QueueLimits") -> None:
     from zpmodel.base.units import format_size
 
-    click.echo(f"{found.operation} of {format_size(found.length)} from {of}")
+    click.echo(f"{found.operation} of {format_size(found.length)} from {page} on {queue.source}")
     names = {
         "bios": found.bios,
         "vectors": found.vectors,
@@ -100,11 +99,6 @@ def _show(found: "Structure", nvme: "NvmeDescriptors", of: str) -> None:
     _histogram(found.request_histogram())
 
 
-def _was_given(name: str) -> bool:
-    source = click.get_current_context().get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"
-
-
 def _histogram(rows: list[dict[str, int]]) -> None:
     from zpmodel.base.units import format_size
 
@@ -112,15 +106,3 @@ def _histogram(rows: list[dict[str, int]]) -> None:
     emit_table(table[:40])
     if len(table) > 40:
         click.echo(f"... and {len(table) - 40} more kinds; --json shows all")
-
-
-def _many(cases: IO[str]) -> None:
-    from zpmodel.base.errors import InputError
-    from zpmodel.callers.cases import count_lines
-
-    try:
-        # All or nothing: a bad line near the end must not leave half an output that looks whole.
-        lines = [json.dumps(found.as_case()) for found in count_lines(cases, source=cases.name)]
-    except (UnicodeDecodeError, OSError) as error:
-        raise InputError(cases.name, "content", str(error), "UTF-8 text that can be read") from None
-    sys.stdout.writelines(f"{line}\n" for line in lines)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zpmodel.commands.machine_options import AskedMachine, machine_options
 from zpmodel.commands.output import emit_json, emit_table, json_option
 
 if TYPE_CHECKING:
@@ -14,9 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command("sweep")
-@click.option(
-    "--calibration", type=click.Path(path_type=Path), required=True, help="A file that zpmodel calibrate wrote."
-)
+@machine_options
 @click.option("--grid", multiple=True, metavar="NAME=A,B,C", help="Every value of an input; all combinations.")
 @click.option("--range", "ranges", multiple=True, metavar="NAME=LOW:HIGH[:log]", help="An input to sample from.")
 @click.option("--samples", type=click.IntRange(1), default=1, show_default=True, help="Of the ranges, in each cell.")
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 @click.option("--scheduler", metavar="ADDRESS", help="A Dask scheduler to work on: tcp://host:8786.")
 @json_option
 def command(
-    calibration: Path,
+    asked: AskedMachine,
     grid: tuple[str, ...],
     ranges: tuple[str, ...],
     samples: int,
@@ -47,7 +46,6 @@ def command(
     max_segments ...), of a device (device.latency [s], device.bandwidth [B/s] ...) and factors on what a CPU takes
     (cpu.factor, cpu.vector ...). The result is the same whatever --jobs and --scheduler.
     """
-    from zpmodel.calibration.store import read
     from zpmodel.study import inputs
     from zpmodel.study.pieces import run, to_parquet
     from zpmodel.study.scenario import Scenario
@@ -55,7 +53,7 @@ def command(
 
     cells = {name: [inputs.parse(name, item) for item in text.split(",")] for name, text in map(named, grid)}
     spans = {name: span_of(name, text) for name, text in map(named, ranges)}
-    plan = Plan(Scenario(read(calibration)), cells, spans, samples, seed)
+    plan = Plan(Scenario(asked.load()), cells, spans, samples, seed)
     client = connect(scheduler) if scheduler else None
     if out is not None:
         progress = Progress(plan.rows)

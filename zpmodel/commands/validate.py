@@ -22,10 +22,10 @@ def command(data_set: Path | None, as_json: bool) -> None:
     A bad prediction is a result: the exit status is 0.
     """
     from zpmodel.base import shipped
-    from zpmodel.datasets.measured import read_set
+    from zpmodel.datasets import read_data_set
     from zpmodel.validation.validate import summary, titles, validate
 
-    scores = validate(read_set(data_set or shipped.data("fio", shipped.DEFAULT_DATA_SET)))
+    scores = validate(read_data_set(data_set or shipped.data("fio", shipped.DEFAULT_DATA_SET)))
     rows = scores.astype(object).where(scores.notna(), None).to_dict("records")
     if as_json:
         emit_json({"within": int(scores["inside"].sum()), "of": len(scores), "truths": rows})

@@ -2,12 +2,30 @@
 
 import importlib
 from pathlib import Path
+from types import ModuleType
 
 from zpmodel.base.errors import InputError
 from zpmodel.datasets.schema import DataSet
 
-READERS = ("measured",)
+READERS = (
+    "measured",
+    "imported",
+)
 """Every form of data set: a file here with ``recognises(path)`` and ``read_set(path)``, asked in this order."""
+
+
+def form_of(path: Path | str) -> ModuleType:
+    """The reader that knows a data set.
+
+    :raises InputError: where none does.
+    """
+    path = Path(path)
+    for name in READERS:
+        reader = importlib.import_module(f"zpmodel.datasets.{name}")
+        if reader.recognises(path):
+            return reader
+    accepted = "a folder that zpmodel measure (machine.toml) or zpmodel import (set.toml) made"
+    raise InputError(str(path), "data set", path.name or str(path), accepted)
 
 
 def read_data_set(path: Path | str) -> DataSet:
@@ -16,10 +34,6 @@ def read_data_set(path: Path | str) -> DataSet:
     :raises InputError: where no reader knows it, or what it holds can't be taken.
     """
     path = Path(path)
-    for name in READERS:
-        reader = importlib.import_module(f"zpmodel.datasets.{name}")
-        if reader.recognises(path):
-            found = reader.read_set(path)
-            assert isinstance(found, DataSet)
-            return found
-    raise InputError(str(path), "data set", path.name, f"one of the forms {', '.join(READERS)}: see docs/measuring.md")
+    found = form_of(path).read_set(path)
+    assert isinstance(found, DataSet)
+    return found

@@ -10,10 +10,19 @@ import pandas as pd
 
 from zpmodel.fio.read import read
 
-COLUMNS = ("block_bytes", "depth", "memory", "direction", "rate", "cpu_s", "path_s", "replicate", "source")
+COLUMNS = (
+    *("block_bytes", "depth", "memory", "direction", "rate", "cpu_s", "path_s", "replicate", "source"),
+    *("rounding_s", "fixed", "target"),
+)
 """``block_bytes`` [byte]; ``depth`` of all jobs together; ``memory`` malloc, mmaphuge or unknown; ``direction`` read or
 write; ``rate`` [1/s]; ``cpu_s`` of an I/O [s] or NaN; ``path_s`` [s], which fio doesn't know: NaN; ``replicate`` from 1
-within equal block, depth, memory and direction; ``source``: file, and job."""
+within equal block, depth, memory and direction; ``source``: file, and job; ``rounding_s``: fio cuts a thread's user and
+system time down to a millisecond each, which is twice this for an I/O [s]; ``fixed``: whether buffers were registered;
+``target``: what fio was told to write to, empty where it isn't known."""
+
+_TICK_S = 1e-3
+_LEAST_CPU_S = 5e-8
+"""No I/O costs its thread less, not even one that only fills an entry of a ring [s]: a 0 that would, was not read."""
 
 
 @dataclass(frozen=True)
@@ -46,15 +55,18 @@ def read_any(files: Iterable[str | os.PathLike[str]]) -> Imported:
         if reason:
             left_out.append((source, "job", reason))
             continue
-        if math.isnan(job["cpu_s_per_io"]) or not job["cpu_s_per_io"] > 0:
+        rounding_s = _TICK_S * max(1, job["jobs"]) / job["ios"]
+        cpu_s = float(job["cpu_s_per_io"])
+        if math.isnan(cpu_s) or cpu_s + 2 * rounding_s < _LEAST_CPU_S:
             left_out.append((source, "cpu_s", job["notes"] or "fio printed no CPU time"))
+            cpu_s = math.nan
         memory = job["buffer_pages"] if job["buffer_pages"] in ("malloc", "mmaphuge") else "unknown"
         key = (int(job["block_bytes"]), int(job["total_depth"]), memory, job["direction"])
         seen[key] = seen.get(key, 0) + 1
-        cpu_s = job["cpu_s_per_io"] if job["cpu_s_per_io"] > 0 else math.nan
-        kept.append(dict(zip(COLUMNS, (*key, job["iops"], cpu_s, math.nan, seen[key], source), strict=True)))
+        more = (rounding_s, job["fixed_buffers"] is True, str(job["filename"] or ""))
+        kept.append(dict(zip(COLUMNS, (*key, job["iops"], cpu_s, math.nan, seen[key], source, *more), strict=True)))
     kinds = {"block_bytes": "int64", "depth": "int64", "replicate": "int64"}
-    numbers = dict.fromkeys(("rate", "cpu_s", "path_s"), "float64")
+    numbers = dict.fromkeys(("rate", "cpu_s", "path_s", "rounding_s"), "float64")
     rows = pd.DataFrame(kept, columns=list(COLUMNS)).astype({**kinds, **numbers})
     return Imported(rows, pd.DataFrame(left_out, columns=["source", "what", "reason"]))
 

@@ -140,8 +140,8 @@ def way_of(job: Job, point: Point) -> Way:
     return job.read if point.operation == "zero" else job.write
 
 
-def read_bounded(path: Path) -> bytes:
-    """Read a regular file of at most `LARGEST_BYTES`; never waits for a FIFO and never fills the memory.
+def read_bounded(path: Path, largest_bytes: int = LARGEST_BYTES) -> bytes:
+    """Read a regular file of at most so many bytes; never waits for a FIFO and never fills the memory.
 
     :raises ValueError: where it is something else, or larger.
     :raises OSError: where it can't be read.
@@ -150,9 +150,9 @@ def read_bounded(path: Path) -> bytes:
     with open(fd, "rb") as file:  # noqa: PTH123 - a descriptor, not a path
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise ValueError("it is no regular file")
-        raw = file.read(LARGEST_BYTES + 1)
-    if len(raw) > LARGEST_BYTES:
-        raise ValueError(f"larger than {LARGEST_BYTES} bytes")
+        raw = file.read(largest_bytes + 1)
+    if len(raw) > largest_bytes:
+        raise ValueError(f"larger than {largest_bytes} bytes")
     return raw
 
 

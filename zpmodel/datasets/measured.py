@@ -1,17 +1,20 @@
 """A folder that ``zpmodel measure`` made, as a data set."""
 
 import tomllib
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from zpmodel.base.errors import InputError
-from zpmodel.datasets.points import load
-from zpmodel.datasets.schema import KEYS, DataSet
+from zpmodel.datasets.fio_answer import read_bounded
+from zpmodel.datasets.points import LeftOut, Measured, load_points
+from zpmodel.datasets.schema import LARGEST_BLOCK_BYTES, WRITES, DataSet, facts, limits_of
 from zpmodel.devices import device_for
 from zpmodel.queue.limits import QueueLimits
 
-_FIO_ROUNDING_S = 1e-3
+_SHOWN = 20  # left-out points listed one by one
 
 
 def recognises(path: Path) -> bool:
@@ -20,32 +23,69 @@ def recognises(path: Path) -> bool:
 
 
 def read_set(folder: Path | str) -> DataSet:
-    """Read a data set.
+    """Read a data set; points that are damaged or another set's are left out and listed.
 
     :raises InputError: where there is none, or it has no writes to calibrate from.
     """
     folder = Path(folder)
     path = folder / "machine.toml"
-    try:
-        machine = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(
-            str(path), "file", str(error), "the machine.toml of a folder made by zpmodel measure"
-        ) from None
+    machine = _machine(path)
     limits = QueueLimits.from_file(path)
-    points = load(folder)
-    writes = points[(points["operation"] == "write") & ~points["reference"]]
-    if writes.empty:
-        raise InputError(str(folder), "points", "no writes", "a data set with points of both memories")
-    per_io = pd.DataFrame(
-        {
-            **{name: writes[name] for name in (*KEYS, "replicate")},
-            "cpu_s": writes["cpu_seconds"] / writes["ios"],
-            "path_s": writes["thread_cpu_seconds"] / writes["ios"],
-            # fio says its thread's user and system time in whole milliseconds each.
-            "rounding_s": writes.get("thread_cpu_resolution_s", _FIO_ROUNDING_S) / writes["ios"],
-            "rate": writes["ios"] / writes["seconds"],
-        }
-    )
-    target = machine.get("target", {})
-    return DataSet(folder.resolve().name, machine, limits, device_for(target, limits), per_io)
+    points, left_out = load_points(folder)
+    rows = []
+    for item in points:
+        if item.point.operation != "write" or item.point.reference:
+            continue
+        reason = _why_not(item, limits)
+        if reason:
+            left_out.append(LeftOut(item.point.id, reason))
+        else:
+            rows.append(_row(item))
+    if not rows:
+        found = f"no writes that can be used; {left_out[0].name}: {left_out[0].reason}" if left_out else "no writes"
+        raise InputError(str(folder), "points", found, "a data set with points of both memories")
+    target = facts(machine, "target")
+    writes = pd.DataFrame(rows, columns=[column.name for column in WRITES])
+    return DataSet(folder.resolve().name, machine, limits, device_for(target, limits), writes, _listed(left_out))
+
+
+def _machine(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(read_bounded(path).decode())
+    except (OSError, ValueError, RecursionError) as error:
+        said = str(error) or type(error).__name__
+        raise InputError(str(path), "file", said, "the machine.toml of a folder made by zpmodel measure") from None
+
+
+def _why_not(item: Measured, limits: QueueLimits) -> str:
+    """Why the structure of a point can't be counted; empty where it can."""
+    point = item.point
+    if point.block_bytes % limits.logical_block_size or not 0 < point.block_bytes <= LARGEST_BLOCK_BYTES:
+        return f"blocks of {point.block_bytes} bytes are none of this device's"
+    try:
+        limits_of(limits, point.max_sectors_kb or 0)
+    except InputError as error:
+        return f"its max_sectors_kb is none of this device's ({error.field} {error.value})"
+    return ""
+
+
+def _row(item: Measured) -> dict[str, Any]:
+    point = item.point
+    return {
+        "block_bytes": point.block_bytes,
+        "depth": point.depth,
+        "memory": point.memory,
+        "max_sectors_kb": point.max_sectors_kb or 0,
+        "replicate": point.replicate,
+        "cpu_s": item.cpu_seconds / item.ios,
+        "path_s": item.thread_cpu_seconds / item.ios,
+        "rounding_s": item.thread_cpu_resolution_s / item.ios,
+        "rate": item.ios / item.seconds,
+    }
+
+
+def _listed(left_out: list[LeftOut]) -> tuple[str, ...]:
+    """A line each; where they are many, the rest by reason."""
+    lines = [f"{item.name}: {item.reason}" for item in left_out[:_SHOWN]]
+    rest = Counter(item.reason for item in left_out[_SHOWN:])
+    return (*lines, *(f"{number} more: {reason}" for reason, number in rest.most_common(_SHOWN)))

@@ -11,6 +11,7 @@ import pandas as pd
 from scipy import stats
 
 from zpmodel.base.errors import InputError
+from zpmodel.base.estimate import LEVEL
 from zpmodel.datasets.fio_answer import Job, Usage, check_answer, check_usage, point_of, read_bounded, way_of
 from zpmodel.datasets.home import read_home
 from zpmodel.datasets.point import Point
@@ -70,7 +71,7 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Contrast:
-    """2 MiB against 4 KiB buffer pages at one block size and depth: ratios mmaphuge / malloc, 95 % intervals.
+    """2 MiB against 4 KiB buffer pages at one block size and depth: ratios mmaphuge / malloc, with intervals.
 
     ``max_sectors_kb`` [KiB] is what that limit was set to, 0 where it was left alone.
     """
@@ -214,13 +215,13 @@ def contrasts(points: Iterable[Measured]) -> list[Contrast]:
     return result
 
 
-def interval(ratios: Sequence[float], level: float = 0.95) -> tuple[float, float, float]:
+def interval(ratios: Sequence[float]) -> tuple[float, float, float]:
     """Return the geometric mean of ratios and its Student interval on the log scale; NaN bounds for a single one."""
     logs = np.log(np.asarray(ratios, dtype=float))
     centre = math.exp(logs.mean())
     if len(logs) < 2:
         return centre, math.nan, math.nan
-    half = float(stats.t.ppf((1 + level) / 2, len(logs) - 1)) * logs.std(ddof=1) / math.sqrt(len(logs))
+    half = float(stats.t.ppf((1 + LEVEL) / 2, len(logs) - 1)) * logs.std(ddof=1) / math.sqrt(len(logs))
     return centre, centre * math.exp(-half), centre * math.exp(half)
 
 

@@ -4,32 +4,35 @@ A form of data set is one file with a reader that returns a :class:`DataSet`, an
 :data:`zpmodel.datasets.READERS`.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from zpmodel.base.errors import InputError
-from zpmodel.callers.fio_write import count_buffer
+from zpmodel.callers.fio_write import PAGE_BYTES, count_buffer
 from zpmodel.devices import DeviceKind
 from zpmodel.queue.limits import QueueLimits
 from zpmodel.structure import Structure
 
 
 class Column(NamedTuple):
-    """A column: its name, its type, its unit (empty for names and counts) and what it says."""
+    """A column: its name, its type, its unit (empty for names and counts), what it says, and what it is where a reader
+    leaves it out (None: it must be there)."""
 
     name: str
     dtype: str
     unit: str
     says: str
+    default: int | None = None
 
 
 WRITES: tuple[Column, ...] = (
     Column("block_bytes", "int64", "byte", "bytes of one I/O"),
     Column("depth", "int64", "", "I/Os in flight"),
     Column("memory", "object", "", "buffers of 4 KiB pages (malloc) or of 2 MiB pages (mmaphuge)"),
+    Column("max_sectors_kb", "int64", "KiB", "what that limit was set to for this run; 0: left alone", 0),
     Column("replicate", "int64", "", "counts the repeats of a point"),
     Column("cpu_s", "float64", "s", "CPU time of an I/O, all threads; missing where it was not measured"),
     Column("path_s", "float64", "s", "the part of it on the submitting thread; missing likewise"),
@@ -38,8 +41,14 @@ WRITES: tuple[Column, ...] = (
 )
 """A row of a data set: one run."""
 
-KEYS = ("block_bytes", "depth", "memory")
+KEYS = ("block_bytes", "depth", "memory", "max_sectors_kb")
 """What tells the points of a set apart."""
+
+LARGEST_BLOCK_BYTES = 1 << 31
+"""No single I/O is larger [byte] (``MAX_RW_COUNT``)."""
+
+MOST_IN_FLIGHT = 1 << 20
+"""No queue depth is larger."""
 
 
 def conform(frame: pd.DataFrame, columns: tuple[Column, ...], where: str) -> pd.DataFrame:
@@ -49,16 +58,46 @@ def conform(frame: pd.DataFrame, columns: tuple[Column, ...], where: str) -> pd.
     """
     typed: dict[str, Any] = {}
     for column in columns:
-        if column.name not in frame:
+        if column.name not in frame and column.default is None:
             raise InputError(where, "column", f"{column.name} (missing)", column.says)
         try:
-            typed[column.name] = frame[column.name].astype(column.dtype)  # type: ignore[call-overload]
+            given = frame[column.name] if column.name in frame else pd.Series(column.default, index=frame.index)
+            typed[column.name] = given.astype(column.dtype)  # type: ignore[call-overload]
         except (TypeError, ValueError) as error:
             raise InputError(where, column.name, str(error), f"{column.says}, as {column.dtype}") from None
         values = typed[column.name]
         if column.dtype == "float64" and (np.isinf(values) | (values < 0)).any():
             raise InputError(where, column.name, "negative or infinite", f"{column.says} [{column.unit}]")
     return pd.DataFrame(typed, columns=[column.name for column in columns]).reset_index(drop=True)
+
+
+def check_points(found: pd.DataFrame, where: str) -> None:
+    """Refuse points that no block device can have.
+
+    :raises InputError: naming the column.
+    """
+    for name, low, high in (("block_bytes", 512, LARGEST_BLOCK_BYTES), ("depth", 1, MOST_IN_FLIGHT)):
+        wrong = found.loc[(found[name] < low) | (found[name] > high), name]
+        if len(wrong):
+            raise InputError(where, name, int(wrong.iloc[0]), f"{low} to {high}")
+    if found.empty or not (found["rate"] > 0).all():
+        raise InputError(where, "rate", "none, 0 or missing", "a rate in every row [1/s], and a row at least")
+    if not set(found["memory"]) <= set(PAGE_BYTES):
+        raise InputError(where, "memory", str(sorted(set(found["memory"])))[:60], " or ".join(PAGE_BYTES))
+
+
+def facts(machine: dict[str, Any], name: str) -> dict[str, Any]:
+    """A table of a machine's facts; empty where there is none of that name."""
+    found = machine.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def limits_of(limits: QueueLimits, max_sectors_kb: int) -> QueueLimits:
+    """A queue's limits with ``max_sectors_kb`` [KiB] set to another value, as sysfs takes it; 0: as they are.
+
+    :raises InputError: where the kernel would refuse the value.
+    """
+    return replace(limits, max_sectors=2 * max_sectors_kb) if max_sectors_kb else limits
 
 
 @dataclass(frozen=True)
@@ -72,6 +111,8 @@ class DataSet:
     :ivar writes: a row a run, with the columns of :data:`WRITES`.
     :ivar left_out: what was not taken, and why, a line each.
     :ivar assumed: what nobody measured and was assumed, such as the queue's limits.
+    :ivar copies: whether a CPU moves the data (a device that is software); False where the device fetches them itself
+        (DMA), so that bytes cost no CPU time but by their vectors and requests.
     """
 
     name: str
@@ -81,13 +122,14 @@ class DataSet:
     writes: pd.DataFrame
     left_out: tuple[str, ...] = ()
     assumed: tuple[str, ...] = field(default=())
+    copies: bool = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "writes", conform(self.writes, WRITES, self.name))
 
     def describe(self) -> str:
         """The machine in a few words."""
-        cpu, kernel, target = (self.machine.get(name, {}) for name in ("cpu", "kernel", "target"))
+        cpu, kernel, target = (facts(self.machine, name) for name in ("cpu", "kernel", "target"))
         parts = [
             str(cpu.get("model", "unknown CPU")),
             f"Linux {kernel.get('release', '?')}",
@@ -95,9 +137,14 @@ class DataSet:
         ]
         return ", ".join(parts)
 
-    def structure(self, block_bytes: int, memory: str) -> Structure:
-        """The structure of one of the set's writes."""
-        return count_buffer(memory, self.limits, block_bytes)  # type: ignore[arg-type]
+    def structure(self, block_bytes: int, memory: str, max_sectors_kb: int = 0) -> Structure:
+        """The structure of one of the set's writes, with the limit that it was made under."""
+        return count_buffer(memory, limits_of(self.limits, max_sectors_kb), block_bytes)  # type: ignore[arg-type]
+
+    @property
+    def plain(self) -> pd.DataFrame:
+        """The runs under the queue's own limits: what the device does when nobody meddles."""
+        return self.writes[self.writes["max_sectors_kb"] == 0]
 
     def _repr_html_(self) -> str:
         from html import escape

@@ -8,13 +8,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from zpmodel.devices.base import DeviceKind
+from zpmodel.devices.drive import Drive
 from zpmodel.devices.flat import Flat
 from zpmodel.devices.ring import Ring
 from zpmodel.queue.limits import QueueLimits
 
-__all__ = ["KINDS", "DeviceKind", "Flat", "Ring", "device_for", "kind_named"]
+__all__ = ["KINDS", "DeviceKind", "Drive", "Flat", "Ring", "device_for", "kind_named"]
 
-KINDS: tuple[type[DeviceKind], ...] = (Ring, Flat)
+KINDS: tuple[type[DeviceKind], ...] = (
+    Ring,
+    Drive,
+    Flat,
+)
 """Every kind, the one that takes any device last."""
 
 

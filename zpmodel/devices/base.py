@@ -50,6 +50,9 @@ class PathCosts(NamedTuple):
     cache: Any
     rounds: Any
     overlap: Any = 1.0
+    unit: Any = 0.0
+    mend: Any = 0.0
+    partial: Any = 0.0
 
 
 DATA_PATH: tuple[Parameter, ...] = (

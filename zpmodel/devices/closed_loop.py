@@ -7,8 +7,12 @@ Where the device holds fewer requests than are wanted, that bounds what is in fl
 
 A device that is software (virtio, loop) copies the data with a CPU: what of the buffers in flight does not fit its
 ``cache`` costs ``cold`` more. Zeroes come from one page over and over, which fits; fio's buffers may not.
+
+A drive says that a write is done before it is: what its flash takes for it bounds the rate and is in nobody's latency.
+So with the rest of a mapping unit that a small write leaves (read, merged, written): it bounds rates alone.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -51,17 +55,30 @@ def latency_of(device, mebibytes):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def rest_of_units(device, mebibytes):  # type: ignore[no-untyped-def]
+    """What a request of this size leaves of the device's units that it touches, if it starts with one [MiB]."""
+    if device.unit <= 0.0:
+        return 0.0
+    return max(0.0, math.ceil(mebibytes / device.unit - 1e-9) * device.unit - mebibytes)
+
+
+@kernel
 def operation_rates(device, load, out):  # type: ignore[no-untyped-def]
     """Operations per second of each point [1/s], into ``out``; ``device`` is a PathCosts, ``load`` a Load."""
     for i in range(len(out)):
         cold = max(0.0, 1.0 - device.cache / load.working_set[i])
         requests, room = load.requests[i], load.room[i]
-        link = link_time(device, requests, load.segments[i], load.mebibytes[i], cold)
+        each = load.mebibytes[i] / requests
+        rest = rest_of_units(device, each)
+        link = link_time(device, requests, load.segments[i], load.mebibytes[i] + requests * rest, cold)
         # An operation of more requests than the queue holds waits for the device several times over.
         times = max(1.0, requests / room)
         held = max(1, int(min(load.depth[i], max(1.0, room / requests))))
-        latency = latency_of(device, load.mebibytes[i] / requests) * times
+        late = device.partial if rest > 0.0 else 0.0
+        latency = (latency_of(device, each) + late) * times
         out[i] = steady_rate(load.path[i], link, latency, held, device.rounds)
+        if rest > 0.0:
+            out[i] = min(out[i], 1.0 / (link + requests * rest * device.mend))
 
 
 def closed_loop(device: PathCosts, load: Load) -> Floats:

@@ -8,35 +8,21 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from zpmodel.host.block import device_under, size_bytes
 from zpmodel.host.cputime import kernel_threads, kernel_threads_spent, machine_seconds
+from zpmodel.host.device_facts import device_facts
+from zpmodel.host.meminfo import read_meminfo
+from zpmodel.host.mounts import mount_of
 from zpmodel.host.safety import Target
+from zpmodel.queue.limits import SYSFS_NAMES
 
-_LIMITS = (
-    "max_segments",
-    "max_segment_size",
-    "max_sectors_kb",
-    "max_hw_sectors_kb",
-    "virt_boundary_mask",
-    "chunk_sectors",
-    "logical_block_size",
-    "physical_block_size",
-    "write_zeroes_max_bytes",
-    "dma_alignment",
-    "nomerges",
-    "nr_requests",
-    "scheduler",
-    "rotational",
-    "write_cache",
-    "rq_affinity",
-    "wbt_lat_usec",
-)
+_LIMITS = (*SYSFS_NAMES, "rotational", "write_cache", "rq_affinity", "wbt_lat_usec")
 _CPU_FLAGS = (
     "erms",
     "fsrm",
@@ -103,23 +89,6 @@ def background(seconds: float = 0.3) -> dict[str, float]:
     busy = sum(after[s] - machine[s] for s in machine if s not in ("idle", "iowait"))
     spent = sum(kernel_threads_spent(threads, kernel_threads()).values())
     return {"busy_cpus": round(busy / elapsed, 4), "kernel_thread_cpus": round(spent / elapsed, 6)}
-
-
-def device_under(fd: int) -> Path | None:
-    """Return the /sys directory of the whole block device below an open file or device, or None (network, memory)."""
-    status = os.fstat(fd)
-    number = status.st_rdev or status.st_dev
-    if os.major(number) == 0:  # an anonymous number (btrfs, overlay ...): the mount's source may be a device
-        source = _mount(fd).get("source", "")
-        if not source.startswith("/dev/"):
-            return None
-        with suppress(OSError):
-            number = Path(source).stat().st_rdev
-    folder = Path(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}")
-    if not folder.exists():
-        return None
-    folder = folder.resolve()
-    return folder.parent if (folder / "partition").exists() else folder
 
 
 def write_toml(table: Mapping[str, Any]) -> str:
@@ -204,15 +173,12 @@ def _cpu() -> dict[str, Any]:
 
 
 def _memory() -> dict[str, Any]:
-    fields = {}
-    for line in _text("/proc/meminfo").splitlines():
-        name, _, rest = line.partition(":")
-        fields[name] = int(rest.split()[0])
+    fields = read_meminfo()
     huge = Path("/sys/kernel/mm/transparent_hugepage")
     return {
-        "total_bytes": fields.get("MemTotal", 0) * 1024,
+        "total_bytes": fields.get("MemTotal", 0),
         "page_bytes": os.sysconf("SC_PAGE_SIZE"),
-        "huge_page_bytes": fields.get("Hugepagesize", 0) * 1024,
+        "huge_page_bytes": fields.get("Hugepagesize", 0),
         "pmd_bytes": _number(_text(huge / "hpage_pmd_size")),
         "transparent_hugepage": _chosen(_text(huge / "enabled")),
         "use_zero_page": _number(_text(huge / "use_zero_page")),
@@ -232,27 +198,14 @@ def _kernel() -> dict[str, Any]:
     }
 
 
-def _mount(fd: int) -> dict[str, str]:
-    """Return the mount of an open file, as findmnt tells it."""
-    mount_id = dict(line.split(":\t") for line in _text(f"/proc/self/fdinfo/{fd}").splitlines() if ":\t" in line).get(
-        "mnt_id", ""
-    )
-    for line in _text("/proc/self/mountinfo").splitlines():
-        fields = line.split()
-        if fields[0] == mount_id.strip():
-            after = fields.index("-")
-            options = ",".join((fields[5], fields[after + 3]))
-            return {"file_system": fields[after + 1], "source": fields[after + 2], "options": options}
-    return {}
-
-
 def _target(target: Target, device: Path | None) -> dict[str, Any]:
     found: dict[str, Any] = {"kind": target.kind, "written_bytes": target.size_bytes}
     if target.kind != "device":
-        mount = _mount(target.fd)
-        found["file_system"] = mount.get("file_system", "")
-        options = dict.fromkeys(mount.get("options", "").split(","))
-        found["mount_options"] = [option for option in options if option and not _PRIVATE_OPTION.search(option)]
+        mount = mount_of(target.fd)
+        if mount is not None:
+            found["file_system"] = mount.file_system
+            options = dict.fromkeys(mount.options)
+            found["mount_options"] = [option for option in options if option and not _PRIVATE_OPTION.search(option)]
         extents = _extents(target)
         if extents is not None:
             found["file_extents"] = extents
@@ -260,28 +213,10 @@ def _target(target: Target, device: Path | None) -> dict[str, Any]:
         found["device"] = "none: not on a block device of this machine"
         return found
     found["device"] = device.name
-    found["device_bytes"] = int(_text(device / "size") or 0) * 512
+    found["device_bytes"] = size_bytes(device)
     found["device_model"] = _text(device / "device/model")
-    found["driver"] = _driver(device)
-    found["stacked_on"] = sorted(folder.name for folder in device.glob("slaves/*"))
-    with suppress(OSError):
-        found["iommu_group_type"] = _text(next(_ancestors(device, "iommu_group")) / "type")
+    found |= device_facts(device)
     return {key: value for key, value in found.items() if value != ""}
-
-
-def _ancestors(device: Path, name: str) -> Iterator[Path]:
-    here = (device / "device").resolve()
-    while here != here.parent:
-        if (here / name).exists():
-            yield here / name
-        here = here.parent
-    yield Path("/nonexistent")
-
-
-def _driver(device: Path) -> str:
-    with suppress(OSError):
-        return next(_ancestors(device, "driver")).resolve(strict=True).name
-    return re.sub(r"[\d-]+.*$", "", device.name)
 
 
 def _extents(target: Target) -> int | None:

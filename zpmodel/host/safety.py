@@ -9,17 +9,17 @@ import errno
 import fcntl
 import os
 import stat
-import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from zpmodel.base.errors import InputError, RefusedError
 from zpmodel.base.units import MIB, format_size
+from zpmodel.host.in_use import check_unused
+from zpmodel.host.signals import signals_held
 
 _CHUNK = 4 * MIB
-_BLKGETSIZE64 = 0x80081272
 
 
 @dataclass(frozen=True)
@@ -42,30 +42,28 @@ def kind_of(path: str | os.PathLike[str]) -> str:
 
     :raises InputError: for anything else, and where there is nothing.
     """
+    pinned = _pin(path)
     try:
-        mode = Path(path).stat().st_mode
-    except OSError as error:
-        raise InputError(
-            "--target", "path", str(path), f"a directory, file or block device ({error.strerror})"
-        ) from None
-    for test, kind in ((stat.S_ISDIR, "new file"), (stat.S_ISREG, "file"), (stat.S_ISBLK, "device")):
-        if test(mode):
-            return kind
-    raise InputError("--target", "path", str(path), "a directory, a regular file or a block device")
+        return _kind(path, pinned)
+    finally:
+        os.close(pinned)
 
 
 def what_is_lost(path: str | os.PathLike[str]) -> str:
-    """Describe, for the question that is asked first, what writing to an existing file or device destroys."""
-    path = Path(path)
-    kind = kind_of(path)
-    real = path.resolve()
-    shown = str(path) if real == path.absolute() else f"{path} ({real})"
-    size = _size_of(real)
-    held = "could not be read"
-    with suppress(OSError), real.open("rb") as file:
-        sample = [file.read(MIB) for start in _sample_offsets(size) if file.seek(start) >= 0]
-        held = "only zeroes in 16 places looked at" if not any(any(part) for part in sample) else "data"
-    return f"{kind} {shown}, {format_size(size)}, holding {held}"
+    """Describe what writing to an existing file or device destroys.
+
+    :raises InputError: where the path is no target.
+    """
+    pinned = _pin(path)
+    try:
+        kind = _kind(path, pinned)
+        fd = os.open(f"/proc/self/fd/{pinned}", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return _describe(Path(path), kind, fd)
+        finally:
+            os.close(fd)
+    finally:
+        os.close(pinned)
 
 
 def check_target(path: str | os.PathLike[str]) -> None:
@@ -73,36 +71,52 @@ def check_target(path: str | os.PathLike[str]) -> None:
 
     :raises RefusedError: with the reason.
     """
-    path = Path(path)
-    fd = _open_existing(path, kind_of(path))
+    pinned = _pin(path)
     try:
-        check_unused(path, fd)
+        _kind(path, pinned)
+        fd = _open_existing(Path(path), pinned)
+        try:
+            check_unused(path, fd)
+        finally:
+            os.close(fd)
     finally:
-        os.close(fd)
+        os.close(pinned)
 
 
 @contextmanager
-def open_target(path: str | os.PathLike[str], size_bytes: int, *, destroy: bool = False) -> Iterator[Target]:
+def open_target(
+    path: str | os.PathLike[str],
+    size_bytes: int,
+    *,
+    destroy: bool = False,
+    confirm: Callable[[str], bool] | None = None,
+) -> Iterator[Target]:
     """Open a target, after every check that it may be written; closes (and so frees a new file) at the end.
+
+    The path is looked up once: what is found there is checked, described and written, wherever it leads later.
 
     :param size_bytes: how much will be written [byte].
     :param destroy: the user's word that an existing file or device may be overwritten.
+    :param confirm: is asked before an existing file or device is written, with what is lost.
     :raises InputError: where the path is no target.
-    :raises RefusedError: where writing would be unsafe; nothing has been written then.
+    :raises RefusedError: where writing would be unsafe, or was not confirmed; nothing has been written then.
     """
-    path = Path(path)
-    kind = kind_of(path)
-    if kind != "new file" and not destroy:
-        raise RefusedError(
-            f"{path} is an existing {kind}: name a directory (a scratch file is made in it and removed),"
-            " or say --destroy-data to overwrite it"
-        )
-    fd = _open_scratch(path, size_bytes) if kind == "new file" else _open_existing(path, kind)
+    path = Path(path) if str(path) else path
+    pinned = _pin(path)
     try:
+        kind = _kind(path, pinned)
+        if kind != "new file" and not destroy:
+            raise RefusedError(
+                f"{path} is an existing {kind}: name a directory (a scratch file is made in it and removed),"
+                " or say --destroy-data to overwrite it"
+            )
+        fd = _open_scratch(Path(path), pinned, size_bytes) if kind == "new file" else _open_existing(Path(path), pinned)
+    finally:
+        os.close(pinned)
+    try:
+        target = Target(kind, Path(path), fd, size_bytes)
         if kind != "new file":
-            check_unused(path, fd)
-            _check_size(path, fd, size_bytes)
-        target = Target(kind, path, fd, size_bytes)
+            _check_existing(target, confirm)
         _check_direct(target)
         yield target
     finally:
@@ -131,73 +145,85 @@ def prefill(target: Target) -> None:
         ) from None
 
 
-def check_unused(path: str | os.PathLike[str], fd: int) -> None:
-    """Refuse an open file or block device that anything on this machine uses, or that holds a known signature.
-
-    :raises RefusedError: with the reason.
-    """
-    path = Path(path)
-    status = os.fstat(fd)
-    device = stat.S_ISBLK(status.st_mode)
-    if device:
-        folder = Path(f"/sys/dev/block/{os.major(status.st_rdev)}:{os.minor(status.st_rdev)}")
-        if not folder.is_dir():
-            raise RefusedError(f"{path}: the kernel does not know this device")
-        parts = sorted(child.parent.name for child in folder.glob("*/partition"))
-        if parts:
-            raise RefusedError(f"{path} holds partitions ({', '.join(parts)})")
-        holders = sorted(child.name for child in folder.glob("holders/*"))
-        if holders:
-            raise RefusedError(f"{path} is in use by {', '.join(holders)}")
-        if _text(folder / "ro") == "1":
-            raise RefusedError(f"{path} is read-only")
-        if _text(folder / "queue/zoned") not in ("", "none"):
-            raise RefusedError(f"{path} is a zoned device, which can't be overwritten in place")
-    mounted = _mounted_at(status)
-    if mounted:
-        raise RefusedError(f"{path} is mounted at {mounted}")
-    for line in _text(Path("/proc/swaps")).splitlines()[1:]:
-        if _same(Path(_unescape(line.split()[0])), status):
-            raise RefusedError(f"{path} is used as swap")
-    for backing in Path("/sys/block").glob("loop*/loop/backing_file"):
-        if _same(Path(_unescape(_text(backing))), status):
-            raise RefusedError(f"{path} is the backing of /dev/{backing.parts[3]}")
-    user = _opened_by(status)
-    if user:
-        raise RefusedError(f"{path} is opened by {user}")
-    signature = _signature(path, fd)
-    if signature:
-        raise RefusedError(f"{path} holds {signature}; if it may go, remove it first (wipefs)")
+def _pin(path: str | os.PathLike[str]) -> int:
+    """Take hold of what a path leads to, without opening it: no device wakes up, no FIFO waits."""
+    if not os.fspath(path):  # Path("") would be the current folder
+        raise InputError("--target", "path", "''", "a directory, file or block device")
+    try:
+        return os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InputError("--target", "path", str(path), f"a directory, file or block device ({reason})") from None
 
 
-def _open_scratch(folder: Path, size_bytes: int) -> int:
-    free = os.statvfs(folder)
+def _kind(path: str | os.PathLike[str], pinned: int) -> str:
+    mode = os.fstat(pinned).st_mode
+    for test, kind in ((stat.S_ISDIR, "new file"), (stat.S_ISREG, "file"), (stat.S_ISBLK, "device")):
+        if test(mode):
+            return kind
+    raise InputError("--target", "path", str(path), "a directory, a regular file or a block device")
+
+
+def _describe(path: Path, kind: str, fd: int) -> str:
+    real = Path(f"/proc/self/fd/{fd}").readlink()
+    shown = str(path) if real == path.absolute() else f"{path} ({real})"
+    size = os.lseek(fd, 0, os.SEEK_END)
+    held = "could not be read"
+    with suppress(OSError):
+        sample = [os.pread(fd, MIB, start) for start in _sample_offsets(size)]
+        held = "only zeroes in 16 places looked at" if not any(any(part) for part in sample) else "data"
+    return f"{kind} {shown}, {format_size(size)}, holding {held}"
+
+
+def _check_existing(target: Target, confirm: Callable[[str], bool] | None) -> None:
+    check_unused(target.path, target.fd)
+    _check_size(target.path, target.fd, target.size_bytes)
+    if confirm is None:
+        return
+    if not confirm(_describe(target.path, target.kind, target.fd)):
+        raise RefusedError(f"{target.path} was left as it was")
+    # An answer may take an hour.
+    check_unused(target.path, target.fd)
+    with suppress(OSError):
+        now, opened = target.path.stat(), os.fstat(target.fd)
+        if os.path.samestat(now, opened) or (now.st_rdev and now.st_rdev == opened.st_rdev):
+            return
+    raise RefusedError(f"{target.path} leads elsewhere since the question was asked; nothing was written")
+
+
+def _open_scratch(folder: Path, pinned: int, size_bytes: int) -> int:
+    free = os.statvfs(pinned)
     free_bytes = free.f_bavail * free.f_frsize
-    if free_bytes < size_bytes + size_bytes // 10:
+    if free_bytes < size_bytes * 1.1:
         raise RefusedError(
-            f"{folder} has {format_size(free_bytes)} free;"
+            f"{folder}: {format_size(free_bytes)} free;"
             f" the scratch file needs {format_size(size_bytes)} and a tenth to spare"
         )
-    path = folder / f".zpmodel-{os.urandom(8).hex()}"
+    here = f"/proc/self/fd/{pinned}"
     try:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with suppress(OSError):  # not every file system can make a file that never had a name
+            return os.open(here, os.O_RDWR | os.O_TMPFILE | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        path = Path(here, f".zpmodel-{os.urandom(8).hex()}")
+        with signals_held():
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            path.unlink()
     except OSError as error:
         raise RefusedError(f"{folder}: no file can be made there: {error.strerror}") from None
-    path.unlink()
     return fd
 
 
-def _open_existing(path: Path, kind: str) -> int:
+def _open_existing(path: Path, pinned: int) -> int:
     # For a block device O_EXCL is the kernel's own claim: it fails while a file system, swap, RAID or device mapper
     # has it, and nobody can mount it while we hold it.
-    flags = os.O_RDWR | os.O_CLOEXEC | (os.O_EXCL if kind == "device" else 0)
+    device = stat.S_ISBLK(os.fstat(pinned).st_mode)
+    flags = os.O_RDWR | os.O_CLOEXEC | (os.O_EXCL if device else 0)
     try:
-        fd = os.open(path, flags)
+        fd = os.open(f"/proc/self/fd/{pinned}", flags)
     except OSError as error:
         if error.errno == errno.EBUSY:
-            _say_who_uses(path)
+            _say_who_uses(path, pinned)
         raise RefusedError(f"{path} can't be opened for writing: {error.strerror}") from None
-    if kind == "file":
+    if not device:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -206,9 +232,9 @@ def _open_existing(path: Path, kind: str) -> int:
     return fd
 
 
-def _say_who_uses(path: Path) -> None:
+def _say_who_uses(path: Path, pinned: int) -> None:
     with suppress(OSError):
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(f"/proc/self/fd/{pinned}", os.O_RDONLY | os.O_CLOEXEC)
         try:
             check_unused(path, fd)
         finally:
@@ -228,76 +254,5 @@ def _check_direct(target: Target) -> None:
         raise RefusedError(f"{target.path}: no direct I/O there ({error.strerror}); name another place") from None
 
 
-def _size_of(path: Path) -> int:
-    with path.open("rb") as file:
-        return file.seek(0, os.SEEK_END)
-
-
 def _sample_offsets(size: int) -> list[int]:
     return [max(0, size - MIB) * step // 15 for step in range(16)]
-
-
-def _same(path: Path, status: os.stat_result) -> bool:
-    with suppress(OSError):
-        other = path.stat()
-        if stat.S_ISBLK(status.st_mode):
-            return stat.S_ISBLK(other.st_mode) and other.st_rdev == status.st_rdev
-        return (other.st_dev, other.st_ino) == (status.st_dev, status.st_ino)
-    return False
-
-
-def _mounted_at(status: os.stat_result) -> str:
-    number = f"{os.major(status.st_rdev)}:{os.minor(status.st_rdev)}"
-    for line in _text(Path("/proc/self/mountinfo")).splitlines():
-        fields = line.split()
-        source = fields[fields.index("-") + 2]
-        # btrfs and others mount under an anonymous device number: the source's name tells.
-        same_number = stat.S_ISBLK(status.st_mode) and fields[2] == number
-        if same_number or (source.startswith("/") and _same(Path(_unescape(source)), status)):
-            return _unescape(fields[4])
-    return ""
-
-
-def _opened_by(status: os.stat_result) -> str:
-    """Name a process that has the file or device open, other than this one; as far as this user may look."""
-    for process in Path("/proc").glob("[0-9]*"):
-        if process.name == str(os.getpid()):
-            continue
-        with suppress(OSError):
-            for link in (process / "fd").iterdir():
-                if _same(link, status):
-                    return f"process {process.name} ({_text(process / 'comm')})"
-    return ""
-
-
-def _signature(path: Path, fd: int) -> str:
-    command = ["blkid", "-p", "-o", "export", f"/proc/self/fd/{fd}"]
-    try:
-        done = subprocess.run(command, pass_fds=[fd], capture_output=True, text=True, errors="replace", timeout=60)
-    except FileNotFoundError:
-        raise RefusedError(f"{path} can't be checked for file systems: blkid (util-linux) is missing") from None
-    except subprocess.TimeoutExpired:
-        raise RefusedError(f"{path} can't be checked for file systems: blkid hangs") from None
-    if done.returncode == 2 and not done.stdout.strip():
-        return ""
-    found = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
-    for key, what in (("TYPE", "a signature of"), ("PTTYPE", "a partition table of type")):
-        if key in found:
-            return f"{what} {found[key]}"
-    # Of an empty partition blkid tells its entry in the parent's table.
-    if done.returncode == 0 and all(key == "DEVNAME" or key.startswith("PART_ENTRY_") for key in found):
-        return ""
-    return f"something that blkid can't make out (its status is {done.returncode})"
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(errors="surrogateescape").strip()
-    except OSError:
-        return ""
-
-
-def _unescape(name: str) -> str:
-    for code, character in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
-        name = name.replace(code, character)
-    return name

@@ -1,31 +1,42 @@
 """A block device that nobody can miss: a loop device over a file on a ramfs, made for one run and gone after it.
 
-The kernel itself removes it: the file system is unmounted lazily and the loop device is set to detach at its last
-close, as soon as both exist, so that they live exactly as long as the open file descriptor, `kill -9` included. What
-a killed run can leave is an unbound device number, or, in the moment of making, half of it; the next run removes it.
+The kernel itself removes it: the loop device is bound so that it detaches at its last close, and the file system is
+unmounted lazily as soon as both exist, so that they live exactly as long as the open file descriptor, `kill -9`
+included. What a killed run can leave is an unbound device number, or, in the moment of making, a mount; the ledger and
+the mount's name tell whose they are, and the next run removes them. Nothing else is ever touched.
 """
 
-import contextlib
 import errno
 import fcntl
 import os
 import random
 import shutil
 import stat
+import struct
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from zpmodel.base.errors import InputError, RefusedError
 from zpmodel.base.units import MIB, format_size, is_power_of_two
-from zpmodel.host.leftovers import is_leftover, owned_name, signals_end_orderly, signals_held
+from zpmodel.host.block import number_of, read_text, write_setting
+from zpmodel.host.ledger import open_ledger
+from zpmodel.host.leftovers import is_leftover, owned_name
+from zpmodel.host.meminfo import available_bytes
+from zpmodel.host.mounts import mounts
+from zpmodel.host.signals import ends_orderly, signals_held
 
 # linux/loop.h
-_LOOP_CTL_ADD, _LOOP_CTL_REMOVE = 0x4C80, 0x4C81
+_LOOP_CONFIGURE, _LOOP_CTL_ADD, _LOOP_CTL_REMOVE = 0x4C0A, 0x4C80, 0x4C81
+_LO_FLAGS_AUTOCLEAR = 4
+# struct loop_config: fd, block_size, struct loop_info64 (five u64, four u32 of which the last are flags, names, key,
+# init), eight u64 reserved.
+_LOOP_CONFIG = struct.Struct("=2I 5Q4I64s64s32s2Q 8Q")
 # Numbers of our own, far from those that `losetup --find` hands out: a number in use elsewhere keeps its queue
 # settings for the next user, so only devices that are thrown away may have theirs changed.
 _NUMBERS = range(7000, 8000)
@@ -52,9 +63,7 @@ class Scratch:
         """
         for name, value in settings.items():
             try:
-                # Unbuffered: the kernel's answer must be this write's own, not a later close's.
-                with (self.queue / name).open("wb", buffering=0) as file:
-                    file.write(str(value).encode())
+                write_setting(self.queue / name, value)
             except OSError as error:
                 raise InputError(
                     str(self.queue), name, value, f"what the kernel takes ({os.strerror(error.errno or 0)})"
@@ -69,7 +78,7 @@ def why_impossible() -> str | None:
         return "needs loop devices (/dev/loop-control)"
     if "\tramfs\n" not in Path("/proc/filesystems").read_text():
         return "needs a kernel with ramfs"
-    missing = [name for name in ("mount", "umount", "losetup") if shutil.which(name) is None]
+    missing = [name for name in ("mount", "umount") if shutil.which(name) is None]
     return f"needs the program {missing[0]}" if missing else None
 
 
@@ -80,42 +89,41 @@ def _run(*command: str | Path) -> None:
         raise RefusedError(f"scratch device: {command[0]} failed: {' '.join(done.stderr.split())}")
 
 
-def _mounts() -> list[Path]:
-    lines = Path("/proc/self/mountinfo").read_text().splitlines()
-    return [Path(line.split()[4]) for line in lines if " - ramfs " in line]
-
-
 def remove_leftovers() -> list[str]:
     """Remove what killed runs left: their mounts, folders and device numbers.
 
     :return: the names of what was removed.
     """
-    with _loop_control() as control:
+    with signals_held(), _loop_control() as control:
         return _remove_leftovers(control)
 
 
 def _remove_leftovers(control: int) -> list[str]:
-    removed = []
-    for mount in _mounts():
-        if is_leftover(mount.name, _KIND):
-            _run("umount", "--lazy", mount)
-            removed.append(str(mount))
+    removed: list[str] = []
+    for mount in mounts():
+        if mount.file_system == "ramfs" and is_leftover(mount.point.name, _KIND):
+            _run("umount", "--lazy", mount.point)
+            removed.append(str(mount.point))
     for folder in Path(tempfile.gettempdir()).glob(f"zpmodel-{_KIND}-*"):
         if is_leftover(folder.name, _KIND):
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 folder.rmdir()
                 removed.append(str(folder))
-    for number in _NUMBERS:
-        system = Path(f"/sys/block/loop{number}")
-        if not system.exists():
-            continue
-        # Bound but not marked to detach at its last close: its maker died in between, as makers hold the lock.
-        with contextlib.suppress(OSError, RefusedError):
-            if (system / "loop/autoclear").read_text() == "0\n":
-                _run("losetup", "--detach", f"/dev/loop{number}")
-        if not (system / "loop/backing_file").exists() and _remove_number(control, number):
-            removed.append(f"/dev/loop{number}")
+
+    def settle(debt: dict[str, Any]) -> bool:
+        gone = _remove_number(control, debt["number"], own_node=debt["own_node"] is True)
+        if gone:
+            removed.append(f"/dev/loop{debt['number']}")
+        return gone or _is_others(debt["number"])
+
+    with open_ledger() as ledger:
+        ledger.settle_dead(_KIND, settle)
     return removed
+
+
+def _is_others(number: int) -> bool:
+    """Say whether a number is bound by somebody else: ours detach by themselves, sooner or later."""
+    return read_text(Path(f"/sys/block/loop{number}/loop/autoclear")) == "0"
 
 
 @contextmanager
@@ -130,18 +138,30 @@ def _loop_control() -> Iterator[int]:
 
 
 def _add_number(control: int) -> int:
+    """Make a device number that nobody has, with its node, and record both as ours."""
     for number in random.sample(_NUMBERS, len(_NUMBERS)):
-        try:
-            return int(fcntl.ioctl(control, _LOOP_CTL_ADD, number))
-        except OSError as error:
-            if error.errno != errno.EEXIST:
-                raise RefusedError(f"scratch device: no loop device to be had: {error.strerror}") from None
+        node = Path(f"/dev/loop{number}")
+        own_node = not node.exists()  # as far as it goes: a devtmpfs makes it itself
+        with open_ledger() as ledger:
+            if Path(f"/sys/block/loop{number}").exists():
+                continue
+            # Before it is made: a kill ends us when the kernel is done with making it, and no line of ours runs then.
+            ledger.write(_KIND, str(number), {"number": number, "own_node": own_node})
+            try:
+                fcntl.ioctl(control, _LOOP_CTL_ADD, number)
+            except OSError as error:
+                ledger.strike(_KIND, str(number))
+                if error.errno != errno.EEXIST:
+                    raise RefusedError(f"scratch device: no loop device to be had: {error.strerror}") from None
+                continue
+            return number
     raise RefusedError("scratch device: all loop devices 7000 to 7999 are in use")
 
 
-def _remove_number(control: int, number: int, patience_s: float = 0.0) -> bool:
+def _remove_number(control: int, number: int, *, own_node: bool, patience_s: float = 0.0) -> bool:
+    """Remove a device number that we made; one that somebody has bound since stays, and is theirs."""
     end = time.monotonic() + patience_s
-    node = Path(f"/dev/loop{number}")
+    node, device = Path(f"/dev/loop{number}"), _device_number(number)
     while True:
         try:
             fcntl.ioctl(control, _LOOP_CTL_REMOVE, number)
@@ -152,18 +172,23 @@ def _remove_number(control: int, number: int, patience_s: float = 0.0) -> bool:
                 continue
             if error.errno != errno.ENODEV:
                 return False
-        # Where /dev is not a devtmpfs the node is ours.
-        with contextlib.suppress(OSError):
-            node.unlink(missing_ok=True)
+        # Where /dev is not a devtmpfs the node stays; it goes if we made it and it is still that node.
+        with suppress(OSError):
+            status = node.lstat()
+            if own_node and device and stat.S_ISBLK(status.st_mode) and status.st_rdev == device:
+                node.unlink()
         return True
+
+
+def _device_number(number: int) -> int:
+    return number_of(Path(f"/sys/block/loop{number}"))
 
 
 def _node(number: int) -> Path:
     """Return the device's node, made by hand where /dev is not kept up to date by the kernel (containers)."""
     path = Path(f"/dev/loop{number}")
     if not path.exists():
-        major, minor = map(int, Path(f"/sys/block/loop{number}/dev").read_text().split(":"))
-        os.mknod(path, stat.S_IFBLK | 0o600, os.makedev(major, minor))
+        os.mknod(path, stat.S_IFBLK | 0o600, _device_number(number))
     return path
 
 
@@ -174,8 +199,7 @@ def _check_size(size_bytes: int, logical_block_bytes: int) -> None:
         )
     if size_bytes < MIB or size_bytes % MIB:
         raise InputError("scratch device", "size", size_bytes, "a multiple of 1 MiB")
-    info = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
-    available = int(info["MemAvailable"].split()[0]) * 1024
+    available = available_bytes()
     # ramfs has no limit of its own: a device that is too large would drive the machine out of memory.
     if size_bytes > available // 2:
         raise RefusedError(
@@ -196,7 +220,7 @@ def scratch_device(size_bytes: int = 256 * MIB, logical_block_bytes: int = 512) 
     if (reason := why_impossible()) is not None:
         raise RefusedError(f"scratch device: {reason}")
     _check_size(size_bytes, logical_block_bytes)
-    with signals_end_orderly(), ExitStack() as stack:
+    with ends_orderly(), ExitStack() as stack:
         with signals_held():
             scratch = _make(stack, size_bytes, logical_block_bytes)
         yield scratch
@@ -212,19 +236,24 @@ def _make(stack: ExitStack, size_bytes: int, logical_block_bytes: int) -> Scratc
             making.callback(folder.rmdir)
             _run("mount", "-t", "ramfs", "-o", "mode=700", "zpmodel", folder)
             making.callback(_run, "umount", "--lazy", folder)
-            file = folder / "image"
-            with file.open("wb") as image:
-                image.truncate(size_bytes)
             path = _node(number)
-            _run("losetup", "--sector-size", str(logical_block_bytes), path, file)
             # O_EXCL: nobody can mount it or make it part of something while it is in use here.
-            try:
-                fd = os.open(path, os.O_RDWR | os.O_EXCL | os.O_CLOEXEC)
-            finally:
-                # A device that is open is not detached but marked to go with its last close.
-                _run("losetup", "--detach", path)
+            fd = os.open(path, os.O_RDWR | os.O_EXCL | os.O_CLOEXEC)
             stack.callback(_close, fd)
+            with (folder / "image").open("w+b") as image:
+                image.truncate(size_bytes)
+                _bind(fd, image.fileno(), logical_block_bytes, folder.name)
     return Scratch(path, fd, size_bytes)
+
+
+def _bind(device: int, file: int, logical_block_bytes: int, name: str) -> None:
+    """Bind an open loop device to a file, to detach at its last close: one step, which no kill can part."""
+    info = [0] * 7 + [0, _LO_FLAGS_AUTOCLEAR, name.encode()[:63], b"", b"", 0, 0]
+    try:
+        fcntl.ioctl(device, _LOOP_CONFIGURE, _LOOP_CONFIG.pack(file, logical_block_bytes, *info, *[0] * 8))
+    except OSError as error:
+        reason = "needs Linux 5.8 or newer" if error.errno in (errno.EINVAL, errno.ENOTTY) else error.strerror
+        raise RefusedError(f"scratch device: the loop device can't be set up: {reason}") from None
 
 
 def _close(fd: int) -> None:
@@ -233,5 +262,8 @@ def _close(fd: int) -> None:
 
 
 def _discard_number(number: int) -> None:
-    with signals_held(), _loop_control() as control:
-        _remove_number(control, number, patience_s=2.0)
+    with signals_held(), _loop_control() as control, open_ledger() as ledger:
+        debt = ledger.strike(_KIND, str(number)) or {}
+        gone = _remove_number(control, number, own_node=debt.get("own_node") is True, patience_s=2.0)
+        if debt and not gone and not _is_others(number):
+            ledger.write(_KIND, str(number), debt)  # somebody looks at it just now: the next run removes it

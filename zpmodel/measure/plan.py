@@ -21,7 +21,7 @@ class Matrix:
     the queue's limit of that name is lowered, where that is possible, for the focus's blocks that are larger, at
     ``varied_depths``: the same bio and the same vectors then make more requests.
 
-    ``precision`` is the relative half-width of the paired ratios' 95 % intervals at which a pair is left alone once it
+    ``precision`` is the relative half-width of the paired ratios' intervals at which a pair is left alone once it
     has ``min_rounds`` replicates; 0 never is. ``file_bytes`` is the size of the target that is written [byte].
     """
 

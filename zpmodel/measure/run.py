@@ -14,15 +14,15 @@ from zpmodel.base.errors import InputError, RefusedError
 from zpmodel.base.files import write_atomically
 from zpmodel.datasets import points as dataset
 from zpmodel.datasets.point import Point
-from zpmodel.host import hugepages, machine
+from zpmodel.host import block, hugepages, machine
 from zpmodel.host.safety import Target, open_target, prefill
+from zpmodel.host.signals import ends_orderly
 from zpmodel.measure import told
 from zpmodel.measure.folder import load_or_make_plan, locked_folder, note_failure, set_aside
 from zpmodel.measure.plan import FULL, QUICK, Matrix, fio_arguments
 from zpmodel.measure.point import FioFailedError, cleaned, run_point
 from zpmodel.measure.program import Fio, check_io_uring, find_fio
 from zpmodel.measure.sectors import SectorsKnob, restore_leftovers, sectors_knob
-from zpmodel.measure.stopping import asked_to_stop, signals_interrupt
 from zpmodel.measure.thread_cpu import overhead_ns
 
 _BUDGET_SECONDS = {False: 600.0, True: 120.0}
@@ -74,6 +74,7 @@ def measure(
     seed: int | None = None,
     matrix: Matrix | None = None,
     destroy: bool = False,
+    confirm: Callable[[str], bool] | None = None,
     progress: Callable[[Progress], None] | None = None,
     note: Callable[[str], None] | None = None,
 ) -> Summary:
@@ -86,12 +87,14 @@ def measure(
     :param seconds: stop when so many have been spent, earlier sessions included [s]; the default is 600, 120 if
         ``quick``, and none for a ``matrix`` of your own.
     :param seed: of the order; drawn at random and recorded by default.
+    :param confirm: is asked before an existing file or device is overwritten, with what is lost.
     :param progress: is told where the measurement stands before each point.
     :param note: is told each thing that the user should know, such as a failed point.
     :raises InputError: where an argument makes no sense, or ``out`` holds another measurement.
     :raises RefusedError: where it would be unsafe, or fio, io_uring or space is missing; nothing has been written to
         the target.
-    :raises KeyboardInterrupt: on Ctrl-C or SIGTERM, with fio stopped, all borrowed things returned and a resumable set.
+    :raises KeyboardInterrupt: on Ctrl-C, SIGTERM or SIGHUP, with fio stopped, all that was borrowed returned and a
+        resumable set.
     """
     own = matrix is not None
     chosen = matrix or (QUICK if quick else FULL)
@@ -104,15 +107,15 @@ def measure(
             raise InputError("zpmodel measure", name, repr(str(value)), "a path")
     out = Path(out)
     with ExitStack() as stack:
-        stack.enter_context(signals_interrupt())
+        stack.enter_context(ends_orderly())
         restore_leftovers()
         fio = find_fio()
         check_io_uring()
-        opened = stack.enter_context(open_target(target, chosen.file_bytes, destroy=destroy))
+        opened = stack.enter_context(open_target(target, chosen.file_bytes, destroy=destroy, confirm=confirm))
         lock = stack.enter_context(locked_folder(out))
         digest = told.machine_digest()
         chosen_seed, points = load_or_make_plan(out, opened, chosen, seed, digest)
-        knob = stack.enter_context(sectors_knob(machine.device_under(opened.fd)))
+        knob = stack.enter_context(sectors_knob(block.device_under(opened.fd)))
         fio = replace(fio, overhead_ns=overhead_ns([fio.program]))
         known = {"machine_digest": digest, "session_digest": secrets.token_hex(8)}
         session = _Session(out, opened, fio, chosen, points, lock, knob, known, seconds, progress, note)
@@ -158,15 +161,15 @@ class _Session:
         self.lockable = told.lockable_bytes()
 
     def run(self, seed: int, *, quick: bool) -> Summary:
-        record = self.out / ".hugepages.json"
-        hugepages.give_back(record)  # what a killed session took
+        hugepages.settle()  # what killed sessions took
         before = machine.changing_facts()
         before |= {f"background_{key}": value for key, value in machine.background().items()}
         with ExitStack() as stack:
             facts: dict[str, Any] = {}
             stack.callback(lambda: self._describe(facts, before, machine.changing_facts()))
-            stack.callback(hugepages.give_back, record)
-            self.huge_pages = hugepages.borrow(self.matrix.huge_pages, record)
+            loan = hugepages.borrow(self.matrix.huge_pages)
+            stack.callback(hugepages.give_back, loan)
+            self.huge_pages = loan.pages
             self._tell_beforehand()
             prefill(self.target)
             facts |= {"seed": seed} | machine.describe(self.target, self.fio.version)
@@ -202,7 +205,7 @@ class _Session:
     def _tell_beforehand(self) -> None:
         points = [point for points in self.rounds for point in points]
         for text in (
-            told.about_limits(machine.device_under(self.target.fd), self.target),
+            told.about_limits(block.device_under(self.target.fd), self.target),
             told.about_huge_pages(self.huge_pages, self.matrix.huge_pages),
             told.about_locked_memory(points, self.lockable),
             told.about_sectors(self.matrix, self.knob.why_not),
@@ -235,8 +238,6 @@ class _Session:
                     return "time", number - 1
                 self._show(number, point)
                 self._one(point, seconds)
-                if asked_to_stop.is_set():
-                    raise KeyboardInterrupt
         return "rounds", len(self.rounds)
 
     def _turn_comes_later(self, number: int, settled: set[tuple[str, int, int, int]]) -> bool:

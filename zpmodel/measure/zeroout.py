@@ -17,9 +17,11 @@ from typing import Any
 from zpmodel.base.errors import InputError, RefusedError
 from zpmodel.base.files import write_atomically
 from zpmodel.base.units import GIB, KIB, MIB
+from zpmodel.host.block import device_under
 from zpmodel.host.cputime import kernel_threads, kernel_threads_spent, machine_seconds
-from zpmodel.host.machine import background, changing_facts, describe, device_under, write_toml
+from zpmodel.host.machine import background, changing_facts, describe, write_toml
 from zpmodel.host.safety import Target
+from zpmodel.host.signals import signals_held
 
 LENGTHS = tuple(64 * KIB << step for step in range(15))
 """Lengths that are measured [byte]: 64 KiB, 128 KiB ... 1 GiB."""
@@ -144,8 +146,9 @@ def write(out: Path, rows: list[Row], about: dict[str, Any]) -> None:
     lines = [",".join(names), *(",".join(str(asdict(row)[name]) for name in names) for row in rows)]
     try:
         out.mkdir(parents=True, exist_ok=True)
-        write_atomically(out / "zeroout.csv", "\n".join(lines) + "\n")
-        write_atomically(out / "machine.toml", write_toml({**about, "after": changing_facts()}))
+        with signals_held():
+            write_atomically(out / "zeroout.csv", "\n".join(lines) + "\n")
+            write_atomically(out / "machine.toml", write_toml({**about, "after": changing_facts()}))
     except OSError as error:
         raise RefusedError(f"{out} can't be written: {error.strerror}") from None
 

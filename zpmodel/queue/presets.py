@@ -63,6 +63,9 @@ def find_limits(text: str) -> QueueLimits:
     """Limits by file (.json, .toml), directory (/sys/block/DEV or a copy), or preset (``nvme-mdts5@6.12``, ``loop``).
 
     :raises InputError: where it is none of these, naming the presets.
+
+    >>> find_limits("nvme-mdts5@6.12").max_segments, find_limits("nvme-mdts5+iommu").source
+    (128, 'nvme-mdts5@7.2+iommu')
     """
     path = Path(text)
     try:

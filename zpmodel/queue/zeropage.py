@@ -54,6 +54,9 @@ class ZeroPage:
         """The zero page of a policy's name (``page``, ``on-demand``, ``static``) or of a size (``64KiB``).
 
         :raises InputError: on other names, and on architectures whose PMD size is not in :data:`PMD_BYTES`.
+
+        >>> ZeroPage.named("static").size_bytes, ZeroPage.named("64KiB").size_bytes
+        (2097152, 65536)
         """
         if name == "page":
             return cls("page", base_page_bytes, base_page_bytes)
@@ -86,11 +89,6 @@ class ZeroPage:
     def held(self) -> str:
         """How long its memory is held: ``for ever`` or ``while used``."""
         return "while used" if self.policy == "on-demand" else "for ever"
-
-    @property
-    def extra_bytes(self) -> int:
-        """Memory held beyond the ZERO_PAGE that every kernel has [byte]."""
-        return 0 if self.policy == "page" else self.size_bytes
 
     def __str__(self) -> str:
         return f"{self.policy} ({format_size(self.size_bytes)})"

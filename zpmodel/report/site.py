@@ -1,12 +1,11 @@
-"""Batch reports: notebooks through papermill, then one HTML site that opens without a network."""
+"""Batch reports: pages that changed through papermill, then one HTML site that opens without a network."""
 
-import base64
-import html
+import gzip
+import hashlib
+import json
 import os
-import re
-import signal
-import subprocess
-import sys
+import secrets
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,55 +13,33 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import nbformat
-import papermill
-import yaml
-from nbconvert import HTMLExporter
-from traitlets.config import Config
-
 from zpmodel.base import shipped
-from zpmodel.base.errors import InputError, ZpmodelError
+from zpmodel.base.errors import InputError
+from zpmodel.base.files import write_atomically
+from zpmodel.report import pages
+from zpmodel.report.escape import to_html
+from zpmodel.report.fingerprint import fingerprint, folder_digest, package_digest, provenance
+from zpmodel.report.folder import claimed
+from zpmodel.report.parameters import value_of
+from zpmodel.report.run import Order, run_all
 
-HEADLINE_TAG = "headline"
-"""The tag of the cell whose output is repeated on the index page."""
-
-_CHART = re.compile(r'<img[^>]*src="data:image/svg\+xml;base64,([^"]+)"[^>]*>')
-
-_STYLE = """
-body { font: 16px/1.5 "DejaVu Sans", Arial, sans-serif; color: #1a1a1a; max-width: 62rem; margin: 0 auto }
-body { padding: 1rem 1.5rem 4rem }
-nav { border-bottom: 1px solid #ccc; padding-bottom: .5rem; margin-bottom: 1rem }
-nav a, nav b { margin-right: 1.2rem }
-h1 { font-size: 1.7rem; line-height: 1.25 }
-h2 { font-size: 1.25rem; margin-top: 2.2rem }
-a { color: #0060a0 }
-table { border-collapse: collapse; font-size: .88rem; margin: .8rem 0 }
-th, td { padding: .25rem .7rem; border-bottom: 1px solid #ddd; text-align: right }
-thead th { background: #f3f3f3 }
-tbody th { font-weight: normal; text-align: left }
-svg, img { max-width: 100%; height: auto }
-pre { background: #f6f6f6; padding: .6rem; overflow-x: auto; font-size: .85rem }
-.cell, .output { overflow-x: auto }
-.provenance { color: #555; font-size: .85rem; margin-top: 3rem; border-top: 1px solid #ccc }
-.anchor-link, .prompt, .jp-InputPrompt, .jp-OutputPrompt { display: none }
-section.card { border-left: 4px solid #0072B2; padding: .2rem 1rem; margin: 1.5rem 0 }
-"""
+TITLE = "What a PMD-sized zero page is worth"
+_TEMPLATES = Path(__file__).parent / "template"
+Part = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Page:
-    """One notebook of a report: its name, title, the HTML of its headline and of its body."""
+class Report:
+    """A finished site: its first page, the pages that failed with their error, and those that were run this time."""
 
-    name: str
-    title: str
-    headline: str
-    body: str
+    index: Path
+    failed: dict[str, str]
+    ran: list[str]
 
 
 def notebook_names() -> list[str]:
-    """The shipped notebooks, ``compare`` first: it answers the question that most come with."""
-    names = sorted(path.stem for path in shipped.notebooks().glob("*.ipynb"))
-    return sorted(names, key=lambda name: (name != "compare", name))
+    """The pages, in the order of ``pages.toml``."""
+    return [page.name for page in pages.load().page]
 
 
 def make_report(
@@ -70,157 +47,164 @@ def make_report(
     parameters: Mapping[str, Any],
     names: Sequence[str] | None = None,
     tell: Callable[[str], None] = lambda text: None,
-    resume: bool = False,
-) -> Path:
-    """Run notebooks into ``out`` and build the site.
+    workers: int | None = None,
+    timeout_s: float | None = None,
+) -> Report:
+    """Run notebooks into ``out`` and build the site; a page is run only where what it is made from has changed.
 
-    Each finished notebook is a whole file, so an interrupted report can go on with ``resume``.
+    A page that fails is kept with its error, and the others go on. A page is finished when its fragment is there, so an
+    interrupted report goes on where it was.
 
-    :param out: folder for the report; made where it is missing.
+    :param out: folder for the report: new, empty, or a report's.
     :param parameters: values for the notebooks' parameters; each notebook takes those that it has.
-    :param names: which notebooks; all that are shipped by default.
+    :param names: which pages; all by default.
     :param tell: told what is being done.
-    :param resume: keep notebooks that were already run into ``out`` with these parameters.
-    :return: the path of the site's first page.
-    :raises InputError: on an unknown notebook or parameter, on a folder that can't be written.
-    :raises ZpmodelError: where a notebook fails, with its last error.
+    :param workers: pages at the same time; by default as many as there are CPUs, up to 4.
+    :param timeout_s: time after which a page is stopped [s]; by default what ``pages.toml`` says.
+    :raises InputError: on an unknown notebook or parameter, on a folder that can't be written or is not a report.
+    :raises RefusedError: while another report is made into ``out``.
+    :raises OSError: on a full disk; what was finished stays.
     """
-    chosen = list(names) if names else notebook_names()
-    _check(chosen, parameters)
-    try:
-        (out / "notebooks").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(str(out), "folder", str(error), "a folder that can be written") from None
-    pages = []
-    for number, name in enumerate(chosen, 1):
-        tell(f"{number}/{len(chosen)} {name}")
-        pages.append(_render(name, _run(name, out, parameters, resume)))
-    for page in pages:
-        _write(
-            out / f"{page.name}.html",
-            _document(page.title, _nav(pages, page.name) + page.body + _provenance(parameters)),
-        )
-    cards = "".join(_card(page) for page in pages)
-    title = "What a PMD-sized zero page is worth"
-    _write(out / "index.html", _document(title, f"<h1>{title}</h1>{cards}{_provenance(parameters)}"))
-    return out / "index.html"
+    chosen = [pages.find(name) for name in dict.fromkeys(names or notebook_names())]
+    given = _checked(chosen, parameters)
+    folder = Path(given.get("data_set") or shipped.data("fio", shipped.DEFAULT_DATA_SET)).resolve()
+    if given.get("data_set"):
+        given["data_set"] = str(folder)
+    out = out.absolute()
+    with claimed(out):
+        digest = folder_digest(folder)
+        orders = []
+        for page in chosen:
+            mine = {key: value for key, value in given.items() if key in page.parameters}
+            print_of = fingerprint(page, mine, digest)
+            if (old := _part(out, page.name)) is not None and old["fingerprint"] == print_of and old["status"] == "ok":
+                tell(f"{page.name}: unchanged")
+                continue
+            about = _about(page, mine, digest, print_of)
+            document = {
+                "name": page.name,
+                "notebook": str(page.notebook.resolve()),
+                "parameters": mine,
+                "out": str(out),
+                "about": about,
+            }
+            orders.append(Order(page.name, document, timeout_s or page.timeout_s or pages.load().timeout_s))
+        _run(out, orders, workers or _workers(), tell)
+        parts = [part for name in notebook_names() if (part := _part(out, name)) is not None]
+        _write_site(out, parts, digest)
+    ours = {page.name for page in chosen}
+    failed = {part["name"]: part["error"] for part in parts if part["status"] != "ok" and part["name"] in ours}
+    return Report(out / "index.html", failed, [order.name for order in orders])
 
 
-def _check(chosen: Sequence[str], parameters: Mapping[str, Any]) -> None:
-    known: set[str] = set()
-    for name in chosen:
-        if name not in notebook_names():
-            raise InputError("report", "notebook", name, ", ".join(notebook_names()))
-        known |= set(papermill.inspect_notebook(str(shipped.notebooks() / f"{name}.ipynb")))
-    for name in parameters:
+def _checked(chosen: Sequence[pages.Page], parameters: Mapping[str, Any]) -> dict[str, Any]:
+    known = sorted({name for page in chosen for name in page.parameters})
+    for name, value in parameters.items():
         if name not in known:
-            raise InputError("report", "parameter", name, ", ".join(sorted(known)))
+            raise InputError("report", "parameter", name, ", ".join(known))
+        value_of(name, value, where="report")
+    return dict(parameters)
 
 
-def _run(name: str, out: Path, parameters: Mapping[str, Any], resume: bool) -> Path:
-    source, target = shipped.notebooks() / f"{name}.ipynb", out / "notebooks" / f"{name}.ipynb"
-    mine = {key: value for key, value in parameters.items() if key in papermill.inspect_notebook(str(source))}
-    if resume and target.is_file() and _read(target).metadata.papermill.parameters == mine:
-        return target
-    unfinished = target.with_suffix(".running.ipynb")
-    command = [
-        sys.executable,
-        "-m",
-        "papermill",
-        str(source),
-        str(unfinished),
-        "--kernel",
-        "python3",
-        "--no-progress-bar",
-    ]
-    # In a session of its own, so that Ctrl-C reaches only us: papermill and its kernel would each print a traceback.
-    process = subprocess.Popen(
-        [*command, "--parameters_yaml", yaml.safe_dump(mine)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        _, words = process.communicate()
-        if process.returncode:
-            raise ZpmodelError(f"notebook {name}: {_failure(unfinished, words)}")
-        unfinished.replace(target)
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        unfinished.unlink(missing_ok=True)
-    return target
+def _workers() -> int:
+    return max(1, min(4, len(os.sched_getaffinity(0))))
 
 
-def _failure(unfinished: Path, words: str) -> str:
-    """What went wrong in a notebook: its last error, or else the last words of papermill."""
-    if unfinished.is_file():
-        for number, cell in enumerate(_read(unfinished).cells):
-            for output in cell.get("outputs", []):
-                if output.output_type == "error":
-                    return f"cell {number}: {output.ename}: {' '.join(output.evalue.split())}"
-    return (words.strip().splitlines() or ["it failed"])[-1]
-
-
-def _read(path: Path) -> Any:
-    return nbformat.read(str(path), as_version=4)  # type: ignore[no-untyped-call]
-
-
-def _render(name: str, path: Path) -> Page:
-    notebook = _read(path)
-    config = Config(
-        {"HTMLExporter": {"exclude_input": True, "exclude_input_prompt": True, "exclude_output_prompt": True}}
-    )
-    # The "basic" template is the body alone: no scripts, nothing fetched.
-    exporter = HTMLExporter(config=config, template_name="basic")  # type: ignore[no-untyped-call]
-    first = next((c for c in notebook.cells if c.cell_type == "markdown"), None)
-    title = re.sub(r"^#+\s*", "", first.source.splitlines()[0]) if first is not None else name
-    tagged = [c for c in notebook.cells if HEADLINE_TAG in c.metadata.get("tags", [])]
-    body, _ = exporter.from_notebook_node(notebook)
-    short = nbformat.v4.new_notebook(cells=tagged, metadata=notebook.metadata)  # type: ignore[no-untyped-call]
-    headline, _ = exporter.from_notebook_node(short)
-    return Page(name, title, headline, _CHART.sub(_with_alternative_text, body))
-
-
-def _with_alternative_text(image: re.Match[str]) -> str:
-    """Give a chart its own title as the text that stands for it; nbconvert has none."""
-    # The chart's own title comes after those of its panels.
-    titles = re.findall(r"role-title-text.*?<text[^>]*>([^<]+)<", base64.b64decode(image[1]).decode("utf-8"), re.DOTALL)
-    text = titles[-1].replace('"', "&quot;") if titles else "chart"
-    return f'<img alt="{text}" src="data:image/svg+xml;base64,{image[1]}">'
-
-
-def _nav(pages: Sequence[Page], current: str) -> str:
-    links = ['<a href="index.html">Overview</a>']
-    links += [
-        f"<b>{html.escape(p.title)}</b>" if p.name == current else f'<a href="{p.name}.html">{html.escape(p.title)}</a>'
-        for p in pages
-    ]
-    return f"<nav>{' '.join(links)}</nav>"
-
-
-def _card(page: Page) -> str:
-    link = f'<a href="{page.name}.html">{html.escape(page.title)}</a>'
-    return f'<section class="card"><h2>{link}</h2>{page.headline}</section>'
-
-
-def _provenance(parameters: Mapping[str, Any]) -> str:
-    given = ", ".join(f"{key} = {value!r}" for key, value in parameters.items()) or "as shipped"
+def _about(page: pages.Page, parameters: Mapping[str, Any], digest: str, print_of: str) -> Part:
     made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return f'<p class="provenance">Made {made} by zpmodel {version("zpmodel")}; parameters: {html.escape(given)}.</p>'
+    return {
+        "fingerprint": print_of,
+        "data": digest if page.needs else "",
+        "package": package_digest(),
+        "provenance": provenance(page, parameters, digest, made),
+    }
 
 
-def _document(title: str, body: str) -> str:
-    head = (
-        f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{html.escape(title)}</title>'
-    )
-    return f'<!DOCTYPE html>\n<html lang="en"><head>{head}<style>{_STYLE}</style></head><body>{body}</body></html>\n'
+def _run(out: Path, orders: Sequence[Order], workers: int, tell: Callable[[str], None]) -> None:
+    abouts = {order.name: order.document["about"] for order in orders}
+    for name in abouts:
+        (out / "parts" / f"{name}.json.gz").unlink(missing_ok=True)  # from here on the old page is not finished
+
+    def done(name: str, error: str, seconds: float) -> None:
+        if error:
+            part = {**abouts[name], "name": name, "status": "failed", "error": error, "seconds": round(seconds, 1)}
+            text = (
+                f'<div class="failure" role="alert"><strong>This page was not finished</strong>: {to_html(error)}</div>'
+            )
+            part |= {"headline": "", "body": text, "charts": 0, "files": {}}
+            write_atomically(out / "parts" / f"{name}.json.gz", gzip.compress(json.dumps(part).encode()))
+        found = _part(out, name)
+        failed = found is None or found["status"] != "ok"
+        tell(f"{name}: {'FAILED, ' + found['error'] if failed and found else 'done'}, {seconds:.0f} s")
+
+    run_all(orders, out, workers, done)
 
 
-def _write(path: Path, text: str) -> None:
-    unfinished = path.with_suffix(".html.part")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)
+def _part(out: Path, name: str) -> Part | None:
+    """A page's fragment, where it and all the files that belong to it are whole."""
+    try:
+        part = json.loads(gzip.decompress((out / "parts" / f"{name}.json.gz").read_bytes()))
+        for path, digest in part["files"].items():
+            if hashlib.sha256((out / path).read_bytes()).hexdigest() != digest:
+                return None
+        str_keys = ("name", "status", "error", "headline", "body", "fingerprint", "data", "package")
+        whole = all(isinstance(part[key], str) for key in str_keys) and isinstance(part["provenance"], dict)
+        return part if whole and part["name"] == name and isinstance(part["seconds"], int | float) else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, EOFError, zlib.error):
+        return None
+
+
+def _write_site(out: Path, parts: Sequence[Part], digest: str) -> None:
+    from jinja2 import Environment, FileSystemLoader
+
+    template = Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True).get_template("page.html")
+    scripts = _scripts(out)
+    entries = [_entry(part, digest) for part in parts]
+    style = (_TEMPLATES / "style.css").read_text(encoding="utf-8")
+    for current in [None, *entries]:
+        # The nonce is drawn after everything was read: nothing that somebody else wrote can know it.
+        text = template.render(
+            site=TITLE,
+            pages=entries,
+            page=current,
+            style=style,
+            scripts=scripts if current is None or current["charts"] or "<figure" in current["headline"] else [],
+            nonce=secrets.token_urlsafe(16),
+        )
+        write_atomically(out / ("index.html" if current is None else f"{current['name']}.html"), text)
+    kept = {f"{entry['name']}.html" for entry in entries}
+    for name in notebook_names():
+        if f"{name}.html" not in kept:
+            (out / f"{name}.html").unlink(missing_ok=True)
+
+
+def _entry(part: Part, digest: str) -> Part:
+    """What the template is given of a page."""
+    page = pages.find(part["name"])
+    stale = []
+    if part["data"] not in ("", digest):
+        stale.append("another data set than this report's")
+    if part["package"] != package_digest():
+        stale.append("another version of the program or its data")
+    return {
+        **part,
+        "title": page.title,
+        "line": page.line,
+        "stale": " and ".join(stale),
+        "has_notebook": bool(part["files"]),
+    }
+
+
+def _scripts(out: Path) -> list[str]:
+    """Vega in one file for all pages, under a name that changes with it, and what draws charts with it."""
+    import vl_convert
+
+    # The bundle takes half a second to make: it is kept for as long as the library is the same.
+    vega = out / "assets" / f"vega-{version('vl-convert-python')}.js"
+    if not vega.is_file():
+        for old in (out / "assets").glob("vega-*.js"):
+            old.unlink()
+        write_atomically(vega, vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
+    draw = out / "assets" / "draw.js"
+    write_atomically(draw, (_TEMPLATES / "draw.js").read_text(encoding="utf-8"))
+    return [f"assets/{vega.name}", "assets/draw.js"]

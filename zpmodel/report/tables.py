@@ -51,11 +51,13 @@ def blind_ratios(measured: pd.DataFrame, held_out: pd.DataFrame) -> pd.DataFrame
     :return: rows of ``block_bytes``, ``depth``, ``ratio``, ``low``, ``high`` and ``kind``.
     """
     names = {"throughput": "ratio", "throughput_low": "low", "throughput_high": "high"}
+    columns = ["block_bytes", "depth", "ratio", "low", "high", "kind"]
     seen = measured.rename(columns=names).assign(kind="measured")
-    table = ratio_table(held_out[held_out["left_out"].str.startswith("block")])
+    table = ratio_table(held_out[held_out["left_out"].astype(str).str.startswith("block")])
     value = table["ratio_predicted"]
     blind = table.assign(ratio=value, low=value, high=value, kind="predicted without this block size")
-    return pd.concat([seen, blind])[["block_bytes", "depth", "ratio", "low", "high", "kind"]]
+    parts = [part[columns] for part in (seen, blind) if len(part)]
+    return pd.concat(parts) if parts else seen.reindex(columns=columns)
 
 
 def errors(held_out: pd.DataFrame) -> pd.DataFrame:
@@ -70,9 +72,14 @@ def errors(held_out: pd.DataFrame) -> pd.DataFrame:
         [
             {
                 "of": name,
-                "median error": f"{(quotient - 1).abs().median():.1%}",
-                "scatter of single runs": "-" if noise is None else f"{noise:.1%}",
+                "median error": _share((quotient - 1).abs().median()),
+                "scatter of single runs": _share(noise),
             }
             for name, quotient, noise in rows
         ]
     )
+
+
+def _share(value: float | None) -> str:
+    """In per cent; a dash where it isn't known."""
+    return "-" if value is None or pd.isna(value) else f"{value:.1%}"

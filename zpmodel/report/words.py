@@ -50,7 +50,7 @@ def _cpu(found: Comparison, page: Comparison) -> str:
     ms_per_gib = GIB / found.prediction.structure.length * 1e3
     saved = found.cpu_saved_s.scaled(ms_per_gib)
     before, after = (item.prediction.cpu_s.value * ms_per_gib for item in (page, found))
-    if any(item.hides == "cpu" for item in found.lacking):
+    if not saved.known:
         return "What it saves in CPU time can't be known from this set."
     if saved.low > 0:
         return f"It saves {_bold(saved, ' ms of CPU time per GiB')} ({digits(before)} ms down to {digits(after)} ms)."
@@ -65,7 +65,7 @@ def _ring(machine: Machine, found: Comparison, page: Comparison) -> str:
     saved = page.prediction.cpu_draws - found.prediction.cpu_draws
     best = sum(_fewer(found, page, term.name)[0] for term in page.prediction.terms)
     stalls, stall_draws = _fewer(found, page, "stall")
-    if descriptors is None or best <= 0 or stalls < 0.5 * best:
+    if descriptors is None or not found.cpu_saved_s.known or best <= 0 or stalls < 0.5 * best:
         return ""
     ms_per_gib = GIB / found.prediction.structure.length * 1e3
     vectors = machine.estimate(*_fewer(found, page, "vector"), machine.cpu.scatter).scaled(ms_per_gib)
@@ -82,7 +82,11 @@ def _ring(machine: Machine, found: Comparison, page: Comparison) -> str:
 
 def _fewer(found: Comparison, page: Comparison, name: str) -> tuple[float, Floats]:
     """CPU time that one kind of work takes less of: best and draws [s]."""
-    before, after = (next(term for term in item.prediction.terms if term.name == name) for item in (page, found))
+    before, after = (
+        next((term for term in item.prediction.terms if term.name == name), None) for item in (page, found)
+    )
+    if before is None or after is None:
+        return 0.0, np.zeros(len(page.prediction.cpu_draws))
     less = before.number - after.number
     return less * before.each_s, less * before.each_draws
 
@@ -91,7 +95,7 @@ def beside_measured(found: Comparison, medians: pd.DataFrame) -> str:
     """Say where a prediction is faster than anything that was measured; empty where it is not."""
     predicted = found.prediction.structure.length / found.prediction.elapsed_s.value / GIB
     fastest = float(medians["gib_per_s"].max())
-    if predicted <= fastest:
+    if medians.empty or predicted <= fastest:
         return ""
     return (
         f"**Faster than anything measured:** {predicted:.2g} GiB/s are predicted, fio's fastest point went "
@@ -102,11 +106,17 @@ def beside_measured(found: Comparison, medians: pd.DataFrame) -> str:
 
 def measured_line(contrast: pd.DataFrame) -> str:
     """Say what was measured, without a model: the best and the worst paired ratio."""
+    if contrast.empty:
+        return (
+            "No block size was measured with both kinds of pages, so fio's runs say nothing of 2 MiB against 4 KiB "
+            "vectors: measure both memories."
+        )
     best, worst = (contrast.loc[getattr(contrast["throughput"], pick)()] for pick in ("idxmax", "idxmin"))
 
     def show(row: pd.Series, name: str) -> str:
         low, high = row[f"{name}_low"], row[f"{name}_high"]
-        return f"{row[name]:.2f} [{low:.2f}, {high:.2f}]"
+        alone = " (one pair, so without an interval)" if row["pairs"] == 1 else f" [{low:.2f}, {high:.2f}]"
+        return f"{row[name]:.2f}{alone}"
 
     def where(row: pd.Series) -> str:
         return f"at {format_size(row['block_bytes'])} blocks, queue depth {int(row['depth'])}"

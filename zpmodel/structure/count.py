@@ -110,6 +110,13 @@ class Structure:
         )
         return {name: getattr(self, name) for name in names}
 
+    def _repr_html_(self) -> str:
+        """The scalar counts as a table of two rows, for notebooks."""
+        totals = self.totals()
+        names = "".join(f"<th>{name.replace('_', ' ')}</th>" for name in totals)
+        values = "".join(f"<td>{v if isinstance(v, str) else f'{v:,}'}</td>" for v in totals.values())
+        return f"<table><thead><tr>{names}</tr></thead><tbody><tr>{values}</tr></tbody></table>"
+
     def as_case(self) -> dict[str, Any]:
         """The counts in the fields of a traced case."""
         return {

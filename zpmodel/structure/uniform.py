@@ -166,6 +166,20 @@ def repeats_in_memory(limits, zero_bytes, start, left, max_bytes, found, step):
 
 
 @kernel
+def add_rest(limits, state, requests, zero_bytes, size, done, segments, sector):
+    """Add what is left of a bio of ``size`` bytes after ``done`` were split off: one part of ``segments`` segments."""
+    left = size - done
+    start = done & (zero_bytes - 1)
+    # Every vector before the last part was passed by the splits.
+    state.advanced += done // zero_bytes
+    end = (size - 1) % zero_bytes + 1
+    touched = (size + zero_bytes - 1) // zero_bytes - done // zero_bytes
+    begin = start if touched == 1 else 0
+    first = min(left, zero_bytes - start)
+    add_last(limits, state, requests, Part(left, segments, sector, start, start, first, end, begin, end, touched))
+
+
+@kernel
 def submit_uniform(limits, zero_bytes, size, sector, states, bios, requests):
     """Submit one bio of ``size`` bytes of the zero page starting at ``sector``: split it, make or grow requests.
 
@@ -187,7 +201,10 @@ def submit_uniform(limits, zero_bytes, size, sector, states, bios, requests):
             if start == 0:
                 ahead = ((size // zero_bytes - 1) * zero_bytes - done) // SECTOR
                 far = look_back(limits, states, VECTORS, sector, bios, requests, ahead)
-                sector, done, seen, left = sector + far, done + far * SECTOR, seen + far * SECTOR, left - far * SECTOR
+                sector += far
+                done += far * SECTOR
+                seen += far * SECTOR
+                left = size - done
         if limits.chunk_sectors == 0 and start + left <= min(zero_bytes, limits.fast_segment_bytes):
             state.unwalked += 1
             segments = 1
@@ -202,7 +219,9 @@ def submit_uniform(limits, zero_bytes, size, sector, states, bios, requests):
             if step == 0:
                 return IMPOSSIBLE
             more = repeats_by_sector(limits, sector, step // SECTOR, step == found.bytes)
-            parts = parts_alike(limits, zero_bytes, size, done, step, more) if more and step == max_bytes else 0
+            parts = 0
+            if more and step == max_bytes:
+                parts = parts_alike(limits, zero_bytes, size, done, step, more)
             if parts:
                 add_crossing(limits, state, requests, zero_bytes, start, step, parts)
                 done += parts * step
@@ -218,13 +237,7 @@ def submit_uniform(limits, zero_bytes, size, sector, states, bios, requests):
         add_split_off(limits, state, requests, step, segments, start, count)
         done += count * step
         sector += count * step // SECTOR
-    # Every vector before the last part was passed by the splits.
-    state.advanced += done // zero_bytes
-    end = (size - 1) % zero_bytes + 1
-    touched = (size + zero_bytes - 1) // zero_bytes - done // zero_bytes
-    begin = start if touched == 1 else 0
-    first = min(left, zero_bytes - start)
-    add_last(limits, state, requests, Part(left, segments, sector, start, start, first, end, begin, end, touched))
+    add_rest(limits, state, requests, zero_bytes, size, done, segments, sector)
     return 0
 
 

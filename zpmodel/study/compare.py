@@ -1,12 +1,14 @@
 """The three policies side by side."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from zpmodel.base.estimate import Estimate
 from zpmodel.calibration.identify import Missing, missing
 from zpmodel.queue.zeropage import POLICIES
+from zpmodel.study.on_demand import OnDemand
 from zpmodel.study.scenario import Scenario, predict
+from zpmodel.study.served import Served, serve, serve_share
 from zpmodel.timing.machine import Machine
 from zpmodel.timing.predict import Prediction
 
@@ -23,6 +25,7 @@ class Comparison:
     :ivar speedup: elapsed time of PAGE_SIZE over this policy's [1].
     :ivar cpu_saved_s: CPU time of PAGE_SIZE less this policy's [s].
     :ivar lacking: what the machine's calibration has not seen.
+    :ivar served: for the on-demand policy: how calls find its folio; the prediction is their mean.
     """
 
     policy: str
@@ -30,6 +33,7 @@ class Comparison:
     speedup: Estimate
     cpu_saved_s: Estimate
     lacking: tuple[Missing, ...] = ()
+    served: Served | None = None
 
     @property
     def verdict(self) -> str:
@@ -82,7 +86,24 @@ class Comparison:
             "requests": counts.requests,
             "segments": counts.segments,
             "beyond": self.prediction.beyond,
+            **({} if self.served is None else _served_row(self.served)),
         }
+
+
+def _served_row(served: Served) -> dict[str, Any]:
+    """What only the on-demand policy has, with units in the names."""
+    row: dict[str, Any] = {name: round(number, 3) for name, number in served.counts.items()}
+    for state in served.states:
+        name = state.name.replace(" ", "_")
+        row |= {f"{name}_share{end}": value for end, value in _ends(state.share, "").items()}
+        row |= {f"{name}_elapsed_s": state.elapsed_s.value, f"{name}_cpu_s": state.cpu_s.value}
+    row |= {f"held{end}": value for end, value in _ends(served.held_bytes, "_bytes").items()}
+    row |= {f"getter{end}": value for end, value in _ends(served.getter_s, "_s").items()}
+    return {**row, "rests_on": served.rests_on}
+
+
+def _ends(estimate: Estimate, unit: str) -> dict[str, float]:
+    return {unit: estimate.value, f"_low{unit}": estimate.low, f"_high{unit}": estimate.high}
 
 
 def compare(scenario: Scenario, policies: tuple[str, ...] = POLICIES) -> list[Comparison]:
@@ -94,23 +115,42 @@ def compare(scenario: Scenario, policies: tuple[str, ...] = POLICIES) -> list[Co
     found = []
     for policy in policies:
         prediction = page if policy == "page" else predict(scenario.but(zero_page=policy))
-        if policy == "on-demand" and scenario.fallback_share:
-            prediction = _mixed(scenario.machine, page, prediction, scenario.fallback_share)
-        found.append(_beside(scenario.machine, page, policy, prediction))
+        served = None
+        # Write Zeroes reads no zero page, so nobody asks for one.
+        if policy == "on-demand" and prediction.structure.operation == "write":
+            served = _serve(scenario, page, prediction)
+            prediction = served.prediction
+        found.append(_beside(scenario.machine, page, policy, prediction, served))
     return found
 
 
-def _beside(machine: Machine, page: Prediction, policy: str, other: Prediction) -> Comparison:
-    if other is page or _alike(page, other):
+def _serve(scenario: Scenario, page: Prediction, huge: Prediction) -> Served:
+    if scenario.fallback_share is not None:
+        return serve_share(scenario.machine, page, huge, scenario.fallback_share)
+    return serve(scenario.machine, page, huge, scenario.on_demand or OnDemand())
+
+
+def _beside(machine: Machine, page: Prediction, policy: str, other: Prediction, served: Served | None) -> Comparison:
+    alike, huge = _alike(page, other), 1.0 if served is None else 1 - served.share("fell back").value
+    if other is page or (alike and served is None):
         return Comparison(policy, other, Estimate.exactly(1.0), Estimate.exactly(0.0))
-    ratio, saved = page.elapsed_s.value / other.elapsed_s.value, page.cpu_s.value - other.cpu_s.value
+    stretch = max(page.stretch, other.stretch)
+    ratio = page.elapsed_s.value / other.elapsed_s.value
+    lacking = tuple(missing(machine))
+    saved = Estimate.unknown()
+    if not any(item.hides == "cpu" for item in lacking):
+        less, draws = page.cpu_s.value - other.cpu_s.value, page.cpu_draws - other.cpu_draws
+        saved = machine.estimate(less, draws, (0.0 if alike else machine.cpu.scatter) * stretch)
+    # Of the same I/O (a call's, or those of all that fell back) what the machine scatters by cancels.
+    ratio_scatter = 0.0 if alike else huge * machine.ratio_scatter
     return Comparison(
         policy,
         other,
         # What one prediction errs by, the other shares in part; what ratios of held-out points scattered by is left.
-        machine.estimate(ratio, page.elapsed_draws / other.elapsed_draws, machine.ratio_scatter),
-        machine.estimate(saved, page.cpu_draws - other.cpu_draws, machine.cpu.scatter),
-        tuple(missing(machine)),
+        machine.estimate(ratio, page.elapsed_draws / other.elapsed_draws, ratio_scatter * stretch),
+        saved,
+        lacking,
+        served,
     )
 
 
@@ -118,24 +158,3 @@ def _alike(page: Prediction, other: Prediction) -> bool:
     """Whether both are the same I/O: then nothing differs, whatever is not known of the machine."""
     a, b = page.structure, other.structure
     return a.operation == b.operation and a.vectors == b.vectors and a.request_histogram() == b.request_histogram()
-
-
-def _mixed(machine: Machine, page: Prediction, huge: Prediction, share: float) -> Prediction:
-    """The mean of many calls, ``share`` of which fell back to the 4 KiB page."""
-
-    def mean(a: Any, b: Any) -> Any:
-        return share * a + (1 - share) * b
-
-    cpu_draws, elapsed_draws = (mean(getattr(page, n), getattr(huge, n)) for n in ("cpu_draws", "elapsed_draws"))
-    cpu, elapsed = mean(page.cpu_s.value, huge.cpu_s.value), mean(page.elapsed_s.value, huge.elapsed_s.value)
-    return replace(
-        huge,
-        cpu_s=machine.estimate(cpu, cpu_draws, machine.cpu.scatter),
-        elapsed_s=machine.estimate(elapsed, elapsed_draws, machine.device.scatter),
-        terms=tuple(
-            other._replace(number=mean(mine.number, other.number))
-            for mine, other in zip(page.terms, huge.terms, strict=True)
-        ),
-        cpu_draws=cpu_draws,
-        elapsed_draws=elapsed_draws,
-    )

@@ -17,8 +17,9 @@ import pandas as pd
 from scipy.stats import qmc
 
 from zpmodel.base.errors import InputError
+from zpmodel.study.compare import compare
 from zpmodel.study.inputs import WHOLE, WORDS, apply, best_only, check_name
-from zpmodel.study.scenario import Scenario, predict
+from zpmodel.study.scenario import Scenario
 
 RESULTS = {
     "elapsed_s": float,
@@ -150,23 +151,19 @@ class Plan:
 
 
 def answer(scenario: Scenario) -> dict[str, Any]:
-    """One scenario's results; see :data:`RESULTS`."""
+    """One scenario's results, as ``compare`` has them; see :data:`RESULTS`."""
     try:
-        found, page = predict(scenario), predict(scenario.but(zero_page="page"))
+        (found,) = compare(scenario, (scenario.zero_page,))
     except InputError as error:
         return _nothing(error)
-    elapsed, cpu = found.elapsed_s.value, found.cpu_s.value
-    if scenario.zero_page == "on-demand":
-        share = scenario.fallback_share
-        elapsed = share * page.elapsed_s.value + (1 - share) * elapsed
-        cpu = share * page.cpu_s.value + (1 - share) * cpu
+    prediction = found.prediction
     return {
-        "elapsed_s": elapsed,
-        "cpu_s": cpu,
-        "speedup": page.elapsed_s.value / elapsed,
-        "cpu_saved_s": page.cpu_s.value - cpu,
-        **{name: getattr(found.structure, name) for name in ("bios", "vectors", "requests", "segments")},
-        "bound_by": found.bound_by,
+        "elapsed_s": prediction.elapsed_s.value,
+        "cpu_s": prediction.cpu_s.value,
+        "speedup": found.speedup.value,
+        "cpu_saved_s": found.cpu_saved_s.value,
+        **{name: getattr(prediction.structure, name) for name in ("bios", "vectors", "requests", "segments")},
+        "bound_by": prediction.bound_by,
         "why_not": "",
     }
 

@@ -1,5 +1,6 @@
 """What CPUs spend on a zero-out, term by term: a count, a cost of each, and where that cost comes from."""
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -61,15 +62,12 @@ class CpuTimes(NamedTuple):
     path: Submission
     path_draws: Submission
 
-    @property
-    def total_s(self) -> float:
-        """CPU time of all threads [s]."""
-        return float(sum(term.number * term.each_s for term in self.terms))
 
-    @property
-    def total_draws(self) -> Floats:
-        """Draws of it, shape (draws,) [s]."""
-        return np.asarray(sum(term.number * term.each_draws for term in self.terms))
+def total_of(terms: Sequence[Term]) -> tuple[float, Floats]:
+    """CPU time of all threads [s]: best, and draws of shape (draws,)."""
+    best = sum(term.number * term.each_s for term in terms)
+    draws = sum(term.number * term.each_draws for term in terms)
+    return float(best), np.asarray(draws)
 
 
 class Cpu(Protocol):
@@ -93,6 +91,11 @@ class Cpu(Protocol):
     @property
     def draws(self) -> int:
         """How many draws there are."""
+        ...
+
+    @property
+    def known(self) -> bool:
+        """Whether CPU time was measured or counted; where not, :meth:`times` has NaN."""
         ...
 
     def times(self, asked: Asked) -> CpuTimes:

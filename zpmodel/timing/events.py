@@ -38,7 +38,7 @@ def events_of(
     :param depth: operations in flight.
     :param cold: share of the data that no cache held, see :func:`cold_share`.
     """
-    size = structure.length / MIB
+    size = structure.length / MIB if structure.operation == "write" else 0.0  # Write Zeroes moves no data
     return {
         "operation": 1.0,
         "wait": 1.0 / depth,

@@ -9,11 +9,11 @@ from zpmodel.devices.base import PathCosts
 from zpmodel.devices.closed_loop import Load, closed_loop, latency_of, link_time
 from zpmodel.devices.overlap import bound_by
 from zpmodel.queue.zeropage import ZeroPage
-from zpmodel.timing.cpu import Term
-from zpmodel.timing.events import EVENTS, as_row, cold_share, events_of, in_flight_limit
+from zpmodel.timing.cpu import total_of
+from zpmodel.timing.events import as_row, cold_share, events_of, in_flight_limit
 from zpmodel.timing.fitted import FittedCpu
 from zpmodel.timing.machine import Machine
-from zpmodel.timing.predict import Prediction, why_beyond
+from zpmodel.timing.predict import Prediction, stretch_of, why_beyond
 
 
 def predict_fio_write(
@@ -35,8 +35,8 @@ def predict_fio_write(
     size = block_bytes / MIB
     events = events_of(structure, machine.limits, device.best, depth, cold_share(size * depth, cpu.cache_mib))
     row, room = np.array(as_row(events)), in_flight_limit(structure, machine.limits, device.best)
-    says = f"fitted to {cpu.source}"
-    terms = tuple(Term(n, events[n], cpu.total[i], cpu.total_draws[:, i], says) for i, n in enumerate(EVENTS))
+    terms = tuple(cpu.terms(events))
+    cpu_s, cpu_draws = total_of(terms)
     path, best, drawn = float(row @ cpu.path), device.best.path(), device.paths(machine.draws)
 
     def seconds(costs: PathCosts, spent: float) -> float:
@@ -48,14 +48,16 @@ def predict_fio_write(
     )
     link = float(link_time(best, structure.requests, structure.segments, size, cold_share(size * depth, best.cache)))
     latency = float(latency_of(best, size / structure.requests))
+    stretch = stretch_of(machine, structure)
     return Prediction(
         zero_page=page,
         structure=structure,
-        cpu_s=machine.estimate(float(row @ cpu.total), cpu.total_draws @ row, cpu.scatter),
-        elapsed_s=machine.estimate(seconds(best, path), elapsed_draws, device.scatter),
+        cpu_s=machine.estimate(cpu_s, cpu_draws, cpu.scatter * stretch),
+        elapsed_s=machine.estimate(seconds(best, path), elapsed_draws, device.scatter * stretch),
         bound_by=bound_by(path, link, latency, depth),
         beyond=why_beyond(machine, page, structure),
+        stretch=stretch,
         terms=terms,
-        cpu_draws=cpu.total_draws @ row,
+        cpu_draws=cpu_draws,
         elapsed_draws=elapsed_draws,
     )

@@ -1,5 +1,6 @@
 """CPU costs that were fitted to fio's writes: a time for each of a handful of events."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +23,8 @@ class FittedCpu:
     """CPU time of each of :data:`zpmodel.timing.events.EVENTS`.
 
     :ivar source: what it was fitted to.
-    :ivar total: all threads [s], shape (events,); ``path``: the part on the submitting thread [s].
+    :ivar total: all threads [s], shape (events,), zeros where no CPU time was measured; ``path``: the part on the
+        submitting thread [s].
     :ivar total_draws: draws of ``total``, shape (draws, events); ``path_draws`` of ``path``.
     :ivar cache_mib: what the CPUs that touch the data keep in cache [MiB].
     :ivar scatter: log standard deviation of held-out points around their prediction [1].
@@ -43,16 +45,29 @@ class FittedCpu:
         """How many draws there are."""
         return len(self.total_draws)
 
+    @property
+    def known(self) -> bool:
+        """Whether CPU time was measured."""
+        return bool(self.total.any())
+
+    def terms(self, events: Mapping[str, float]) -> list[Term]:
+        """CPU time of all threads for so many of each of ``EVENTS``; NaN where none was measured."""
+        says, unknown = f"fitted to {self.source}", 1.0 if self.known else np.nan
+        return [
+            Term(name, events[name], unknown * self.total[i], unknown * self.total_draws[:, i], says)
+            for i, name in enumerate(EVENTS)
+        ]
+
     def times(self, asked: Asked) -> CpuTimes:
         """What one zero-out takes: one call, one wait at its end; what is in flight are its own requests."""
-        cold = cold_share(asked.zero_page.size_bytes / MIB, self.cache_mib)
+        cold = cold_share(min(asked.zero_page.size_bytes, asked.structure.length) / MIB, self.cache_mib)
         events = events_of(asked.structure, asked.limits, asked.device, 1, cold) | {"wait": 1.0}
         request, further = EVENTS.index("request"), asked.structure.bios - 1
         shares = np.random.default_rng(1).uniform(0, 0.25, self.draws)
-        says = f"fitted to {self.source}"
-        terms = [Term(n, events[n], self.total[i], self.total_draws[:, i], says) for i, n in enumerate(EVENTS)]
-        each, draws = _BIO_SHARE * self.total[request], shares * self.total_draws[:, request]
-        terms.append(Term("further bio", float(further), each, draws, f"a share of a request's, {says}"))
+        terms = self.terms(events)
+        one = terms[request]
+        each, draws = _BIO_SHARE * one.each_s, shares * one.each_draws
+        terms.append(Term("further bio", float(further), each, draws, f"a share of a request's, {one.says}"))
         row = np.array(as_row(events))
         path = self._submission(asked, row, self.path, _BIO_SHARE * further)
         return CpuTimes(tuple(terms), path, self._submission(asked, row, self.path_draws, shares * further))
@@ -62,8 +77,8 @@ class FittedCpu:
         by = {name: row[i] * costs[..., i] for i, name in enumerate(EVENTS)}
         requests, segments, size = asked.structure.requests, asked.structure.segments, asked.structure.length / MIB
         return Submission(
-            call=by["operation"] + by["wait"] + bios * costs[..., EVENTS.index("request")],
-            request=(by["request"] + by["stall"]) / requests,
+            call=by["operation"] + by["wait"],
+            request=(by["request"] + by["stall"] + bios * costs[..., EVENTS.index("request")]) / requests,
             segment=by["vector"] / max(segments, 1),
             mebibyte=(by["MiB"] + by["cold MiB"]) / size,
         )

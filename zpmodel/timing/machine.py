@@ -52,8 +52,18 @@ class Device:
         return PathCosts(*(np.resize(np.asarray(values, dtype=float), draws) for values in self.draws.path()))
 
     def elsewhere(self) -> "Device":
-        """The same data path behind another queue, which is not known to have this one's ring."""
-        return replace(self, best=Flat(self.best.path()), draws=Flat(self.draws.path()))
+        """The same data path behind another queue, which is not known to have this one's ring.
+
+        Nor is it known whether a segment costs the device anything there: a virtio device reads a descriptor for each,
+        others don't. From nothing to all of it.
+        """
+        best, draws = self.best.path(), self.draws.path()
+        share = np.random.default_rng(3).uniform(0, 1, np.shape(draws.segment))
+        return replace(
+            self,
+            best=Flat(best._replace(segment=best.segment / 2)),
+            draws=Flat(draws._replace(segment=share * draws.segment)),
+        )
 
 
 @dataclass(frozen=True)
@@ -83,11 +93,11 @@ class Machine:
 
     @property
     def composed(self) -> str:
-        """Why its parts don't belong together; empty where they come from one calibration."""
-        sources = {"CPU costs": self.cpu.source, "queue": self.driver.source, "device": self.device.source}
+        """Where its parts come from; empty where they come from one calibration."""
+        sources = {"CPU": self.cpu.source, "queue": self.driver.source, "device": self.device.source}
         if len(set(sources.values())) == 1:
             return ""
-        return ", ".join(f"{part} of {source}" for part, source in sources.items())
+        return "; ".join(f"{part}: {source}" for part, source in sources.items())
 
     def with_limits(self, limits: QueueLimits | None) -> "Machine":
         """The same machine with another queue; itself where the limits are its own."""

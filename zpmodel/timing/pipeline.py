@@ -2,8 +2,9 @@
 
 The requests of one call are of a few kinds. They are submitted one after the other and kept in flight as far as the
 queue holds them. Had all one size, it would be the closed loop of :mod:`zpmodel.devices.overlap`; as they differ, each
-kind's own times are taken, and the call is no shorter than its larger requests alone would be: one more small request
-never makes a large one quicker.
+kind's own times are taken, and the call is no shorter than its larger requests would take the device behind the same
+submission: one more small request never makes a large one quicker. What is done once a call (it starts, it sleeps, it
+is woken) comes before the first request or after the last, so nothing hides it.
 
 ``overlap`` says how much of submission hides behind the device: 1 as far as a pipeline can, 0 not at all (each request
 is submitted, then waited for). Where nothing was measured, nobody knows.
@@ -51,18 +52,19 @@ def call_seconds(device, submission, kinds, cold, room):  # type: ignore[no-unty
     :param room: requests that may be in flight.
     """
     requests, cpu, link, latency, longest = 0.0, 0.0, 0.0, 0.0, 0.0
+    for k in range(len(kinds.number)):  # one thread submits all of them
+        size, segments = kinds.mebibytes[k], kinds.segments[k]
+        cpu += kinds.number[k] * (submission.request + segments * submission.segment + size * submission.mebibyte)
     for k in range(len(kinds.number)):
         number, size, segments = kinds.number[k], kinds.mebibytes[k], kinds.segments[k]
         requests += number
-        cpu += number * (submission.request + segments * submission.segment + size * submission.mebibyte)
         link += number * link_time(device, 1.0, segments, size, cold)
         latency += number * latency_of(device, size)
         held = max(1, int(min(room, requests)))
-        spent = submission.call + cpu
-        rate = steady_rate(spent / requests, link / requests, latency / requests, held, device.rounds)
-        serial = spent + link + latency / held
+        rate = steady_rate(cpu / requests, link / requests, latency / requests, held, device.rounds)
+        serial = cpu + link + latency / held
         longest = max(longest, device.overlap * requests / rate + (1.0 - device.overlap) * serial)
-    return longest
+    return submission.call + longest
 
 
 @kernel
@@ -80,6 +82,9 @@ def many_call_seconds(devices, submissions, kinds, cold, room):  # type: ignore[
             devices.cache[i],
             devices.rounds[i],
             devices.overlap[i],
+            devices.unit[i],
+            devices.mend[i],
+            devices.partial[i],
         )
         submission = Submission(
             submissions.call[i], submissions.request[i], submissions.segment[i], submissions.mebibyte[i]

@@ -12,7 +12,7 @@ from zpmodel.devices.closed_loop import latency_of, link_time
 from zpmodel.devices.overlap import bound_by
 from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.structure import Structure, count
-from zpmodel.timing.cpu import Asked, Term
+from zpmodel.timing.cpu import Asked, Term, total_of
 from zpmodel.timing.events import cold_share, in_flight_limit
 from zpmodel.timing.machine import Machine
 from zpmodel.timing.pipeline import Kinds, Submission, call_seconds, many_call_seconds
@@ -33,10 +33,11 @@ class Prediction:
 
     :ivar zero_page: the page it is written from.
     :ivar structure: its exact structure.
-    :ivar cpu_s: CPU time of all threads [s].
+    :ivar cpu_s: CPU time of all threads [s]; unknown, as are its draws and terms, where none was measured.
     :ivar elapsed_s: from call to return [s].
     :ivar bound_by: ``submission`` (the CPU), ``device`` (its data path) or ``latency`` (too few requests in flight).
     :ivar beyond: why this is outside the calibrated range; empty where it is inside.
+    :ivar stretch: how many times what held-out points scatter by this may be off: 1 inside the calibrated range [1].
     :ivar terms: what the CPU time is made of.
     :ivar cpu_draws: draws of ``cpu_s`` from the costs' uncertainty alone, shape (draws,); ``elapsed_draws``
         likewise. Draw i is the same costs for every prediction, so that differences and ratios keep only what does
@@ -49,9 +50,15 @@ class Prediction:
     elapsed_s: Estimate
     bound_by: str
     beyond: str
+    stretch: float
     terms: tuple[Term, ...]
     cpu_draws: Floats
     elapsed_draws: Floats
+
+    @property
+    def busy_s(self) -> float:
+        """How long a CPU that does nothing else takes for each call [s]: where its CPU time is not known, all of it."""
+        return self.cpu_s.value if self.cpu_s.known else self.elapsed_s.value
 
 
 def predict_zeroout(machine: Machine, zero_page: ZeroPage, length: int, *, offset: int = 0) -> Prediction:
@@ -70,29 +77,33 @@ def predict_structure(machine: Machine, zero_page: ZeroPage, structure: Structur
     """Predict one call that makes this structure and waits for it."""
     device = machine.device
     spent = machine.cpu.times(Asked(structure, zero_page, machine.limits, device.best))
+    cpu_s, cpu_draws = total_of(spent.terms)
     kinds = _kinds(device.best.path(), structure)
     in_flight = _in_flight(machine, structure)
     best, drawn = device.best.path(), device.paths(machine.draws)
-    cold = _cold(_STILL_COLD, zero_page, best.cache)
+    touched = min(zero_page.size_bytes, structure.length) / MIB
+    cold = max(_STILL_COLD, cold_share(touched, best.cache))
     still = np.random.default_rng(2).uniform(0, 2 * _STILL_COLD, machine.draws)
-    colds = np.maximum(still, np.maximum(0.0, 1.0 - drawn.cache / (zero_page.size_bytes / MIB)))
+    colds = np.maximum(still, np.maximum(0.0, 1.0 - drawn.cache / touched))
     path = Submission(*(float(value) for value in spent.path))
     path_draws = Submission(*(np.broadcast_to(value, machine.draws).astype(float) for value in spent.path_draws))
     elapsed = float(call_seconds(_scalars(best), path, kinds, cold, float(in_flight)))
     elapsed_draws = np.asarray(many_call_seconds(drawn, path_draws, kinds, colds, float(in_flight)))
     requests, segments, size = structure.requests, structure.segments, structure.length / MIB
-    cpu = float(path.call + requests * path.request + segments * path.segment + size * path.mebibyte) / requests
+    on_path = float(path.call + requests * path.request + segments * path.segment + size * path.mebibyte) / requests
     link = float(link_time(best, 1.0, segments / requests, _moved(structure) / requests, cold))
     latency = float(latency_of(best, _moved(structure) / requests))
+    stretch = stretch_of(machine, structure)
     return Prediction(
         zero_page=zero_page,
         structure=structure,
-        cpu_s=machine.estimate(spent.total_s, spent.total_draws, machine.cpu.scatter),
-        elapsed_s=machine.estimate(elapsed, elapsed_draws, device.scatter),
-        bound_by=bound_by(cpu, link, latency, in_flight),
+        cpu_s=machine.estimate(cpu_s, cpu_draws, machine.cpu.scatter * stretch),
+        elapsed_s=machine.estimate(elapsed, elapsed_draws, device.scatter * stretch),
+        bound_by=bound_by(on_path, link, latency, in_flight),
         beyond=why_beyond(machine, zero_page, structure),
+        stretch=stretch,
         terms=spent.terms,
-        cpu_draws=spent.total_draws,
+        cpu_draws=cpu_draws,
         elapsed_draws=elapsed_draws,
     )
 
@@ -122,9 +133,23 @@ def _kinds(device: PathCosts, structure: Structure) -> Kinds:
     return Kinds(*(np.ascontiguousarray(column[order]) for column in (moved, segments, number)))
 
 
-def _cold(still: float, page: ZeroPage, cache_mib: float) -> float:
-    """Share of the data that costs as if outside the cache: all come from the one zero page."""
-    return max(still, cold_share(page.size_bytes / MIB, cache_mib))
+def stretch_of(machine: Machine, structure: Structure) -> float:
+    """By how much held-out scatter grows outside the calibrated range [1].
+
+    As one more held-out error, independent of the others, for each doubling by which requests are larger, smaller or
+    of more segments than any that was measured, and for a machine whose parts were not measured together.
+    """
+    reach = machine.cpu.reach or machine.device.reach
+    if reach is None:
+        return 1.0
+    sizes, segments = structure.request_table[:, 0], structure.request_table[:, 1]
+    past = (
+        int(sizes.max()) / reach.request_bytes[1],
+        reach.request_bytes[0] / (structure.length / structure.requests),
+        int(segments.max()) / max(1, reach.request_segments),
+    )
+    doublings = sum(max(0.0, float(np.log2(max(ratio, 1e-9)))) for ratio in past)
+    return float((1 + bool(machine.composed) + doublings) ** 0.5)
 
 
 def why_beyond(machine: Machine, zero_page: ZeroPage, structure: Structure) -> str:
@@ -132,7 +157,7 @@ def why_beyond(machine: Machine, zero_page: ZeroPage, structure: Structure) -> s
     reasons, reach = [], machine.cpu.reach or machine.device.reach
     sizes, segments = structure.request_table[:, 0], structure.request_table[:, 1]
     if machine.composed:
-        reasons.append(f"not calibrated as a whole: {machine.composed}")
+        reasons.append(f"composed, not measured as a whole ({machine.composed})")
     if structure.operation != "write":
         reasons.append("data-less Write Zeroes were not measured")
     if zero_page.size_bytes > 2 << 20:

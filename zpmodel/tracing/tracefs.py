@@ -18,7 +18,11 @@ from pathlib import Path
 
 from zpmodel.base.errors import RefusedError
 from zpmodel.base.units import KIB, MIB
-from zpmodel.host.leftovers import is_leftover, owned_name, signals_end_orderly, signals_held
+from zpmodel.host import block
+from zpmodel.host.leftovers import is_leftover, owned_name
+from zpmodel.host.meminfo import available_bytes
+from zpmodel.host.mounts import mounts
+from zpmodel.host.signals import ends_orderly, signals_held
 from zpmodel.tracing.observed import Event
 
 _KIND = "trace"
@@ -80,10 +84,9 @@ def why_impossible() -> str | None:
 @contextmanager
 def _tracefs() -> Iterator[Path]:
     """Give a path to tracefs: where it is mounted, or a mount of our own that only our descriptor keeps alive."""
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        fields = line.split()
-        if " - tracefs " in line and fields[3] == "/" and os.access(Path(fields[4], "instances"), os.W_OK):
-            yield Path(fields[4])
+    for mount in mounts():
+        if mount.file_system == "tracefs" and mount.root == "/" and os.access(mount.point / "instances", os.W_OK):
+            yield mount.point
             return
     with signals_held():
         folder = Path(tempfile.mkdtemp(prefix=owned_name(_KIND, os.getpid()) + "-"))
@@ -106,11 +109,10 @@ def _run(*command: str | Path) -> None:
 
 def remove_leftovers() -> list[str]:
     """Remove the trace instances (and mounts) that killed runs left, and return their names."""
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        mount = Path(line.split()[4])
-        if " - tracefs " in line and is_leftover(mount.name, _KIND):
-            _run("umount", "--lazy", mount)
-            mount.rmdir()
+    for mount in mounts():
+        if mount.file_system == "tracefs" and is_leftover(mount.point.name, _KIND):
+            _run("umount", "--lazy", mount.point)
+            mount.point.rmdir()
     with _tracefs() as root:
         return _remove_leftovers(root)
 
@@ -145,8 +147,7 @@ class Recorder:
         """
         need = max(MIB, events * _EVENT_BYTES)
         cpus = os.cpu_count() or 1
-        info = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
-        if need * cpus > int(info["MemAvailable"].split()[0]) * KIB // 4:
+        if need * cpus > available_bytes() // 4:
             raise RefusedError(
                 f"trace: about {events} events would take {need * cpus // MIB} MiB of buffers; trace a shorter range"
             )
@@ -185,20 +186,20 @@ class Recorder:
 
 
 @contextmanager
-def recorder(device: tuple[int, int], *, events: int = 10_000, plugs_of: int | None = None) -> Iterator[Recorder]:
-    """Set up a private trace instance for one block device and remove it at the end.
+def recorder(number: int, *, events: int = 10_000, plugs_of: int | None = None) -> Iterator[Recorder]:
+    """Set up a private trace instance for one block device or partition and remove it at the end.
 
-    :param device: major and minor number.
+    :param number: the device's (`st_rdev`).
     :param events: how many events to make room for.
     :param plugs_of: thread id whose plug flushes are counted; None: nobody's.
     :raises RefusedError: where root or tracefs are missing, or too much memory would be needed.
     """
     if (reason := why_impossible()) is not None:
         raise RefusedError(f"trace: {reason}")
-    with signals_end_orderly(), _tracefs() as root, ExitStack() as stack:
+    with ends_orderly(), _tracefs() as root, ExitStack() as stack:
         with signals_held():
             _remove_leftovers(root)
-            folder = root / "instances" / f"{owned_name(_KIND, os.getpid())}-{device[0]}-{device[1]}"
+            folder = root / "instances" / f"{owned_name(_KIND, os.getpid())}-{os.major(number)}-{os.minor(number)}"
             try:
                 folder.mkdir()
             except OSError as error:
@@ -210,14 +211,33 @@ def recorder(device: tuple[int, int], *, events: int = 10_000, plugs_of: int | N
         made._write("trace_clock", "counter")
         made._write("buffer_size_kb", 64)
         made.resize(events)
-        kernel_dev = device[0] << 20 | device[1]
-        wanted: Iterable[tuple[str, str]] = [(name, f"dev == {kernel_dev}") for name in _ACTIONS]
+        wanted: Iterable[tuple[str, str]] = [(name, _condition(number)) for name in _ACTIONS]
         if plugs_of is not None:
             wanted = [*wanted, (_UNPLUG, f"common_pid == {plugs_of}")]
         for name, condition in wanted:
             made._write(f"events/block/{name}/filter", condition)
             made._write(f"events/block/{name}/enable", 1)
         yield made
+
+
+def _condition(number: int) -> str:
+    """Write the event filter for a device.
+
+    A partition's bios are its own or the disk's, depending on the kernel, and its requests are always the disk's;
+    sectors are the disk's in all of them (`blk_partition_remap()` in block/blk-core.c comes first).
+    """
+    folder = block.folder_of(number)
+    if folder is None or not block.is_partition(folder):
+        return f"dev == {_kernel_number(number)}"
+    disk = block.number_of(block.disk_of(folder))
+    start, sectors = block.extent(folder)
+    either = f"(dev == {_kernel_number(disk)} || dev == {_kernel_number(number)})"
+    return f"{either} && sector >= {start} && sector < {start + sectors}"
+
+
+def _kernel_number(number: int) -> int:
+    """Return a device's number as events have it (`MKDEV()` in include/linux/kdev_t.h)."""
+    return os.major(number) << 20 | os.minor(number)
 
 
 def _remove(folder: Path) -> None:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from zpmodel.base.errors import RefusedError
-from zpmodel.base.units import MIB
+from zpmodel.base.units import MIB, SECTOR
+from zpmodel.host import block
 from zpmodel.host.running import kernel_config, running_zero_page
 from zpmodel.host.scratch import scratch_device
 from zpmodel.measure.zeroout import zero_range
@@ -71,10 +72,8 @@ def find_zero_page() -> tuple[ZeroPage, str]:
     """
     if kernel_config() is not None:
         return running_zero_page()
-    with scratch_device(8 * MIB) as device:
-        number = os.fstat(device.fd).st_rdev
-        with recorder((os.major(number), os.minor(number))) as made, made.record() as events:
-            zero_range(device.fd, 0, device.size_bytes)
+    with scratch_device(8 * MIB) as device, recorder(os.fstat(device.fd).st_rdev) as made, made.record() as events:
+        zero_range(device.fd, 0, device.size_bytes)
     return running_zero_page(max(row["bytes"] for row in observe(events).bios or []))
 
 
@@ -88,11 +87,14 @@ def tracer(fd: int) -> Iterator[Callable[[ZeroPage, QueueLimits, int, int], Trac
     """
     number = os.fstat(fd).st_rdev
     thread = threading.get_native_id()
-    with recorder((os.major(number), os.minor(number)), plugs_of=thread) as made:
+    folder = block.folder_of(number)
+    # The kernel cuts by sectors of the whole device: a partition's range lies further behind.
+    start = block.extent(folder)[0] * SECTOR if folder is not None else 0
+    with recorder(number, plugs_of=thread) as made:
 
         def trace(zero_page: ZeroPage, limits: QueueLimits, offset: int, length: int) -> Traced:
             observed = _zero(made, fd, thread, limits, offset, length)
-            model = count(zero_page, limits, offset, length)
+            model = count(zero_page, limits, start + offset, length)
             return Traced(zero_page, limits, offset, length, observed, compare(observed, model.as_case()))
 
         yield trace

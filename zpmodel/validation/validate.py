@@ -8,7 +8,15 @@ import pandas as pd
 from zpmodel.base.estimate import Estimate, digits
 from zpmodel.datasets.schema import DataSet
 
-FAMILIES = ("structure", "fio", "instructions", "native", "published", "zero_out")
+FAMILIES = (
+    "structure",
+    "fio",
+    "instructions",
+    "native",
+    "published",
+    "zero_out",
+    "composed",
+)
 """Every family of truths: a file here with a ``TITLE`` and ``scores(data)``, which yields a Score a truth."""
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import least_squares
 
 from zpmodel.base.errors import InputError
@@ -161,7 +161,10 @@ def leave_out(points: pd.DataFrame, caches: Caches, kept: ArrayLike, *, noise: f
     return out
 
 
-def halves(points: pd.DataFrame) -> tuple[Floats, Floats]:
-    """Two ways to keep half of the sizes: every other one of each method, from the first or from the second."""
+def halves(points: pd.DataFrame) -> list[NDArray[np.bool_]]:
+    """Ways to keep half of the sizes: every other one of each method, from the first or from the second.
+
+    :return: which rows are kept; none where one side would be empty.
+    """
     order = points.groupby("method")["call_bytes"].rank(method="first").to_numpy()
-    return np.asarray(order % 2 == 1), np.asarray(order % 2 == 0)
+    return [kept for kept in (order % 2 == 1, order % 2 == 0) if kept.any() and not kept.all()]

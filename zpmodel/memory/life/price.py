@@ -67,21 +67,40 @@ def price(
     return Price(held, held / ram_bytes, held * hours, fine, folio_bytes / threshold)
 
 
-def price_table(ram_bytes: Sequence[int] = RAM_BYTES, *, threshold: float = REASONABLE_SHARE) -> pd.DataFrame:
-    """A static zero page on each architecture and page size with a PMD, against each amount of RAM.
+def price_of(
+    folio_bytes: int,
+    ram_bytes: Sequence[int] = RAM_BYTES,
+    *,
+    threshold: float = REASONABLE_SHARE,
+    held_share: float = 1.0,
+) -> pd.DataFrame:
+    """One zero page against each amount of RAM.
+
+    :return: ``folio_bytes ram_bytes ram_share reasonable smallest_ram_bytes``.
+    :raises InputError: as :func:`price`.
+    """
+    rows = []
+    for ram in ram_bytes:
+        cost = price(folio_bytes, ram, threshold=threshold, held_share=held_share)
+        rows.append((folio_bytes, ram, cost.ram_share, cost.reasonable, cost.smallest_ram_bytes))
+    return pd.DataFrame(rows, columns=["folio_bytes", "ram_bytes", "ram_share", "reasonable", "smallest_ram_bytes"])
+
+
+def price_table(
+    ram_bytes: Sequence[int] = RAM_BYTES, *, threshold: float = REASONABLE_SHARE, held_share: float = 1.0
+) -> pd.DataFrame:
+    """A zero page of each architecture and page size with a PMD, against each amount of RAM.
 
     :return: ``architecture page_bytes folio_bytes ram_bytes ram_share reasonable smallest_ram_bytes``.
     :raises InputError: as :func:`price`.
     """
-    rows = []
+    tables = []
     for (architecture, page_bytes), folio in PMD_BYTES.items():
-        for ram in ram_bytes:
-            cost = price(folio, ram, threshold=threshold)
-            rows.append(
-                (architecture, page_bytes, folio, ram, cost.ram_share, cost.reasonable, cost.smallest_ram_bytes)
-            )
-    names = ["architecture", "page_bytes", "folio_bytes", "ram_bytes", "ram_share", "reasonable", "smallest_ram_bytes"]
-    return pd.DataFrame(rows, columns=names)
+        table = price_of(folio, ram_bytes, threshold=threshold, held_share=held_share)
+        table.insert(0, "page_bytes", page_bytes)
+        table.insert(0, "architecture", architecture)
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
 
 
 def rule(threshold: float = REASONABLE_SHARE) -> str:

@@ -1,6 +1,7 @@
 """Read a machine's fragmentation and counters, and turn them into the inputs of the on-demand folio's life."""
 
 import math
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -65,6 +66,16 @@ def read_pagetypeinfo(path: str | Path = "/proc/pagetypeinfo") -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["node", "zone", "type", "order", "free_blocks"])
 
 
+def read_free_blocks(path: str | Path) -> pd.DataFrame:
+    """A copy of /proc/pagetypeinfo or of /proc/buddyinfo, whichever it is.
+
+    :raises InputError: on a file of another kind.
+    """
+    if "Free pages count per migrate type" in _read(path):
+        return read_pagetypeinfo(path)
+    return read_buddyinfo(path)
+
+
 def read_vmstat(path: str | Path = "/proc/vmstat") -> dict[str, int]:
     """The kernel's counters by name.
 
@@ -123,23 +134,19 @@ def extfrag_index(free_blocks: ArrayLike, order: int = PMD_ORDER) -> float:
     return float(1 - (1 + pages / 2**order) / total)
 
 
-def unusable_index(free_blocks: ArrayLike, order: int = PMD_ORDER) -> float:
-    """Share of free memory in blocks too small for the order: 0 none, 1 all (``unusable_free_index``, mm/vmstat.c).
-
-    :raises InputError: as :func:`extfrag_index`.
-    """
-    blocks = _orders(free_blocks, order)
-    pages = blocks * 2.0 ** np.arange(blocks.size)
-    return float(1 - pages[order:].sum() / pages.sum()) if pages.sum() else 1.0
-
-
 def compaction_success(vmstat: Mapping[str, int]) -> Estimate:
     """Probability that a direct compaction makes a block, from ``compact_success`` and ``compact_fail`` (Jeffreys)."""
     good, bad = vmstat.get("compact_success", 0), vmstat.get("compact_fail", 0)
     return _share(good, bad, f"compact_success {good}, compact_fail {bad}")
 
 
-def failure_probability(frame: pd.DataFrame, vmstat: Mapping[str, int], *, order: int = PMD_ORDER) -> Estimate:
+ENOUGH = 20
+"""Allocations that must have been counted before the counters speak for themselves."""
+
+
+def failure_probability(
+    frame: pd.DataFrame, vmstat: Mapping[str, int], *, order: int = PMD_ORDER, least: int = ENOUGH
+) -> Estimate:
     """Probability that allocating a PMD folio fails on this machine.
 
     What the kernel counted for the zero folio itself comes first, then what it counted for other PMD folios (page
@@ -149,12 +156,13 @@ def failure_probability(frame: pd.DataFrame, vmstat: Mapping[str, int], *, order
     :param frame: of :func:`read_pagetypeinfo` or :func:`read_buddyinfo`.
     :param vmstat: of :func:`read_vmstat`.
     :param order: of the folio.
+    :param least: allocations that must have been counted, or the counters are passed over.
     """
     for good, bad in (
         ("thp_zero_page_alloc", "thp_zero_page_alloc_failed"),
         ("thp_fault_alloc", "thp_fault_fallback"),
     ):
-        if vmstat.get(good, 0) + vmstat.get(bad, 0) >= 20:
+        if vmstat.get(good, 0) + vmstat.get(bad, 0) >= least:
             return _share(vmstat.get(bad, 0), vmstat.get(good, 0), f"counters {bad} / ({good} + {bad})")
     zones = usable_blocks(frame)
     if zones.empty:
@@ -188,6 +196,37 @@ def scans_per_s(before: Mapping[str, int], after: Mapping[str, int], seconds: fl
     if total < 0:
         raise InputError("vmstat", "counters", total, "readings in order, of the same boot")
     return total / seconds
+
+
+def scans_since_boot(root: str | Path = "/proc") -> Estimate:
+    """Passes of the shrinkers since boot [1/s], with the interval of a Poisson rate (Jeffreys).
+
+    Pressure comes and goes: the mean since boot says nothing of an hour.
+
+    :param root: /proc, or a folder with copies of its ``vmstat`` and ``uptime``.
+    :raises InputError: on files of another kind.
+    """
+    text = _read(Path(root) / "uptime").split()
+    try:
+        seconds = float(text[0])
+    except (IndexError, ValueError):
+        raise InputError(str(Path(root) / "uptime"), "seconds", " ".join(text), "two numbers of seconds") from None
+    rate = scans_per_s({}, read_vmstat(Path(root) / "vmstat"), seconds)
+    passes = round(rate * seconds)
+    low, high = (float(gamma.ppf(q, passes + 0.5)) / seconds for q in TAILS)
+    return Estimate(rate, low, high, f"{passes} passes of the shrinkers in {seconds:.0f} s since boot, by vmstat")
+
+
+def failure_here(root: str | Path = "/proc") -> Estimate:
+    """:func:`failure_probability` of a machine: of its free lists by migrate type where they can be read (as root).
+
+    :param root: /proc, or a folder with copies of its ``vmstat`` and ``buddyinfo`` (or ``pagetypeinfo``).
+    :raises InputError: on files of another kind.
+    """
+    folder, types = Path(root), Path(root) / "pagetypeinfo"
+    readable = types.exists() and os.access(types, os.R_OK)
+    frame = read_pagetypeinfo(types) if readable else read_buddyinfo(folder / "buddyinfo")
+    return failure_probability(frame, read_vmstat(folder / "vmstat"))
 
 
 def _share(hits: int, misses: int, source: str) -> Estimate:

@@ -1,4 +1,4 @@
-"""The charts' common look, and the charts of the comparison. Colours are Okabe and Ito's, told apart by everybody."""
+"""The charts of the comparison."""
 
 from typing import Any
 
@@ -6,36 +6,13 @@ import altair as alt
 import pandas as pd
 
 from zpmodel.base.units import format_size
-
-BLUE, ORANGE, GREEN, BLACK, GREY = "#0072B2", "#D55E00", "#009E73", "#000000", "#767676"
+from zpmodel.report.charts.theme import BLUE, GREEN, GREY, ORANGE, by_legend
 
 PAGE_NAMES = {"malloc": "4 KiB vectors (as ZERO_PAGE)", "mmaphuge": "2 MiB vectors (as the static page)"}
 _PAGE_COLOURS = alt.Scale(domain=list(PAGE_NAMES.values()), range=[ORANGE, BLUE])
 _PAGE_SHAPES = alt.Scale(domain=list(PAGE_NAMES.values()), range=["circle", "square"])
 
 Chart = alt.TopLevelMixin
-
-
-def setup(renderer: str = "svg") -> None:
-    """Choose how notebooks show charts: ``svg`` (pictures, work offline) or ``default`` (interactive in JupyterLab)."""
-    alt.renderers.enable(renderer)
-    alt.theme.register("zpmodel", enable=True)(_theme)
-
-
-def _theme() -> alt.theme.ThemeConfig:
-    return alt.theme.ThemeConfig(
-        {
-            "config": {
-                "background": "white",
-                "font": "DejaVu Sans, Arial, sans-serif",
-                "axis": {"labelFontSize": 12, "titleFontSize": 13, "gridColor": "#e3e3e3", "titleFontWeight": "normal"},
-                "legend": {"labelFontSize": 12, "titleFontSize": 12, "labelLimit": 400, "orient": "top", "title": None},
-                "header": {"labelFontSize": 13, "titleFontSize": 13},
-                "title": {"fontSize": 15, "anchor": "start", "subtitleFontSize": 12, "subtitleColor": "#444444"},
-                "view": {"strokeOpacity": 0},
-            }
-        }
-    )
 
 
 def measured(summary: pd.DataFrame, field: str, unit: str, title: str, subtitle: str = "") -> Chart:
@@ -54,15 +31,16 @@ def measured(summary: pd.DataFrame, field: str, unit: str, title: str, subtitle:
     x = alt.X("block:N", sort=order, title="block size", axis=alt.Axis(labelAngle=-45))
     colour = alt.Color("pages:N", scale=_PAGE_COLOURS, legend=alt.Legend(title=None))
     y = alt.Y(f"{field}:Q", title=unit, scale=alt.Scale(type="log"))
-    base = alt.Chart(table).encode(x=x, color=colour)
+    pick, opacity = by_legend("pages")
+    base = alt.Chart(table).encode(x=x, color=colour, opacity=opacity)
     bars = base.mark_rule(strokeWidth=2).encode(
         y=alt.Y(f"{field}_low:Q", title=unit, scale=alt.Scale(type="log")), y2=f"{field}_high:Q"
     )
-    points = base.mark_point(filled=True, size=55, opacity=1).encode(
+    points = base.mark_point(filled=True, size=55).encode(
         y=y, shape=alt.Shape("pages:N", scale=_PAGE_SHAPES, legend=alt.Legend(title=None))
     )
     lines = base.mark_line(strokeWidth=1.2).encode(y=y)
-    layer = alt.layer(bars, lines, points).properties(width=250, height=230)
+    layer = alt.layer(bars, lines, points.add_params(pick)).properties(width=250, height=230)
     return _panels(layer, panels, title, subtitle)
 
 
@@ -99,7 +77,12 @@ def ratios(table: pd.DataFrame, title: str, subtitle: str = "") -> Chart:
             legend=alt.Legend(title=None),
         ),
     )
-    one = alt.Chart(shown).mark_rule(color=GREY, strokeDash=[5, 4]).encode(y="one:Q")
+    one = (
+        alt.Chart(shown)
+        .transform_aggregate(one="min(one)", groupby=["panel"])
+        .mark_rule(color=GREY, strokeDash=[5, 4])
+        .encode(y="one:Q")
+    )
     layer = alt.layer(one, rules, points).properties(width=250, height=230)
     return _panels(layer, panels, title, subtitle)
 
@@ -163,7 +146,11 @@ def _title(title: str, subtitle: str) -> Any:
 
 
 def _panels(layer: alt.LayerChart | alt.FacetChart, panels: list[str], title: str, subtitle: str) -> Chart:
-    """The layer once for each panel, three in a row."""
+    """The layer once for each panel, three in a row; a line of text where there is none: no picture has no size."""
+    if not panels:
+        said = alt.Chart(pd.DataFrame({"said": ["Nothing was measured that this could show."]}))
+        nothing: Chart = said.mark_text(size=14).encode(text="said:N")
+        return nothing.properties(width=400, height=60, title=_title(title, subtitle))
     facet = alt.Facet("panel:N", sort=panels, title=None)
     chart: Chart = layer.facet(facet=facet, columns=3, title=_title(title, subtitle)).resolve_scale(x="independent")
     return chart

@@ -5,9 +5,12 @@ import numpy as np
 import pandas as pd
 
 from zpmodel.memory.clearing.model import ClearingModel
+from zpmodel.report.charts.theme import BLACK, BLUE, GREEN, ORANGE, by_legend
 
-_COLOURS = ["#0072B2", "#D55E00", "#009E73", "#000000", "#CC79A7"]
+_COLOURS = [BLUE, ORANGE, GREEN, BLACK, "#CC79A7"]
 Chart = alt.Chart | alt.LayerChart
+# The same legend for every channel of a series, so that they become one.
+_LEGEND = alt.Legend(title=None, symbolOpacity=1)
 
 
 def _sizes(field: str, title: str) -> alt.X:
@@ -34,9 +37,7 @@ def clearing(points: pd.DataFrame, model: ClearingModel, title: str) -> Chart:
     for column in ("bandwidth", "low", "high"):
         table[column] = table[f"{column}_bytes_per_s"] / 1e9
     names = sorted(points["method"].unique())
-    colour = alt.Color(
-        "method:N", scale=alt.Scale(domain=names, range=_COLOURS), legend=alt.Legend(title=None, symbolOpacity=1)
-    )
+    colour = alt.Color("method:N", scale=alt.Scale(domain=names, range=_COLOURS), legend=_LEGEND)
     x = _sizes("call_bytes", "bytes per call" + (", the same memory again" if whole else ", going round 4 GiB"))
     # Log, so that a factor looks the same everywhere.
     scale = alt.Scale(type="log", nice=True)
@@ -52,13 +53,15 @@ def clearing(points: pd.DataFrame, model: ClearingModel, title: str) -> Chart:
             x=x,
             y="bandwidth:Q",
             color=colour,
-            strokeDash=alt.StrokeDash("method:N", scale=alt.Scale(domain=names), legend=None),
+            strokeDash=alt.StrokeDash("method:N", scale=alt.Scale(domain=names), legend=_LEGEND),
         )
     )
     dots = (
         alt.Chart(seen)
         .mark_point(filled=True, size=60)
-        .encode(x=x, y="gb_s:Q", color=colour, shape=alt.Shape("method:N", scale=alt.Scale(domain=names), legend=None))
+        .encode(
+            x=x, y="gb_s:Q", color=colour, shape=alt.Shape("method:N", scale=alt.Scale(domain=names), legend=_LEGEND)
+        )
     )
     chart: Chart = (band + line + dots).properties(width=560, height=280, title=title)
     return chart
@@ -70,12 +73,12 @@ def reading(table: pd.DataFrame, title: str) -> Chart:
     :param table: as :meth:`zpmodel.memory.reading.model.ReadingModel.predict` returns, sources below each other.
     """
     rows = table.assign(**{c: table[f"{c}_bytes_per_s"] / 1e9 for c in ("bandwidth", "low", "high")})
-    colour = alt.Color("source:N", scale=alt.Scale(range=_COLOURS), legend=alt.Legend(title=None, symbolOpacity=1))
+    colour = alt.Color("source:N", scale=alt.Scale(range=_COLOURS), legend=_LEGEND)
     base = alt.Chart(rows).encode(x=_sizes("target_bytes", "destination, written again and again"), color=colour)
     low = alt.Y("low:Q", title="bandwidth [GB/s]", scale=alt.Scale(zero=True))
     band = base.mark_area(opacity=0.12).encode(y=low, y2="high:Q")
     line = base.mark_line(point=alt.OverlayMarkDef(size=50)).encode(
-        y="bandwidth:Q", strokeDash=alt.StrokeDash("source:N", legend=None)
+        y="bandwidth:Q", strokeDash=alt.StrokeDash("source:N", legend=_LEGEND)
     )
     chart: Chart = (band + line).properties(width=560, height=260, title=title)
     return chart
@@ -90,10 +93,12 @@ def life(table: pd.DataFrame, title: str) -> Chart:
     names = [f"{value:.0%} of allocations fail" for value in sorted(table["failure"].unique())]
     # Log, because a day without pressure and one with it differ by orders of magnitude; below a millionth is cut off.
     shares = alt.Scale(type="log", domain=[1e-6, 1], clamp=True)
+    pick, opacity = by_legend("chance")
     chart: Chart = (
         alt.Chart(rows)
         .mark_line(point=True)
         .encode(
+            opacity=opacity,
             x=alt.X("scans_per_hour:Q", title="passes of the shrinker [1/h]", scale=alt.Scale(type="log")),
             y=alt.Y(
                 "fallback_share:Q", title="users on the 4 KiB page [share]", axis=alt.Axis(format=".4~%"), scale=shares
@@ -101,10 +106,11 @@ def life(table: pd.DataFrame, title: str) -> Chart:
             color=alt.Color(
                 "chance:N",
                 scale=alt.Scale(domain=names, range=_COLOURS),
-                legend=alt.Legend(title=None, symbolOpacity=1),
+                legend=_LEGEND,
             ),
-            strokeDash=alt.StrokeDash("chance:N", scale=alt.Scale(domain=names), legend=None),
+            strokeDash=alt.StrokeDash("chance:N", scale=alt.Scale(domain=names), legend=_LEGEND),
         )
+        .add_params(pick)
         .properties(width=560, height=260, title=title)
     )
     return chart
@@ -116,10 +122,12 @@ def getter(table: pd.DataFrame, title: str) -> Chart:
     :param table: ``cpus counting getter_ns``.
     """
     scale = alt.Scale(type="symlog", constant=1)  # a static key costs nothing, which a log scale can't show
+    pick, opacity = by_legend("counting")
     chart: Chart = (
         alt.Chart(table)
         .mark_line(point=True)
         .encode(
+            opacity=opacity,
             x=alt.X("cpus:Q", title="CPUs that issue I/O at the same time", scale=alt.Scale(type="log", base=2)),
             y=alt.Y(
                 "getter_ns:Q",
@@ -127,11 +135,10 @@ def getter(table: pd.DataFrame, title: str) -> Chart:
                 scale=scale,
                 axis=alt.Axis(values=[0, 1, 10, 100, 1000, 10000]),
             ),
-            color=alt.Color(
-                "counting:N", scale=alt.Scale(range=_COLOURS), legend=alt.Legend(title=None, symbolOpacity=1)
-            ),
-            strokeDash=alt.StrokeDash("counting:N", legend=None),
+            color=alt.Color("counting:N", scale=alt.Scale(range=_COLOURS), legend=_LEGEND),
+            strokeDash=alt.StrokeDash("counting:N", legend=_LEGEND),
         )
+        .add_params(pick)
         .properties(width=560, height=240, title=title)
     )
     return chart

@@ -3,7 +3,9 @@
 import altair as alt
 import pandas as pd
 
-from zpmodel.report.charts.compare import BLUE, GREY, ORANGE, Chart
+from zpmodel.report.charts.theme import BLUE, GREY, ORANGE
+
+Chart = alt.TopLevelMixin
 
 _VERDICTS = ["within its bar", "outside its bar"]
 _COLOUR = alt.Color("verdict:N", scale=alt.Scale(domain=_VERDICTS, range=[BLUE, ORANGE]), legend=alt.Legend(title=None))
@@ -60,7 +62,8 @@ def error_histogram(points: pd.DataFrame, bar: float, title: str, subtitle: str 
     edges = pd.DataFrame({"edge": [-100 * bar, 100 * bar]})
     step = bar * 100 / 4
     ticks = [bar * 100 * n for n in (-4, -2, -1, 0, 1, 2, 4)]
-    shown = points.assign(percent=(100 * points["error"]).clip(-5 * bar * 100, 5 * bar * 100))
+    # Only what is drawn: these columns go into the page, once for each reader.
+    shown = points[["panel"]].assign(percent=(100 * points["error"]).clip(-5 * bar * 100, 5 * bar * 100).round(3))
     bars = (
         alt.Chart()
         .mark_bar(color=BLUE)
@@ -74,7 +77,9 @@ def error_histogram(points: pd.DataFrame, bar: float, title: str, subtitle: str 
             y=alt.Y("count()", title="predictions"),
         )
     )
-    rules = alt.Chart().mark_rule(color=ORANGE, strokeDash=[5, 4], strokeWidth=2)
+    # One line a panel, not one for each of its rows.
+    rules = alt.Chart().transform_aggregate(n="count()", groupby=["panel"])
+    rules = rules.mark_rule(color=ORANGE, strokeDash=[5, 4], strokeWidth=2)
     sides = [rules.encode(x=alt.datum(float(edge))) for edge in edges["edge"]]
     layer = alt.layer(bars, *sides, data=shown).properties(width=270, height=190)
     panels = list(dict.fromkeys(points["panel"]))

@@ -1,0 +1,111 @@
+"""Compiled kernels on disk: there for the next process, safe for many, never trusted blindly."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROGRAM = """
+import sys
+from zpmodel.base.accelerate import kernel
+from zpmodel.base.compiled import cache_folder
+from zpmodel.devices.overlap import mva_rate
+value = mva_rate(10e-6, 20e-6, 50e-6, 8)
+print(f"{value:.6f}", sum(mva_rate.stats.cache_hits.values()), cache_folder())
+"""
+
+
+def start(home, cwd=None, **more):
+    environment = {k: v for k, v in os.environ.items() if k not in ("NUMBA_DISABLE_JIT", "ZPMODEL_CACHE")}
+    environment |= {"XDG_CACHE_HOME": str(home), "HOME": str(home), **more}
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, text=True, env=environment, cwd=cwd
+    )
+
+
+def ended(process):
+    out, _ = process.communicate(timeout=300)
+    assert process.returncode == 0
+    value, hits, folder = out.split()
+    return float(value), int(hits), folder
+
+
+def run(home, cwd=None, **more):
+    return ended(start(home, cwd, **more))
+
+
+@pytest.fixture
+def home(tmp_path):
+    path = tmp_path / "home"
+    path.mkdir(mode=0o700)
+    return path
+
+
+def kept(home):
+    return sorted(path for path in (home / "zpmodel").rglob("*") if path.is_file())
+
+
+def test_the_next_process_compiles_nothing(home):
+    first, second = run(home), run(home)
+    assert first[0] == second[0]
+    assert (first[1], second[1]) == (0, 1)
+    assert all(path.stat().st_mode & 0o077 == 0 for path in kept(home))
+
+
+@pytest.mark.slow
+def test_eight_at_once_on_an_empty_cache(home):
+    found = [ended(process) for process in [start(home) for _ in range(8)]]
+    assert len({value for value, _, _ in found}) == 1
+    assert not [path for path in kept(home) if path.name.startswith(".")]
+    assert run(home)[1] == 1
+
+
+@pytest.mark.parametrize("damage", [b"", b"x" * 100, None])
+def test_what_is_damaged_is_compiled_anew(home, damage):
+    value = run(home)[0]
+    for path in kept(home):
+        content = path.read_bytes()
+        path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]) if damage is None else damage)
+    assert run(home)[:2] == (value, 0)
+    assert run(home)[1] == 1
+
+
+def test_a_folder_that_others_can_write_is_not_trusted(home):
+    run(home)
+    (home / "zpmodel").chmod(0o777)
+    _, hits, folder = run(home)
+    assert (hits, folder) == (0, "None")
+
+
+def test_a_folder_behind_a_link_is_not_followed(home, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (home / "zpmodel").symlink_to(tmp_path / "elsewhere")
+    assert run(home)[2] == "None"
+    assert list((tmp_path / "elsewhere").iterdir()) == [] or not kept(tmp_path / "elsewhere")
+
+
+def test_without_a_home_it_compiles(tmp_path):
+    (tmp_path / "file").write_text("")
+    folder = run(tmp_path / "file" / "none")[2]
+    assert folder == "None"
+
+
+def test_it_can_be_switched_off(home):
+    assert run(home, ZPMODEL_CACHE="0")[2] == "None"
+    assert not (home / "zpmodel").exists()
+
+
+def test_another_source_has_another_folder(home, tmp_path):
+    import shutil
+
+    import zpmodel
+
+    copy = tmp_path / "copy"
+    shutil.copytree(Path(zpmodel.__path__[0]), copy / "zpmodel", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(Path(zpmodel.__path__[0]).parent / "data", copy / "data", ignore=shutil.ignore_patterns("fio"))
+    before = run(home)[2]
+    changed = copy / "zpmodel" / "devices" / "overlap.py"
+    changed.write_text(changed.read_text() + "# changed\n")
+    assert run(home, cwd=copy, PYTHONPATH=str(copy))[2] != before

@@ -1,0 +1,61 @@
+"""What README, docs and docstrings show is run: Python blocks, commands that need neither root nor fio, examples."""
+
+import doctest
+import importlib
+import os
+import pkgutil
+import re
+import subprocess
+import sys
+
+import pytest
+from blocks import ROOT, blocks, commands
+
+import zpmodel
+
+PAGES = sorted(path for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")] if path.stem != "how-to-add")
+MODULES = sorted(module.name for module in pkgutil.walk_packages(zpmodel.__path__, "zpmodel."))
+
+
+def _of(*languages):
+    found = [(path, block) for path in PAGES for block in blocks(path) if block.language in languages]
+    return [pytest.param(block, id=f"{path.name}:{block.line}") for path, block in found]
+
+
+@pytest.mark.parametrize("block", _of("python"))
+def test_python_runs_as_shown(block, tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", block.text]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("block", _of("console"))
+def test_commands_run_as_shown(block, tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    for command in commands(block):
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, (command, done.stderr)
+
+
+def test_examples_in_docstrings_are_true():
+    tried = 0
+    for name in MODULES:
+        failed, number = doctest.testmod(importlib.import_module(name))
+        assert failed == 0, name
+        tried += number
+    assert tried > 5
+
+
+def test_every_link_between_pages_leads_somewhere():
+
+    for path in [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "docs" / "how-to-add.md"]:
+        for target in re.findall(r"\]\(([^)#:\s]+)", path.read_text(encoding="utf-8")):
+            assert (path.parent / target).exists(), f"{path.name}: {target}"
+
+
+def test_the_command_table_of_the_readme_is_whole():
+    from zpmodel.commands.main import COMMANDS
+
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert not [name for name in COMMANDS if f"`zpmodel {name}" not in text]

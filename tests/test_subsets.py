@@ -1,0 +1,116 @@
+"""Any part of a measured set gets its answer: what it can tell, and in words what it can't. All data are real, cut."""
+
+import json
+from dataclasses import replace
+
+import cut_sets
+import numpy as np
+import pytest
+
+from zpmodel.base.units import KIB, MIB
+from zpmodel.calibration.calibrate import calibrate
+from zpmodel.calibration.held_out import held_out_points, run_noise
+from zpmodel.calibration.identify import cost_table, doubts
+from zpmodel.calibration.left_out import left_out
+from zpmodel.calibration.summary import contrast, medians
+from zpmodel.datasets import read_data_set
+from zpmodel.report import tables, words
+from zpmodel.study.compare import compare
+from zpmodel.study.scenario import Scenario
+from zpmodel.validation import fio as fio_scores
+
+
+def base(point):
+    blocks, depths = (4 * KIB, 64 * KIB, MIB, 4 * MIB), (1, 4, 16)
+    return (
+        point.operation == "write"
+        and not point.reference
+        and point.block_bytes in blocks
+        and point.depth in depths
+        and point.replicate <= 3
+    )
+
+
+def without_cpu(name, answer, usage):
+    """One replicate read by a clock that was too coarse for it."""
+    if not name.endswith("r01"):
+        return answer, usage
+    job, noted = json.loads(answer[answer.index("{") :]), json.loads(usage)
+    job["jobs"][0] |= {"usr_cpu": 0.0, "sys_cpu": 0.0}
+    return json.dumps(job), json.dumps(noted | {"kernel_thread_seconds": {}, "io_worker_seconds": 0.0})
+
+
+SETS = {
+    "zero CPU readings": (base, without_cpu),
+    "malloc": (lambda p: base(p) and p.memory == "malloc", None),
+    "mmaphuge": (lambda p: base(p) and p.memory == "mmaphuge", None),
+    "one depth": (lambda p: base(p) and p.depth == 4, None),
+    "12 points": (lambda p: base(p) and p.replicate == 1 and p.depth < 16 and p.block_bytes > 4096, None),
+    "one block size": (lambda p: base(p) and p.block_bytes == MIB, None),
+    "one replicate": (lambda p: base(p) and p.replicate == 1, None),
+    "one run": (
+        lambda p: base(p) and (p.block_bytes, p.depth, p.memory, p.replicate) == (MIB, 4, "malloc", 1),
+        None,
+    ),
+}
+
+
+@pytest.fixture(scope="module", params=[*SETS, "no CPU", "damaged and lonely"])
+def subset(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("subset") / "set"
+    keep, edit = SETS.get(request.param, (base, None))
+    cut_sets.cut(folder, keep, edit=edit)
+    if request.param == "damaged and lonely":
+        first, second = cut_sets.names(base)[:2]
+        (folder / "points" / f"{first}.json").unlink()
+        (folder / "points" / f"{first}.json").write_text('{"jobs": [')
+        (folder / "usage" / f"{second}.json").unlink()
+    data = read_data_set(folder)
+    if request.param == "no CPU":  # as an imported set has it
+        data = replace(data, writes=data.writes.assign(cpu_s=np.nan, path_s=np.nan))
+    return request.param, data, calibrate(data, resamples=30)
+
+
+def test_every_table_and_every_sentence_is_made(subset):
+    name, data, model = subset
+    assert len(data.left_out) == (2 if name == "damaged and lonely" else 0)
+    page, _, static = compare(Scenario(model))
+    text = words.headline(model, static, page) + words.beside_measured(static, medians(data))
+    pairs, blind = contrast(data), left_out(data)
+    text += words.measured_line(pairs)
+    assert "nan" not in text
+    assert "inf" not in text.replace("information", "")
+    assert not doubts(model) or all(isinstance(note, str) for note in doubts(model))
+    assert all(row["low"] <= row["value"] <= row["high"] or np.isnan(row["value"]) for row in cost_table(model))
+    assert list(tables.blind_ratios(pairs, blind).columns)
+    assert "nan" not in tables.errors(blind).to_string()
+    assert set(run_noise(data)) >= {"cpu_s", "rate"}
+
+
+def test_left_out_points_are_scored_where_there_are_enough(subset):
+    name, data, _ = subset
+    points = held_out_points(data)
+    assert {"inside", "quantity", "block_bytes"} <= set(points.columns)
+    assert (points["low"] <= points["predicted"]).all()
+    assert (points["predicted"] <= points["high"]).all()
+    found = list(fio_scores.scores(data))
+    assert bool(found) == (name not in ("one block size", "one run"))
+    assert not any(np.isnan(score.error) for score in found)
+
+
+def test_what_a_set_cannot_tell_is_said_with_what_to_measure(subset):
+    name, _, model = subset
+    page, _, static = compare(Scenario(model))
+    text = words.headline(model, static, page)
+    if name in ("malloc", "mmaphuge", "one run"):
+        assert static.verdict == "unknown"
+        assert "can't be known from these data" in text
+        assert "What it saves in CPU time can't be known from this set." in text
+        assert "measure buffers of" in text
+    if name == "no CPU":
+        assert "What it saves in CPU time can't be known from this set." in text
+        assert "No CPU time was measured" in text
+    if name in ("one depth", "one run"):
+        assert "Only one queue depth" in text
+    if name == "zero CPU readings":
+        assert static.verdict == "gain"

@@ -1,0 +1,46 @@
+"""``zpmodel answers``: the eleven questions of the kernel's reviewers, each with a number and its limits."""
+
+import click
+
+from zpmodel.commands.machine_options import AskedMachine, machine_options
+from zpmodel.commands.output import emit_json, emit_table, json_option
+
+
+@click.command("answers")
+@click.argument("number", type=click.IntRange(1, 11), required=False)
+@machine_options
+@json_option
+def command(
+    number: int | None,
+    asked: AskedMachine,
+    as_json: bool,
+) -> None:
+    """The reviewers' eleven questions, answered: a sentence, its figures with 90 % intervals, and when it fails.
+
+    \b
+    zpmodel answers
+    zpmodel answers 3 --machine nvme-mailing-list --iommu lazy
+    zpmodel answers --json
+
+    Without a machine: the NVMe drive of the mailing list as composed, and beside it the shipped, measured disk.
+    """
+    from zpmodel.study.answers.all import DEFAULT_MACHINE, answer, answer_all, asked_of, shipped_disk
+
+    name = asked.named(DEFAULT_MACHINE)
+    # Only the first question sets the measured disk beside the other.
+    beside = shipped_disk() if not asked.given and number in (None, 1) else None
+    questioned = asked_of(name, measured=beside, **asked.parts)
+    found = answer_all(questioned) if number is None else [answer(questioned, number)]
+    if as_json:
+        emit_json({"machine": questioned.machine.name, "answers": [each.as_dict() for each in found]})
+        return
+    for each in found:
+        click.echo(f"{each.number}. {each.question}\n   {each.sentence}")
+        if number is not None:
+            click.echo("")
+            emit_table([{"figure": figure.what, "value [90 %]": figure.shown} for figure in each.figures])
+            click.echo("")
+        for label, text in (("rests on", each.basis), ("fails when", each.fails_when), ("missing", each.missing)):
+            if text and (number is not None or label != "rests on"):
+                click.echo(f"   {label}: {text}")
+        click.echo(f"   again: {each.command}\n")

@@ -1,0 +1,73 @@
+"""How charts look and how notebooks show them: one theme, offline, interactive where a reader can draw them."""
+
+from typing import Any
+
+import altair as alt
+import pandas as pd
+from pandas.io.formats.style import Styler
+
+CHART_TYPE = "application/vnd.vegalite.v6+json"
+"""The kind of output that carries a chart's specification; JupyterLab draws it by itself, without a network."""
+
+TABLE_TYPE = "application/vnd.zpmodel.table+csv"
+"""The kind of output that carries a table's values with all their digits beside what is shown."""
+
+BLUE, ORANGE, GREEN, BLACK, GREY = "#0072B2", "#D55E00", "#009E73", "#000000", "#767676"
+"""Okabe's and Ito's colours, told apart by everybody."""
+
+
+def setup(renderer: str = "offline") -> None:
+    """Choose how a notebook shows charts, and let tables carry their values.
+
+    :param renderer: ``offline`` (interactive, with a picture for whoever can't draw it), ``svg`` (pictures) or altair's
+        ``default``.
+    """
+    alt.renderers.register("offline", _offline)
+    alt.renderers.enable(renderer)
+    alt.theme.register("zpmodel", enable=True)(_theme)
+    alt.data_transformers.disable_max_rows()
+    _tables_with_values()
+
+
+def _offline(spec: dict[str, Any], **_: Any) -> dict[str, Any]:
+    import vl_convert
+
+    return {CHART_TYPE: spec, "image/svg+xml": vl_convert.vegalite_to_svg(spec), "text/plain": "chart"}
+
+
+def _tables_with_values() -> None:
+    from IPython import get_ipython
+
+    shell = get_ipython()
+    if shell is None:  # imported, not in a notebook
+        return
+    show = shell.display_formatter.mimebundle_formatter
+    show.for_type(pd.DataFrame, lambda frame, **_: {TABLE_TYPE: frame.to_csv()})
+    show.for_type(Styler, lambda style, **_: {TABLE_TYPE: style.data.to_csv()})
+
+
+def _theme() -> alt.theme.ThemeConfig:
+    return alt.theme.ThemeConfig(
+        {
+            "config": {
+                "background": "white",
+                "font": "DejaVu Sans, Arial, sans-serif",
+                "axis": {"labelFontSize": 12, "titleFontSize": 13, "gridColor": "#e3e3e3", "titleFontWeight": "normal"},
+                "legend": {"labelFontSize": 12, "titleFontSize": 12, "labelLimit": 400, "orient": "top", "title": None},
+                "header": {"labelFontSize": 13, "titleFontSize": 13},
+                "mark": {"tooltip": True},
+                "title": {"fontSize": 15, "anchor": "start", "subtitleFontSize": 12, "subtitleColor": "#444444"},
+                "view": {"strokeOpacity": 0},
+            }
+        }
+    )
+
+
+def by_legend(field: str) -> tuple[alt.Parameter, Any]:
+    """A click in the legend picks a series and fades the others: the parameter to add, and the opacity to encode.
+
+    :param field: the column that the legend shows.
+    """
+    # Its name has to be known: altair numbers them, and a page's fingerprint of the same chart would then differ.
+    pick = alt.selection_point(fields=[field], bind="legend", name=f"pick_{field}")
+    return pick, alt.condition(pick, alt.value(1.0), alt.value(0.15))

@@ -1,0 +1,46 @@
+"""A page's Jupyter kernel: this Python, whatever kernelspecs a user has, and one that ends with what started it."""
+
+import ctypes
+import os
+import signal
+import sys
+from typing import Any
+
+_PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when its parent is gone, which a SIGKILL gives no chance to do itself.
+
+    :param parent: the parent's process id; where another one has taken over already, this process ends at once.
+    """
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def manager() -> Any:
+    """The class of kernel managers that start this module; jupyter_client is imported only where it is needed."""
+    from jupyter_client.kernelspec import KernelSpec
+    from jupyter_client.manager import AsyncKernelManager
+
+    # Under -I nothing in the current folder or the user's own site-packages shadows a module; the path is ours.
+    code = f"import sys; sys.path[:] = {sys.path!r}; from zpmodel.report.kernel import main; main({os.getpid()})"
+    spec = KernelSpec(
+        argv=[sys.executable, "-I", "-c", code, "-f", "{connection_file}"], display_name="Python 3", language="python"
+    )
+
+    class OwnKernel(AsyncKernelManager):
+        @property
+        def kernel_spec(self) -> KernelSpec:
+            return spec
+
+    return OwnKernel
+
+
+def main(parent: int) -> None:
+    """Become a kernel whose connection file ``-f`` names."""
+    die_with_parent(parent)
+    from ipykernel.kernelapp import launch_new_instance
+
+    launch_new_instance()

@@ -1,0 +1,89 @@
+"""Composed machines against what others published: no part of these machines was fitted to the truth beside it."""
+
+from collections.abc import Iterator
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from zpmodel.base import shipped
+from zpmodel.base.estimate import Estimate
+from zpmodel.base.units import KIB, MIB
+from zpmodel.calibration.machine_file import load_machine
+from zpmodel.datasets.schema import DataSet
+from zpmodel.study.compare import compare
+from zpmodel.study.scenario import Scenario, predict
+from zpmodel.validation.score import Bar, Score
+from zpmodel.validation.series import slopes
+
+TITLE = "Composed machines, against what others published"
+
+_INTERVAL = Bar(interval=True)
+_PAGE = 4 * KIB
+_MOST_BUFFERS = 2 * MIB  # of more, buffers may be huge pages
+_FOUR_PERCENT = "kernel commit 'block: use largest_zero_folio in __blkdev_issue_zero_pages' (2025)"
+
+
+def scores(data: DataSet) -> Iterator[Score]:
+    """The published gain, CPU of a vector on somebody's drive, and what mapping a vector costs."""
+    gain = compare(Scenario(load_machine("nvme-mailing-list")))[2].speedup
+    truth = "gain of a 2 MiB zero page, NVMe with MDTS 128 KiB and no Write Zeroes"
+    yield Score.of("composed", truth, 1.04, gain, "1", _INTERVAL, _FOUR_PERCENT)
+    kernel, said = _scatterlist_kernel()
+    truth = f"980 PRO: CPU of a 4 KiB vector of 8 to 64 KiB reads (DEBUG_PREEMPT, no turbo); {said}"
+    found = vector_ns(kernel, "none", 8 * KIB, 64 * KIB)
+    yield Score.of("composed", truth, published_vector_ns(), found, "ns", _INTERVAL, "nvme-980pro-randread.csv")
+    yield from _mapping(kernel, said)
+
+
+def published_vector_ns(table: pd.DataFrame | None = None) -> float:
+    """What a 4 KiB vector of a 980 PRO's reads takes [ns]: the geometric mean over depths of Theil and Sen's slopes.
+
+    :param table: as in data/published/nvme-980pro-randread.csv, which is read by default.
+    """
+    path = shipped.data("published", "nvme-980pro-randread.csv")
+    table = pd.read_csv(path, comment="#") if table is None else table
+    kept = table[table["block_bytes"].between(8 * KIB, 64 * KIB)]
+    kept = kept[(kept["block_bytes"] * kept["depth"] < _MOST_BUFFERS) & (kept["depth"] <= 32)]
+    found = []
+    for _, group in kept.groupby("depth"):
+        points = zip(group["block_bytes"] / _PAGE, group["cpu_s_per_io"] * 1e9, strict=True)
+        pairs = combinations(sorted(points), 2)
+        found.append(float(np.median([(b - d) / (a - c) for (a, b), (c, d) in pairs])))
+    return float(np.exp(np.log(found).mean()))
+
+
+def vector_ns(kernel: str, iommu: str, shorter: int, longer: int, names: tuple[str, ...] = ()) -> Estimate:
+    """What a further 4 KiB vector of one request costs a composed machine of any CPU [ns].
+
+    :param shorter, longer: bytes of the two requests whose difference is taken.
+    :param names: of the terms that count; all if none are named.
+    """
+    machine = load_machine("nvme-mailing-list", kernel=kernel, iommu=iommu)
+    vectors = (longer - shorter) / _PAGE
+    value, draws = 0.0, np.zeros(machine.draws)
+    for length, sign in ((longer, 1), (shorter, -1)):
+        for term in predict(Scenario(machine, length, "page")).terms:
+            if not names or term.name in names:
+                value += sign * term.number * term.each_s
+                draws = draws + sign * term.number * term.each_draws
+    return Estimate.of(value / vectors * 1e9, draws / vectors * 1e9)
+
+
+def _scatterlist_kernel() -> tuple[str, str]:
+    """The kernel whose counts stand for those before 6.17: the scatterlist driver's, where they are there."""
+    if shipped.data("kernel").joinpath("nvme-instructions-6.12.csv").is_file():
+        return "6.12", "counts of 6.12's scatterlists"
+    return "7.3", "counts of 7.3's iterator, since those of its scatterlists are not there"
+
+
+def _mapping(kernel: str, said: str) -> Iterator[Score]:
+    """Submission with each vector mapped by the IOMMU, less the same with the mapping kept: what preparing costs."""
+    table = slopes().set_index("series")["value"]
+    measured = float(table["iommu-strict-slat"] - table["iommu-premapped-slat"])
+    mapped, direct = (vector_ns(kernel, mode, 16 * KIB, 64 * KIB, ("NVMe preparing",)) for mode in ("strict", "none"))
+    source = "data/published/figures.csv: iommu-strict-slat less iommu-premapped-slat"
+    truth = f"a vector mapped by an Intel IOMMU, at submission; {said}"
+    yield Score.of("composed", truth, measured, mapped, "ns", _INTERVAL, source)
+    right = int(mapped.low > direct.low and mapped.value > direct.value and measured > 0)
+    yield Score.counted("composed", "mapping by an IOMMU costs more than none, as was measured", 1, right, source)
