@@ -19,6 +19,7 @@ _HOMES = {
     "Scenario": ("zpmodel.study.scenario", "Scenario"),
     "predict": ("zpmodel.study.scenario", "predict"),
     "compare": ("zpmodel.study.compare", "compare"),
+    "sweep": ("zpmodel.study.sweep", "sweep"),
     "InputError": ("zpmodel.base.errors", "InputError"),
     "RefusedError": ("zpmodel.base.errors", "RefusedError"),
     "ZpmodelError": ("zpmodel.base.errors", "ZpmodelError"),

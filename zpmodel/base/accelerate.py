@@ -6,6 +6,7 @@ in the user's cache folder (:mod:`zpmodel.base.compiled`), so that a new process
 """
 
 import os
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -14,13 +15,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-PLAIN = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
-"""Whether kernels are plain Python."""
+_plain = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
+
+
+def few_answers() -> None:
+    """Say that this program asks for so little that plain Python is done sooner than numba is imported.
+
+    It must come before any module with kernels is imported; after numba was, it changes nothing.
+    """
+    global _plain
+    _plain = _plain or "numba" not in sys.modules
 
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a function that takes and returns scalars, arrays and NamedTuples only."""
-    if PLAIN:
+    if _plain:
         return function
     import numba
 
@@ -34,14 +43,19 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     return compiled  # type: ignore[no-any-return]
 
 
+def cores() -> int:
+    """How many CPUs this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
 def in_pieces(function: Callable[[slice], Any], rows: int, least: int = 256, jobs: int | None = None) -> list[Any]:
     """Call a function for pieces of ``rows``, on all cores; kernels let go of Python's lock.
 
     :param least: rows below which a piece is not worth a thread.
-    :param jobs: threads; as many as the CPUs that this process may use where left out.
+    :param jobs: threads; as many as cores where left out.
     :return: what it returned, in the order of the pieces.
     """
-    number = min(jobs or len(os.sched_getaffinity(0)), max(1, rows // least))
+    number = min(jobs or cores(), max(1, rows // least))
     edges: npt.NDArray[np.int64] = np.linspace(0, rows, number + 1).astype(np.int64)
     slices = [slice(int(a), int(b)) for a, b in pairwise(edges)]
     if number == 1:

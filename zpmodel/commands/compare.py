@@ -38,6 +38,9 @@ def command(
     zpmodel compare --calibration machine.json --length 1TiB
     zpmodel compare --machine nvme-mailing-list --device "2 GB/s" --iommu lazy
     """
+    from zpmodel.base.accelerate import few_answers
+
+    few_answers()
     from zpmodel.base.units import format_size, parse_size
     from zpmodel.calibration.identify import missing
     from zpmodel.queue.presets import find_limits

@@ -37,6 +37,9 @@ def command(
     zpmodel predict --machine nvme-mailing-list --iommu strict
     zpmodel predict --calibration machine.json --caller fio_write --length 1MiB --depth 16
     """
+    from zpmodel.base.accelerate import few_answers
+
+    few_answers()
     from zpmodel.base.units import format_size, parse_size
     from zpmodel.queue.presets import find_limits
     from zpmodel.queue.zeropage import ZeroPage

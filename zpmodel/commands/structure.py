@@ -1,7 +1,5 @@
 """``zpmodel structure``: exact counts and histograms of zeroing ranges."""
 
-import os
-import sys
 from typing import IO, TYPE_CHECKING, Any
 
 import click
@@ -53,9 +51,9 @@ def command(
         return
     if not limits or not length:
         raise click.UsageError("give --limits and --length, or --cases; see zpmodel structure --help")
-    if "numba" not in sys.modules:
-        # One range is walked sooner in plain Python than the compiler takes.
-        os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
+    from zpmodel.base.accelerate import few_answers
+
+    few_answers()
     from zpmodel.base.units import parse_size
     from zpmodel.queue.presets import find_limits
     from zpmodel.queue.zeropage import ZeroPage

@@ -1,0 +1,162 @@
+"""Measure everything once, write the table in docs/scale.md, append to benchmarks/history.csv.
+
+Run: python benchmarks/run.py
+Best of several, as others use the machine too. What is compared with what stands in the table itself.
+"""
+
+import csv
+import datetime
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+import naive  # noqa: E402
+import naive_lifetime  # noqa: E402
+
+from zpmodel.base import shipped  # noqa: E402
+from zpmodel.base.accelerate import cores  # noqa: E402
+from zpmodel.base.units import GIB, MIB, TIB  # noqa: E402
+from zpmodel.calibration.calibrate import calibrate  # noqa: E402
+from zpmodel.calibration.store import save  # noqa: E402
+from zpmodel.datasets import read_data_set  # noqa: E402
+from zpmodel.memory.life.closed_form import Life, Users  # noqa: E402
+from zpmodel.memory.life.simulate import simulate  # noqa: E402
+from zpmodel.queue.limits import UINT_MAX, QueueLimits  # noqa: E402
+from zpmodel.queue.zeropage import ZeroPage  # noqa: E402
+from zpmodel.structure import count  # noqa: E402
+from zpmodel.study.scenario import Scenario, predict  # noqa: E402
+from zpmodel.study.sweep import Plan, Span, work_out  # noqa: E402
+
+BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+QUEUES = {
+    "NVMe, 128 KiB": QueueLimits(256, 33, UINT_MAX, virt_boundary_mask=4095),
+    "null_blk, 255 sectors": QueueLimits(255, 128, 65536),
+}
+Row = tuple[str, float, str, str]
+
+
+def best(function: Callable[[], Any], times: int = 5) -> float:
+    """Seconds of the quickest call, the first one left out."""
+    function()
+    found = []
+    for _ in range(times):
+        started = time.perf_counter()
+        function()
+        found.append(time.perf_counter() - started)
+    return min(found)
+
+
+def numpy_structure(zero_bytes: int, length: int) -> int:
+    """Requests of a range without chunks or merges, with a row a part: what one would write first."""
+    bio = 256 * zero_bytes
+    sizes = np.full(length // bio, bio)
+    ends = np.concatenate([np.arange(131072, size + 1, 131072) for size in sizes])
+    return len(ends)
+
+
+def structure() -> list[Row]:
+    rows = []
+    for name, queue in QUEUES.items():
+        for size in (4096, 2 << 20, 512 << 20):
+            page = ZeroPage("folio", size)
+            for length in (MIB, TIB, 1024 * TIB):
+                fast = best(lambda page=page, queue=queue, length=length: count(page, queue, 0, length), 30)
+                rows.append((f"structure: {length >> 20:,} MiB from {size >> 10:,} KiB, {name}", fast * 1e6, "us", ""))
+    lengths = np.full(200_000, GIB)
+    page, queue = ZeroPage.named("static"), QUEUES["NVMe, 128 KiB"]
+    many = best(lambda: count(page, queue, 0, lengths), 3) / len(lengths)
+    slow = best(
+        lambda: naive.zeroout({"max_sectors": 256, "max_segments": 33, "max_segment_size": UINT_MAX}, 2 << 20, 0, GIB),
+        1,
+    )
+    plain = best(lambda: numpy_structure(2 << 20, GIB), 3)
+    says = f"naive {slow / many:,.0f} times, NumPy {plain / many:,.0f} times as long, a range of 1 GiB"
+    rows.append((f"structure: an array of ranges, {cores()} cores", many * 1e6, "us a range", says))
+    return rows
+
+
+def prediction() -> list[Row]:
+    data = read_data_set(shipped.data("fio", shipped.DEFAULT_DATA_SET))
+    calibrating = best(lambda: calibrate(data, resamples=1000), 1)
+    machine = calibrate(data, resamples=400)
+    one = best(lambda: predict(Scenario(machine)), 20)
+    plan = Plan(Scenario(machine), {"zero_page": ["static"]}, {"max_sectors": Span(64, 8192, True)}, 512)
+    started = time.process_time()
+    work_out(plan, 0, plan.rows)
+    rate = plan.rows / (time.process_time() - started)
+    with tempfile.TemporaryDirectory() as folder:
+        save(machine, Path(folder) / "machine.json")
+        starts = start_up(Path(folder))
+    return [
+        ("calibration: a full set, 1000 draws", calibrating, "s", ""),
+        ("prediction: one question, 400 draws", one * 1e6, "us", ""),
+        ("sweep: scenarios, PAGE_SIZE beside each, one draw", rate, "a second and core", "bar: 5,000,000"),
+        *starts,
+    ]
+
+
+def start_up(folder: Path) -> list[Row]:
+    program = "from zpmodel.commands.main import main; main()"
+    kept = "from zpmodel.structure import count; from zpmodel.queue.limits import QueueLimits as Q; "
+    kept += "from zpmodel.queue.zeropage import ZeroPage as Z; count(Z.named('static'), Q(256, 128, 65536), 0, 1 << 30)"
+    commands = {
+        "import zpmodel": ["-c", "import zpmodel"],
+        "zpmodel structure": ["-c", program, "structure", "--limits", "nvme-mdts5", "--length", "1GiB"],
+        "zpmodel compare, saved calibration": ["-c", program, "compare", "--calibration", str(folder / "machine.json")],
+        "a compiled count, code kept": ["-c", kept],
+    }
+    environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache"), "PYTHONPATH": str(ROOT)}
+    rows: list[Row] = []
+    for name, arguments in commands.items():
+        started = time.perf_counter()
+        subprocess.run([sys.executable, *arguments], env=environment, check=True, capture_output=True)
+        first = time.perf_counter() - started
+        again = best(
+            lambda a=arguments: subprocess.run([sys.executable, *a], env=environment, check=True, capture_output=True),
+            3,
+        )
+        rows.append((f"start-up: {name}", again, "s", f"the first time {first:.2f} s"))
+    return rows
+
+
+def lifetime() -> list[Row]:
+    life = Life(Users(1000.0, 0.005), scans_per_s=0.01, failure=0.1)
+    day = best(lambda: simulate(life), 3)
+    started = time.perf_counter()
+    users = naive_lifetime.simulate(life, 30.0, 1)["users"]
+    slow = (time.perf_counter() - started) / users
+    says = f"naive {slow / (day / simulate(life).users):,.0f} times as long a user"
+    return [("lifetime: a machine-day, 1000 users a second", day, "s", says)]
+
+
+def write(rows: list[Row]) -> None:
+    about = f"{platform.machine()}, {cores()} cores, Python {platform.python_version()}"
+    today = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d")
+    lines = [f"Measured {today} on {about}; best of several.", "", "| what | value | | |", "|---|---:|---|---|"]
+    lines += [f"| {what} | {value:,.4g} | {unit} | {says} |" for what, value, unit, says in rows]
+    page = ROOT / "docs" / "scale.md"
+    text = page.read_text()
+    before, after = text.split(BEGIN)[0], text.split(END)[1]
+    page.write_text(f"{before}{BEGIN}\n" + "\n".join(lines) + f"\n{END}{after}")
+    history = ROOT / "benchmarks" / "history.csv"
+    new = not history.exists()
+    with history.open("a", newline="") as file:
+        writer = csv.writer(file)
+        if new:
+            writer.writerow(["date", "machine", "what", "value", "unit"])
+        writer.writerows([today, about, what, f"{value:.6g}", unit] for what, value, unit, _ in rows)
+
+
+if __name__ == "__main__":
+    write([*structure(), *prediction(), *lifetime()])

@@ -1,0 +1,99 @@
+"""Sensitivities and fleets: against what must come out, and bad rows beside good ones."""
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from zpmodel.base import shipped
+from zpmodel.base.errors import InputError
+from zpmodel.calibration.calibrate import calibrate
+from zpmodel.calibration.store import save
+from zpmodel.commands.fleet import command
+from zpmodel.datasets import read_data_set
+from zpmodel.study.compare import compare
+from zpmodel.study.fleet import fleet, read_table
+from zpmodel.study.inputs import apply
+from zpmodel.study.scenario import Scenario
+from zpmodel.study.sensitivity import sensitivity, spans_of
+from zpmodel.study.sweep import Span
+
+
+@pytest.fixture(scope="module")
+def machine():
+    return calibrate(read_data_set(shipped.data("fio", shipped.DEFAULT_DATA_SET)), resamples=50)
+
+
+def test_one_input_that_does_all_and_one_that_does_nothing(machine):
+    # CPU time is a sum of terms: it knows nothing of the device, and the factor of the largest term decides it.
+    spans = {"device.bandwidth": Span(1e8, 1e10, True), "cpu.factor": Span(0.5, 2.0)}
+    found = sensitivity(Scenario(machine), spans, output="cpu_s", samples=64)
+    assert found.table["input"].tolist() == ["cpu.factor", "device.bandwidth"]
+    assert found.table["total"].tolist() == pytest.approx([1, 0], abs=0.1)
+    assert found.words.startswith("cpu.factor explains")
+    assert "device.bandwidth hardly matters" in found.words
+    screened = sensitivity(Scenario(machine), spans, output="cpu_s", method="morris", samples=8)
+    # an effect over the whole range: 1.5 times the CPU time
+    whole = compare(Scenario(machine), ("static",))[0].prediction.cpu_s.value
+    assert screened.table["mu_star"].tolist() == pytest.approx([1.5 * whole, 0], rel=0.01)
+
+
+def test_a_sum_of_two_terms_is_explained_by_their_variances(machine):
+    spans = {"cpu.MiB": Span(0.0, 1.0), "cpu.operation": Span(0.0, 1.0), "cpu.request": Span(0.0, 1.0)}
+    found = sensitivity(Scenario(machine), spans, output="cpu_s", samples=256)
+    terms = {t.name: t.number * t.each_s for t in compare(Scenario(machine), ("static",))[0].prediction.terms}
+    further = terms["further bio"]
+    variances = np.array([terms["MiB"] ** 2, terms["operation"] ** 2, (terms["request"] + further) ** 2])
+    expected = dict(zip(spans, variances / variances.sum(), strict=True))
+    for name, first in zip(found.table["input"], found.table["first"], strict=True):
+        assert first == pytest.approx(expected[name], abs=0.15), name
+
+
+def test_what_changes_nothing_is_said_and_what_makes_no_sense_refused(machine):
+    spans = {"device.latency": Span(0, 1e-3), "device.request": Span(0, 1e-5)}
+    assert "Nothing" in sensitivity(Scenario(machine), spans, output="cpu_s", samples=4).words
+    assert len(spans_of(machine)) > 5
+    for bad in ({"samples": 3}, {"output": "nonsense"}, {"spans": {"cpu.factor": Span(0, 1)}}):
+        with pytest.raises(InputError):
+            sensitivity(Scenario(machine), **{"spans": spans, "samples": 4, **bad})
+
+
+ROWS = """name,gib_per_day,machines,max_sectors,device.bandwidth,limits
+a,100,10,256,,
+b,1000,,,2e9,
+c,x,1,,,
+d,10,1,0,,
+e,10,1,,,nonsense
+f,50,2,,,nvme-mdts5
+"""
+
+
+def test_a_fleet_is_the_sum_of_its_machines(machine, tmp_path):
+    (tmp_path / "fleet.csv").write_text(ROWS)
+    found = fleet(read_table(tmp_path / "fleet.csv"), lambda name: machine)
+    assert found.machines["name"].tolist() == ["a", "b", "f"]
+    assert found.bad["row"].tolist() == [3, 4, 5]
+    assert found.bad["why"].str.contains("not accepted").all()
+    page, static = compare(apply(Scenario(machine), {"max_sectors": 256}), ("page", "static"))
+    saved = page.prediction.cpu_s.value - static.prediction.cpu_s.value
+    assert found.machines["cpu_saved_s_per_day"][0] == pytest.approx(1000 * saved)
+    total = found.totals["cpu_saved_s_per_day"]
+    assert total.value == pytest.approx(found.machines["cpu_saved_s_per_day"].sum())
+    # machines of one calibration err together, so the interval of the sum is as wide as theirs
+    assert total.low < total.value < total.high
+    assert found.machines["memory_mib"].tolist() == [20, 2, 4]
+    read_table(tmp_path / "fleet.csv").to_parquet(tmp_path / "fleet.parquet")
+    again = fleet(read_table(tmp_path / "fleet.parquet"), lambda name: machine)
+    assert again.machines.equals(found.machines)
+
+
+def test_the_command_lists_bad_rows_and_does_the_rest(machine, tmp_path):
+    save(machine, tmp_path / "machine.json")
+    (tmp_path / "fleet.csv").write_text(ROWS)
+    arguments = [str(tmp_path / "fleet.csv"), "--calibration", str(tmp_path / "machine.json")]
+    out = CliRunner().invoke(command, [*arguments, "--out", str(tmp_path / "out.csv")], catch_exceptions=False).output
+    assert "row 3 (c)" in out
+    assert "3 rows could not be read" in out
+    assert len((tmp_path / "out.csv").read_text().splitlines()) == 4
+    for bad in ("a,b\n1,2\n", "gib_per_day,nonsense\n1,2\n"):
+        (tmp_path / "fleet.csv").write_text(bad)
+        assert isinstance(CliRunner().invoke(command, arguments).exception, InputError)

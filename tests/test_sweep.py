@@ -1,0 +1,165 @@
+"""Sweeps: the same numbers as one question at a time, whatever the pieces, the processes and what was killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from zpmodel.base import shipped
+from zpmodel.base.errors import InputError
+from zpmodel.calibration.calibrate import calibrate
+from zpmodel.calibration.store import save
+from zpmodel.datasets import read_data_set
+from zpmodel.study import pieces
+from zpmodel.study.inputs import apply
+from zpmodel.study.scenario import Scenario, predict
+from zpmodel.study.sweep import Plan, Span, sweep, work_out
+
+ZPMODEL = [sys.executable, "-c", "from zpmodel.commands.main import main; main()"]
+
+
+def wait(process) -> int:
+    process.communicate()
+    return process.returncode
+
+
+@pytest.fixture(scope="module")
+def machine():
+    return calibrate(read_data_set(shipped.data("fio", shipped.DEFAULT_DATA_SET)), resamples=20)
+
+
+@pytest.fixture(scope="module")
+def calibration(machine, tmp_path_factory):
+    path = tmp_path_factory.mktemp("machine") / "machine.json"
+    save(machine, path)
+    return path
+
+
+def plan_of(machine, samples=40):
+    spans = {"max_sectors": Span(64, 8192, True), "device.bandwidth": Span(1e8, 1e10, True), "cpu.vector": Span(0, 2)}
+    return Plan(Scenario(machine), {"zero_page": ["page", "static"], "length": [1 << 20, 1 << 30]}, spans, samples, 7)
+
+
+def test_a_row_is_what_one_question_answers(machine):
+    plan = plan_of(machine)
+    table = work_out(plan, 0, plan.rows)
+    assert len(table) == 2 * 2 * 40
+    for _, row in table.iloc[::37].iterrows():
+        scenario = apply(
+            plan.base, row[["zero_page", "length", "max_sectors", "device.bandwidth", "cpu.vector"]].to_dict()
+        )
+        found, page = predict(scenario), predict(scenario.but(zero_page="page"))
+        assert row["elapsed_s"] == pytest.approx(found.elapsed_s.value, rel=1e-12)
+        assert row["speedup"] == pytest.approx(page.elapsed_s.value / found.elapsed_s.value, rel=1e-12)
+        assert row["requests"] == found.structure.requests
+
+
+def test_inputs_do_what_they_say(machine):
+    base = Scenario(machine, 1 << 30)
+    fast, slow = (predict(apply(base, {"device.bandwidth": rate})).elapsed_s.value for rate in (1e10, 1e8))
+    assert slow > 5 * fast
+    assert slow == pytest.approx((1 << 30) / 1e8, rel=0.5)
+    once, twice = (predict(apply(base, {"cpu.factor": factor})).cpu_s.value for factor in (1.0, 2.0))
+    assert twice == pytest.approx(2 * once)
+    assert predict(apply(base, {"max_sectors": 64})).structure.requests == (1 << 30) // 32768
+
+
+def test_samples_lie_in_their_range_and_are_the_same_in_any_piece(machine):
+    plan = plan_of(machine)
+    whole = plan.inputs(0, plan.rows)
+    assert whole["max_sectors"].between(64, 8192).all()
+    assert whole["cpu.vector"].between(0, 2).all()
+    assert whole.iloc[:40]["cpu.vector"].nunique() == 40
+    parts = [plan.inputs(start, min(start + 7, plan.rows)) for start in range(0, plan.rows, 7)]
+    pd.testing.assert_frame_equal(pd.concat(parts), whole)
+
+
+def test_the_same_result_whatever_the_pieces_and_processes(machine):
+    plan = plan_of(machine, samples=10)
+    whole = work_out(plan, 0, plan.rows)
+    for jobs, rows in ((1, 7), (2, 16)):
+        found = dict(pieces.run(plan, range(plan.rows), jobs=jobs, piece_rows=rows))
+        pd.testing.assert_frame_equal(pd.concat([found[start] for start in sorted(found)]), whole, check_exact=True)
+
+
+def test_an_impossible_scenario_says_why_and_the_rest_is_done(machine):
+    table = sweep(Scenario(machine), {"length": [1 << 20, 1000], "fallback_share": [0.0, 2.0]}, jobs=1)
+    assert (table["why_not"] == "").tolist() == [True, False, False, False]
+    assert np.isfinite(table["elapsed_s"]).tolist() == [True, False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("grid", "spans"),
+    [
+        ({"nonsense": [1]}, {}),
+        ({"length": []}, {}),
+        ({}, {"zero_page": Span(0, 1)}),
+        ({}, {"length": Span(2, 1)}),
+        ({}, {"device.latency": Span(0, 1, True)}),
+        ({"length": [512]}, {"length": Span(512, 1024)}),
+    ],
+)
+def test_what_is_no_plan_is_refused(machine, grid, spans):
+    with pytest.raises(InputError):
+        Plan(Scenario(machine), grid, spans)
+
+
+def test_killed_and_resumed_gives_the_same_bytes(machine, calibration, tmp_path):
+    arguments = ["sweep", "--calibration", calibration, "--range", "max_sectors=64:8192", "--samples", 4500]
+    arguments += ["--jobs", 1]
+
+    def start(out: Path) -> subprocess.Popen[bytes]:
+        command = [*ZPMODEL, *map(str, arguments), "--out", str(out)]
+        return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    straight, killed = tmp_path / "straight.parquet", tmp_path / "killed.parquet"
+    process = start(straight)
+    assert wait(process) == 0
+    process = start(killed)
+    parts = tmp_path / ".killed.parquet.parts"
+    while not list(parts.glob("from-*")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert not killed.exists()
+    process = start(killed)
+    assert wait(process) == 0
+    assert killed.read_bytes() == straight.read_bytes()
+    assert not parts.exists()
+    assert len(pd.read_parquet(killed)) == 4500
+    # a result is never overwritten, nor mixed with another sweep's
+    assert wait(start(killed)) == 2
+
+
+def test_the_command_shows_a_table_and_json(calibration):
+    command = [*ZPMODEL, "sweep", "--calibration", str(calibration), "--grid", "length=1MiB,1GiB", "--json"]
+    rows = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)["scenarios"]
+    assert [row["length"] for row in rows] == [1 << 20, 1 << 30]
+    for bad in (["--grid", "length"], ["--grid", "length=x"], ["--range", "length=1"], ["--grid", "x=1"]):
+        done = subprocess.run([*command, *bad], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_dask_with_a_worker_that_is_killed_gives_the_same(machine):
+    distributed = pytest.importorskip("distributed")
+    plan = plan_of(machine, samples=60)
+    whole = work_out(plan, 0, plan.rows)
+    settings = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    with distributed.LocalCluster(**settings) as cluster, distributed.Client(cluster) as client:
+        victim = next(iter(client.run(os.getpid).values()))
+        found = {}
+        for start, rows in pieces.run(plan, range(plan.rows), client=client, piece_rows=8):
+            found[start] = rows
+            if len(found) == 1:
+                os.kill(victim, signal.SIGKILL)
+    pd.testing.assert_frame_equal(pd.concat([found[start] for start in sorted(found)]), whole, check_exact=True)

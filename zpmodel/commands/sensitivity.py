@@ -1,0 +1,59 @@
+"""``zpmodel sensitivity``: which inputs decide the answer."""
+
+from typing import Any
+
+import click
+
+from zpmodel.commands.machine_options import AskedMachine, machine_options
+from zpmodel.commands.output import emit_json, emit_table, json_option
+
+
+@click.command("sensitivity")
+@machine_options
+@click.option("--range", "ranges", multiple=True, metavar="NAME=LOW:HIGH[:log]", help="An input and what it may be.")
+@click.option("--length", default="1GiB", show_default=True, help="Bytes to zero.")
+@click.option("--zero-page", default="static", show_default=True, help="page, static, on-demand, or a size: 64KiB.")
+@click.option(
+    "--output",
+    type=click.Choice(["speedup", "elapsed_s", "cpu_s", "cpu_saved_s"]),
+    default="speedup",
+    show_default=True,
+    help="What is to be explained.",
+)
+@click.option("--method", type=click.Choice(["sobol", "morris"]), default="sobol", show_default=True)
+@click.option("--samples", type=click.IntRange(2), default=256, show_default=True, help="A power of two for sobol.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@json_option
+def command(
+    asked: AskedMachine,
+    ranges: tuple[str, ...],
+    length: str,
+    zero_page: str,
+    output: str,
+    method: Any,
+    samples: int,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Vary inputs over their ranges and say which decide the answer, and so which to know better.
+
+    \b
+    zpmodel sensitivity --calibration machine.json
+    zpmodel sensitivity --calibration machine.json --range max_sectors=64:8192:log --range device.bandwidth=1e8:1e10:log
+
+    Without --range, each of the machine's costs varies over its own interval. Inputs as in zpmodel sweep.
+    """
+    from zpmodel.base.units import parse_size
+    from zpmodel.commands.sweep import named, span_of
+    from zpmodel.study.scenario import Scenario
+    from zpmodel.study.sensitivity import sensitivity
+
+    spans = {name: span_of(name, text) for name, text in map(named, ranges)}
+    base = Scenario(asked.load(), parse_size(length, field="--length"), zero_page)
+    found = sensitivity(base, spans, output=output, method=method, samples=samples, seed=seed)
+    rows: list[dict[str, Any]] = found.table.to_dict("records")  # type: ignore[assignment]
+    if as_json:
+        emit_json({"method": method, "output": output, "inputs": rows, "words": found.words})
+        return
+    emit_table(rows)
+    click.echo(f"\n{found.words}")

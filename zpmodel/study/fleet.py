@@ -1,0 +1,152 @@
+"""A fleet: a table of machines in; who gains, what, and what it costs, with totals, out.
+
+Each row is one machine, or ``machines`` alike. Columns: ``gib_per_day`` that each zeroes [GiB] (required), ``name``,
+``machines``, ``calibration`` (a file, relative to the table; else the one given), ``limits`` (a preset or a file), and
+any input by its name (:mod:`zpmodel.study.inputs`), such as ``length``, ``max_sectors`` or ``device.bandwidth``; an
+empty cell is the machine's own.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from zpmodel.base.errors import InputError, ZpmodelError
+from zpmodel.base.estimate import Estimate
+from zpmodel.base.units import GIB, MIB
+from zpmodel.queue.presets import find_limits
+from zpmodel.study.compare import compare
+from zpmodel.study.inputs import KNOWN, parse
+from zpmodel.study.inputs import apply as with_inputs
+from zpmodel.study.scenario import Scenario
+from zpmodel.timing.machine import Machine
+
+_OWN = ("name", "gib_per_day", "machines", "calibration", "limits")
+_TOTALS = ("cpu_saved_s_per_day", "elapsed_saved_s_per_day")
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """What a larger zero page is worth to a fleet.
+
+    :ivar machines: a row each that could be answered: name, machines, speed-up, CPU and elapsed time saved a day [s]
+        by all of the row's machines, each with ``_low`` and ``_high``; ``memory_mib`` held by its zero pages; verdict.
+    :ivar bad: rows that could not: ``row`` (the first after the header is 1), ``name``, ``why``.
+    :ivar totals: over all that could: an estimate of each saving, by its column's name.
+    """
+
+    machines: pd.DataFrame
+    bad: pd.DataFrame
+    totals: dict[str, Estimate]
+
+    @property
+    def words(self) -> str:
+        """The answer in words."""
+        if self.machines.empty:
+            return "No row could be answered."
+        number = self.machines["machines"].sum()
+        gaining = self.machines.loc[self.machines["verdict"].str.startswith("gain"), "machines"].sum()
+        saved = self.totals["cpu_saved_s_per_day"]
+        text = f"{gaining:,} of {number:,} machines zero faster; together they save {saved} s of CPU time a day"
+        text += f" and hold {self.machines['memory_mib'].sum():,.0f} MiB for it."
+        return text + (f" {len(self.bad)} rows could not be read." if len(self.bad) else "")
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """A table of machines, all cells as text; CSV or Parquet.
+
+    :raises InputError: where it is neither, or lacks what every row needs.
+    """
+    try:
+        if path.suffix == ".parquet":
+            table = pd.read_parquet(path)
+            table = table.map(
+                lambda cell: "" if pd.isna(cell) else f"{cell:.17g}" if isinstance(cell, float) else str(cell)
+            )
+        else:
+            table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (OSError, ValueError, UnicodeDecodeError, ImportError) as error:
+        raise InputError(str(path), "table", str(error), "a CSV or Parquet file with a row a machine") from None
+    if "gib_per_day" not in table.columns:
+        raise InputError(str(path), "columns", ", ".join(map(str, table.columns)), "gib_per_day among them")
+    for name in table.columns:
+        if name not in (*_OWN, *KNOWN):
+            raise InputError(str(path), "column", str(name), ", ".join((*_OWN, *KNOWN)))
+    return table
+
+
+def fleet(
+    table: pd.DataFrame, load: Callable[[str], Machine], *, policy: str = "static", where: str = "fleet"
+) -> Fleet:
+    """Answer for each machine of a table.
+
+    :param table: of text, as :func:`read_table` gives it.
+    :param load: the machine of a ``calibration`` cell; of an empty one where none is named.
+    :param policy: the zero page beside PAGE_SIZE.
+    """
+    good, bad = list[dict[str, Any]](), list[dict[str, Any]]()
+    drawn: dict[str, list[Any]] = {name: [] for name in _TOTALS}
+    for i, row in enumerate(table.to_dict("records"), start=1):
+        cells = {str(name): str(cell).strip() for name, cell in row.items()}
+        name = cells.get("name") or f"row {i}"
+        try:
+            found, draws = _one(cells, load, policy, f"{where} row {i}")
+        except ZpmodelError as error:
+            bad.append({"row": i, "name": name, "why": str(error)})
+            continue
+        good.append({"name": name, **found})
+        for total in _TOTALS:
+            drawn[total].append(draws[total])
+    machines = pd.DataFrame(good, columns=None if good else ["name", "machines", *_TOTALS, "memory_mib", "verdict"])
+    totals = {n: Estimate.of(float(machines[n].sum()), _sum(drawn[n]), where) for n in _TOTALS} if good else {}
+    return Fleet(machines, pd.DataFrame(bad, columns=["row", "name", "why"]), totals)
+
+
+def _sum(drawn: list[Any]) -> Any:
+    """Draws of a sum: machines of one calibration err together, draw by draw; each of another by itself."""
+    return np.sum([np.resize(draws, max(map(len, drawn))) for draws in drawn], axis=0)
+
+
+def _number(cells: dict[str, str], name: str, where: str, least: float, default: str = "") -> float:
+    text = cells.get(name) or default
+    try:
+        value = float(text)
+    except ValueError:
+        value = np.nan
+    if not (np.isfinite(value) and value >= least):
+        raise InputError(where, name, text, f"a number of at least {least:g}")
+    return value
+
+
+def _one(
+    cells: dict[str, str], load: Callable[[str], Machine], policy: str, where: str
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    daily, machines = _number(cells, "gib_per_day", where, 0), int(_number(cells, "machines", where, 1, "1"))
+    limits = find_limits(cells["limits"]) if cells.get("limits") else None
+    values = {name: parse(name, cells[name]) for name in KNOWN if cells.get(name)}
+    values.setdefault("zero_page", policy)
+    scenario = with_inputs(Scenario(load(cells.get("calibration", "")), limits=limits), values)
+    page, other = compare(scenario, ("page", scenario.zero_page))
+    calls = machines * daily * GIB / scenario.length
+    one, two, machine = page.prediction, other.prediction, scenario.machine
+    elapsed = machine.scattered(machine.device.scatter, one.elapsed_draws - two.elapsed_draws)
+    cpu = machine.scattered(machine.cpu.scatter, one.cpu_draws - two.cpu_draws)
+    same = other.speedup == Estimate.exactly(1.0)
+    draws = {"cpu_saved_s_per_day": cpu * calls, "elapsed_saved_s_per_day": elapsed * calls}
+    best = {
+        "cpu_saved_s_per_day": (one.cpu_s.value - two.cpu_s.value) * calls,
+        "elapsed_saved_s_per_day": (one.elapsed_s.value - two.elapsed_s.value) * calls,
+    }
+    found: dict[str, Any] = {"machines": machines, "speedup": other.speedup.value}
+    found |= {"speedup_low": other.speedup.low, "speedup_high": other.speedup.high}
+    for name in _TOTALS:
+        if same:
+            draws[name], best[name] = draws[name] * 0, 0.0
+        estimate = Estimate.of(best[name], draws[name])
+        found |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+    large = two.zero_page.size_bytes > two.zero_page.base_page_bytes
+    found |= {"memory_mib": machines * two.zero_page.size_bytes / MIB * large, "verdict": other.row()["verdict"]}
+    return found, draws

@@ -1,0 +1,117 @@
+"""The inputs of a question by name: the question's own, the queue's limits, the device's costs and the CPU's."""
+
+from dataclasses import fields, replace
+from typing import Any
+
+import numpy as np
+
+from zpmodel.base.errors import InputError
+from zpmodel.base.units import MIB, parse_size
+from zpmodel.devices.base import PathCosts
+from zpmodel.queue.limits import QueueLimits
+from zpmodel.study.scenario import Scenario
+from zpmodel.timing.events import EVENTS
+from zpmodel.timing.fitted import FittedCpu
+from zpmodel.timing.machine import Machine
+
+SIZES = ("length", "offset")
+WORDS = ("zero_page", "caller")
+NUMBERS = ("depth", "fallback_share")
+LIMITS = tuple(item.name for item in fields(QueueLimits) if item.name not in ("scheduler", "source"))
+DEVICE = ("device.bandwidth", *(f"device.{name}" for name in PathCosts._fields))
+"""``device.bandwidth`` [B/s] is ``device.mebibyte`` [s/MiB] the other way round; the others have their own unit."""
+CPU = ("cpu.factor", *(f"cpu.{name.replace(' ', '_')}" for name in EVENTS))
+"""Factors on what the machine's CPU takes [1]: for everything, or for one event."""
+WHOLE = ("depth", *SIZES, *LIMITS)
+"""Inputs that are whole numbers."""
+KNOWN = (*SIZES, *WORDS, *NUMBERS, *LIMITS, *DEVICE, *CPU)
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that is no input.
+
+    :raises InputError: listing the inputs.
+    """
+    if name not in KNOWN:
+        raise InputError("sweep", "input", name, ", ".join(KNOWN))
+
+
+def parse(name: str, text: str) -> Any:
+    """A value as typed on the command line: a size, a word or a number.
+
+    :raises InputError: on what is none.
+    """
+    check_name(name)
+    if name in WORDS:
+        return text
+    if name in SIZES:
+        return parse_size(text, field=name)
+    try:
+        return int(text) if name in WHOLE else float(text)
+    except ValueError:
+        raise InputError("sweep", name, text, "a whole number" if name in WHOLE else "a number") from None
+
+
+def apply(scenario: Scenario, values: dict[str, Any]) -> Scenario:
+    """The same question with other inputs.
+
+    :raises InputError: on names that are no input, and values that an input can't have.
+    """
+    own, limits, device, cpu = dict[str, Any](), dict[str, Any](), dict[str, float](), dict[str, float]()
+    for name, value in values.items():
+        check_name(name)
+        if name in LIMITS:
+            limits[name] = int(value)
+        elif name.startswith("device."):
+            device[name.removeprefix("device.")] = float(value)
+        elif name.startswith("cpu."):
+            cpu[name.removeprefix("cpu.")] = float(value)
+        else:
+            own[name] = int(value) if name in WHOLE else value
+    machine = scenario.machine
+    if device:
+        machine = _with_device(machine, device)
+    if cpu:
+        machine = replace(machine, cpu=_with_cpu(machine, cpu))
+    if limits:
+        own["limits"] = replace(scenario.limits or machine.limits, **limits)
+    return scenario.but(machine=machine, **own)
+
+
+def _with_device(machine: Machine, values: dict[str, float]) -> Machine:
+    for name, value in values.items():
+        if not np.isfinite(value) or value < 0 or (name == "bandwidth" and value == 0):
+            raise InputError("sweep", f"device.{name}", value, "a positive number")
+    if "bandwidth" in values:
+        values = {**values, "mebibyte": MIB / values["bandwidth"]}
+        del values["bandwidth"]
+    device = machine.device
+    best, draws = (replace(kind, parameters=kind.path()._replace(**values)) for kind in (device.best, device.draws))  # type: ignore[type-var]
+    return machine.with_device(replace(device, best=best, draws=draws))
+
+
+def _with_cpu(machine: Machine, values: dict[str, float]) -> FittedCpu:
+    cpu = machine.cpu
+    if not isinstance(cpu, FittedCpu):
+        raise InputError("sweep", "cpu", cpu.source, "CPU costs that were fitted to fio, to have factors on them")
+    factors = np.full(len(EVENTS), values.get("factor", 1.0))
+    for i, event in enumerate(EVENTS):
+        factors[i] *= values.get(event.replace(" ", "_"), 1.0)
+    if not np.isfinite(factors).all() or (factors < 0).any():
+        raise InputError("sweep", "cpu", str(values), "factors that are not negative")
+    return replace(
+        cpu,
+        total=cpu.total * factors,
+        path=cpu.path * factors,
+        total_draws=cpu.total_draws * factors,
+        path_draws=cpu.path_draws * factors,
+    )
+
+
+def best_only(machine: Machine) -> Machine:
+    """The same machine with its best values for its only draw: quicker where no interval is asked for."""
+    cpu, device = machine.cpu, machine.device
+    if isinstance(cpu, FittedCpu):
+        cpu = replace(cpu, total_draws=cpu.total[None, :], path_draws=cpu.path[None, :])
+    one = type(device.best).with_fitted(device.best, np.asarray(device.best.parameters, dtype=float)[:, None])
+    return replace(machine, cpu=cpu, device=replace(device, draws=one))

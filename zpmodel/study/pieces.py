@@ -1,0 +1,135 @@
+"""Working out a sweep in pieces: on the cores here or on a Dask cluster, and into a Parquet file that can be resumed.
+
+Pieces are worked out anywhere and in any order; each is kept beside the result as a file that is complete or absent.
+When all are there they are put together in their order, so a run that was killed and taken up again gives the same
+bytes.
+"""
+
+import hashlib
+import multiprocessing
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from zpmodel.base.accelerate import cores
+from zpmodel.base.errors import InputError
+from zpmodel.base.files import publish, write_atomically
+from zpmodel.study.sweep import Plan, work_out
+
+PIECE_ROWS = 4096
+"""Scenarios of a piece, and rows of a row group of the file: never another number, as it decides the bytes."""
+
+Done = Callable[[int], None]
+
+
+def run(
+    plan: Plan, rows: Iterable[int], *, jobs: int | None = None, client: Any = None, piece_rows: int = PIECE_ROWS
+) -> Iterator[tuple[int, pd.DataFrame]]:
+    """Work out pieces, in any order.
+
+    :param rows: the range of scenarios, or the first scenarios of pieces.
+    :return: pairs of a piece's first scenario and its rows.
+    """
+    if isinstance(rows, range) and rows.step == 1:
+        rows = range(rows.start, rows.stop, piece_rows)
+    todo = [(start, min(start + piece_rows, plan.rows)) for start in rows]
+    if client is not None:
+        yield from _on_dask(plan, todo, client)
+        return
+    jobs = min(jobs or cores(), len(todo))
+    if jobs <= 1:
+        for start, stop in todo:
+            yield start, work_out(plan, start, stop)
+        return
+    # Forked processes would share numba's and the threads' locks in whatever state they are.
+    pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
+    try:
+        running: dict[Future[pd.DataFrame], int] = {}
+        waiting = iter(todo)
+        for start, stop in waiting:
+            running[pool.submit(work_out, plan, start, stop)] = start
+            if len(running) >= 2 * jobs:
+                yield from _finished(running)
+        while running:
+            yield from _finished(running)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _finished(running: dict[Future[pd.DataFrame], int]) -> Iterator[tuple[int, pd.DataFrame]]:
+    for future in wait(running, return_when=FIRST_COMPLETED).done:
+        yield running.pop(future), future.result()
+
+
+def _on_dask(plan: Plan, todo: list[tuple[int, int]], client: Any) -> Iterator[tuple[int, pd.DataFrame]]:
+    """The same pieces on a cluster; it does again what a lost worker had."""
+    import distributed
+
+    shared = client.scatter(plan, broadcast=True)
+    waiting = iter(todo)
+
+    def submit(start: int, stop: int) -> Any:
+        future = client.submit(work_out, shared, start, stop, pure=False)
+        future.zpmodel_start = start
+        return future
+
+    held = 4 * max(1, sum(client.ncores().values()))
+    in_order_of_end: Any = distributed.as_completed
+    futures = in_order_of_end([submit(*piece) for _, piece in zip(range(held), waiting, strict=False)])
+    for future in futures:
+        yield future.zpmodel_start, future.result()
+        for piece in waiting:
+            futures.add(submit(*piece))
+            break
+
+
+def to_parquet(plan: Plan, out: Path, *, jobs: int | None = None, client: Any = None, done: Done | None = None) -> None:
+    """Work out a sweep into a Parquet file; what an earlier, killed run of the same had done is kept.
+
+    :param done: called with the number of scenarios that are done.
+    :raises InputError: where the file exists, or an unfinished sweep of something else is in its way.
+    """
+    if out.exists():
+        raise InputError(str(out), "file", "exists", "a new name: results are never overwritten")
+    if not out.parent.is_dir():
+        raise InputError(str(out.parent), "folder", "missing", "a folder that exists")
+    parts = out.with_name(f".{out.name}.parts")
+    parts.mkdir(exist_ok=True)
+    about, key = parts / "plan", hashlib.sha256(plan.describe().encode()).hexdigest()
+    if about.exists() and about.read_text() != key:
+        raise InputError(str(parts), "plan", "another sweep", f"the same sweep to go on with; or delete {parts}")
+    write_atomically(about, key)
+    starts = range(0, plan.rows, PIECE_ROWS)
+    missing = [start for start in starts if not _part(parts, start).exists()]
+    finished = plan.rows - sum(min(PIECE_ROWS, plan.rows - start) for start in missing)
+    if done:
+        done(finished)
+    for start, rows in run(plan, missing, jobs=jobs, client=client):
+        temporary = parts / f"new-{start}"
+        rows.to_parquet(temporary, index=False)
+        publish(temporary, _part(parts, start))
+        finished += len(rows)
+        if done:
+            done(finished)
+    _put_together(parts, [_part(parts, start) for start in starts], out)
+
+
+def _part(parts: Path, start: int) -> Path:
+    return parts / f"from-{start:012d}.parquet"
+
+
+def _put_together(parts: Path, files: list[Path], out: Path) -> None:
+    import pyarrow.parquet as pq
+
+    temporary = parts / "whole"
+    schema = pq.read_schema(files[0])
+    with pq.ParquetWriter(temporary, schema) as writer:
+        for file in files:
+            writer.write_table(pq.read_table(file).cast(schema), row_group_size=PIECE_ROWS)
+    publish(temporary, out)
+    for file in parts.iterdir():
+        file.unlink()
+    parts.rmdir()
