@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -51,6 +52,10 @@ def test_bars_on_the_shipped_truths(scores):
 def coverage(scores):
     """How many intervals hold the left-out points of the shipped set, by quantity."""
     return scores[(scores["family"] == "fio") & scores["unit"].eq("share")]
+
+
+def test_the_readme_says_what_the_command_prints(scores):
+    assert scoring.summary(scores) in (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
 
 def test_a_wrong_structure_is_seen():
