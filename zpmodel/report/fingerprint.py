@@ -25,6 +25,7 @@ _LIBRARIES = (
     "numpy",
     "pandas",
     "papermill",
+    "pillow",
     "scipy",
     "vl-convert-python",
 )

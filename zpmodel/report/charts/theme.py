@@ -6,6 +6,9 @@ import altair as alt
 import pandas as pd
 from pandas.io.formats.style import Styler
 
+from zpmodel.base.estimate import digits
+from zpmodel.report.describe import describe
+
 CHART_TYPE = "application/vnd.vegalite.v6+json"
 """The kind of output that carries a chart's specification; JupyterLab draws it by itself, without a network."""
 
@@ -32,7 +35,10 @@ def setup(renderer: str = "offline") -> None:
 def _offline(spec: dict[str, Any], **_: Any) -> dict[str, Any]:
     import vl_convert
 
-    return {CHART_TYPE: spec, "image/svg+xml": vl_convert.vegalite_to_svg(spec), "text/plain": "chart"}
+    text = describe(spec)
+    spec = {**spec, "description": text}
+    # The one drawing of a chart: the report's SVG is this picture, its PNG is made of it.
+    return {CHART_TYPE: spec, "image/svg+xml": vl_convert.vegalite_to_svg(spec), "text/plain": text}
 
 
 def _tables_with_values() -> None:
@@ -44,6 +50,13 @@ def _tables_with_values() -> None:
     show = shell.display_formatter.mimebundle_formatter
     show.for_type(pd.DataFrame, lambda frame, **_: {TABLE_TYPE: frame.to_csv()})
     show.for_type(Styler, lambda style, **_: {TABLE_TYPE: style.data.to_csv()})
+    shell.display_formatter.formatters["text/html"].for_type(pd.DataFrame, table_html)
+
+
+def table_html(frame: pd.DataFrame) -> str:
+    """A table for reading: three significant digits, and no row numbers that say nothing."""
+    numbered = isinstance(frame.index, pd.RangeIndex)
+    return str(frame.to_html(float_format=digits, index=not numbered, na_rep="-", border=0))
 
 
 def _theme() -> alt.theme.ThemeConfig:
@@ -52,7 +65,13 @@ def _theme() -> alt.theme.ThemeConfig:
             "config": {
                 "background": "white",
                 "font": "DejaVu Sans, Arial, sans-serif",
-                "axis": {"labelFontSize": 12, "titleFontSize": 13, "gridColor": "#e3e3e3", "titleFontWeight": "normal"},
+                "axis": {
+                    "labelFontSize": 12,
+                    "titleFontSize": 13,
+                    "gridColor": "#e3e3e3",
+                    "titleFontWeight": "normal",
+                    "labelSeparation": 6,
+                },
                 "legend": {"labelFontSize": 12, "titleFontSize": 12, "labelLimit": 400, "orient": "top", "title": None},
                 "header": {"labelFontSize": 13, "titleFontSize": 13},
                 "mark": {"tooltip": True},
