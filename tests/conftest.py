@@ -33,6 +33,7 @@ LONGEST = (
     "alone",
     "golden",
     "reports",
+    "batch",
     "cli",
     "how_to_add",
     "growing_costs",

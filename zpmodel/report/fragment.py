@@ -36,7 +36,7 @@ _NUMBER = re.compile(r"[-+\u2212]?[\d,.]+ ?%?( ?\[.*\])?|-|", re.DOTALL)
 _HIGHLIGHT = HtmlFormatter(nowrap=True)
 
 
-class _Page:
+class PageFiles:
     """Collects a page's files and HTML while its cells are gone through."""
 
     def __init__(self, out: Path, name: str) -> None:
@@ -112,7 +112,7 @@ def write(notebook: Any, *, out: Path, name: str, about: Mapping[str, Any]) -> N
     :param about: what else the fragment keeps: fingerprint, provenance, seconds.
     :raises OSError: where the disk is full; the fragment is then missing, and the page will be run anew.
     """
-    page = _Page(out, name)
+    page = PageFiles(out, name)
     notebook.metadata.pop("papermill", {}).pop("input_path", None)
     pictures = {id(output): _picture(output) for cell in notebook.cells for output in cell.get("outputs", [])}
     # Compact: indented, the charts' rows would take half as much again.
@@ -198,7 +198,7 @@ def _small_png(raw: bytes) -> bytes:
     return small.getvalue()
 
 
-def _output(page: _Page, output: Any, picture: str) -> str:
+def _output(page: PageFiles, output: Any, picture: str) -> str:
     if output.output_type == "stream":
         return f'<pre class="{"stderr" if output.name == "stderr" else "stdout"}">{_plain(output.text)}</pre>'
     if output.output_type == "error":

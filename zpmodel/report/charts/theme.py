@@ -1,5 +1,7 @@
 """How charts look and how notebooks show them: one theme, offline, interactive where a reader can draw them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import altair as alt
@@ -18,6 +20,9 @@ TABLE_TYPE = "application/vnd.zpmodel.table+csv"
 BLUE, ORANGE, GREEN, BLACK, GREY = "#0072B2", "#D55E00", "#009E73", "#000000", "#767676"
 """Okabe's and Ito's colours, told apart by everybody."""
 
+SERIES = [BLUE, ORANGE, GREEN, BLACK, "#CC79A7", "#56B4E9"]
+"""As many of them as a chart can have series."""
+
 
 def setup(renderer: str = "offline") -> None:
     """Choose how a notebook shows charts, and let tables carry their values.
@@ -30,6 +35,15 @@ def setup(renderer: str = "offline") -> None:
     alt.theme.register("zpmodel", enable=True)(_theme)
     alt.data_transformers.disable_max_rows()
     _tables_with_values()
+
+
+@contextmanager
+def themed() -> Iterator[None]:
+    """Charts in the package's look outside notebooks, and altair as it was afterwards."""
+    alt.theme.register("zpmodel", enable=False)(_theme)
+    alt.data_transformers.disable_max_rows()
+    with alt.theme.enable("zpmodel"):
+        yield
 
 
 def _offline(spec: dict[str, Any], **_: Any) -> dict[str, Any]:
