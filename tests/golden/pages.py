@@ -29,7 +29,7 @@ from zpmodel.report import site as reports
 from zpmodel.report.charts.theme import table_html
 from zpmodel.report.fingerprint import package_digest
 
-NAMES = ("answers", "callers", "compare", "lifetime", "machine", "validate", "zeroing")
+NAMES = ("answers", "callers", "compare", "lifetime", "machine", "sweep", "validate", "zeroing")
 
 
 class Site(NamedTuple):

@@ -56,27 +56,44 @@
     return found;
   }
 
+  // A slider's positions are numbers; what they stand for is shown, and said, in their place.
+  function named(controls, labels) {
+    for (const slider of controls.querySelectorAll("input[type=range]")) {
+      const shown = slider.nextElementSibling, words = labels[slider.name];
+      if (!words) continue;
+      const show = () => {
+        shown.textContent = words[slider.value];
+        slider.setAttribute("aria-valuetext", words[slider.value]);
+      };
+      slider.addEventListener("input", show);
+      show();
+    }
+  }
+
   async function draw(figure) {
     const place = figure.querySelector(".drawing"), picture = place.querySelector("img");
     const room = figure.clientWidth - edge;
     let spec = JSON.parse(figure.querySelector('script[type="application/json"]').textContent);
     let stacked = room < narrowest;
     if (stacked) spec = narrow(spec, room);
-    const box = document.createElement("div");
-    place.appendChild(box);
+    const box = document.createElement("div"), controls = document.createElement("div");
+    controls.className = "controls";
+    place.append(controls, box);
     for (let round = 0; ; round++) {
       // ast: expressions are interpreted, so that the page needs no permission to evaluate text as a script.
-      const options = { actions: false, renderer: "svg", ast: true, tooltip: { theme: "light" } };
+      const options = { actions: false, renderer: "svg", ast: true, tooltip: { theme: "light" }, bind: controls };
       const view = await vegaEmbed(box, structuredClone(spec), options);
       const wide = box.querySelector("svg").width.baseVal.value;
       if (wide <= room || round >= tries) break;
       view.finalize();
       box.replaceChildren();
+      controls.replaceChildren();
       if (!stacked && wide > 1.2 * room) { stacked = true; spec = narrow(spec, room); continue; }
       for (const part of panels(spec)) {
         if (typeof part.width === "number") part.width = Math.max(least, Math.floor(0.97 * part.width * room / wide));
       }
     }
+    named(controls, (spec.usermeta || {}).sliders || {});
     box.setAttribute("role", "img");
     box.setAttribute("aria-label", picture.alt);
     box.querySelector("svg").setAttribute("aria-hidden", "true");  // the box says it all, its marks no more
