@@ -38,7 +38,7 @@ def gain_by_length(runs: pd.DataFrame) -> pd.DataFrame:
     rng = np.random.default_rng(0)
     rows = []
     for length, group in runs.groupby("length_bytes"):
-        wide = group.pivot(index="repeat", columns="page_bytes", values="elapsed_ns").dropna()
+        wide = group.pivot_table("elapsed_ns", index="repeat", columns="page_bytes").dropna()
         gains = (wide[4 * KIB] / wide[2 * MIB]).to_numpy(dtype=float)
         again = np.median(rng.choice(gains, (_RESAMPLES, len(gains))), axis=1)
         low, high = np.quantile(again, TAILS)
