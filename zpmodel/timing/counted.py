@@ -104,13 +104,13 @@ class CountedCpu:
 
     def _work(self, structure: Structure) -> list[tuple[str, float, float]]:
         """Name, number and instructions of each kind of work."""
-        driver = driver_of(kernel_version(self.kernel))
+        version = kernel_version(self.kernel)
+        driver, block = driver_of(version), block_costs(version)
         found = []
         if structure.operation == "write":
-            costs = block_costs(driver).costs
-            found += [(n, float(w), float(c)) for n, w, c in zip(WORK, work_of(structure), costs, strict=True)]
+            found += [(n, float(w), float(c)) for n, w, c in zip(WORK, work_of(structure), block.costs, strict=True)]
         else:
-            each = dict(zip(WORK, block_costs(driver).costs.tolist(), strict=True))
+            each = dict(zip(WORK, block.costs.tolist(), strict=True))
             counts = {"call": 1, "bio": structure.bios, "request": structure.requests}
             found += [(name, float(number), each[name]) for name, number in counts.items()]
         if self.nvme:
