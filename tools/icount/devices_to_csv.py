@@ -1,4 +1,4 @@
-"""Turn the devices guest's output into a table: ``python devices_to_csv.py KERNEL virtio INDIRECT | KERNEL stack < output``.
+"""Tables of the devices guest's output: ``python devices_to_csv.py KERNEL virtio INDIRECT``, or ``KERNEL stack``.
 
 virtio: sums of a whole call over its requests; a request that finds the ring full is prepared and added once more.
 stack: as the tables of zero-outs, and the device.

@@ -13,6 +13,7 @@ from zpmodel.base.errors import InputError
 from zpmodel.base.estimate import Estimate
 from zpmodel.kernel_cpu.instructions import WorkCosts, fit_work, read_table
 from zpmodel.kernel_cpu.nvme import Host, NvmeCosts, PartCosts, fit_nvme, kernel_version
+from zpmodel.kernel_cpu.stacks import Stack, StackCosts, fit_stacks
 from zpmodel.queue.limits import QueueLimits
 from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.structure import count
@@ -119,6 +120,12 @@ def _block_costs(name: str) -> WorkCosts:
     return WorkCosts(*_arrays(_kept()["block"][name]))
 
 
+@cache
+def stack_costs(stack: Stack) -> StackCosts:
+    """Costs of virtio_blk, or of what stacks on a device, counted on 7.3; kept likewise."""
+    return StackCosts(*_arrays(_kept()["stack"][stack]))
+
+
 def fit_all() -> dict[str, dict[str, dict[str, Any]]]:
     """Fit every kind of cost to the shipped counts; it takes seconds, so the outcome is kept in a file."""
     nvme, block = {}, {}
@@ -130,7 +137,12 @@ def fit_all() -> dict[str, dict[str, dict[str, Any]]]:
     for kernel, name in _BLOCK_TABLES.items():
         table = read_table(shipped.data("kernel", name))
         block[kernel] = _plain(fit_work(table, rounded_to=_ROUNDED_TO.get(kernel, 1)))
-    return {"nvme": nvme, "block": block}
+    virtio, stacked = (
+        pd.read_csv(shipped.data("kernel", f"{name}-instructions.csv")) for name in ("virtio", "stacked")
+    )
+    tiny = fit_work(read_table(shipped.data("kernel", _BLOCK_TABLES["7.3"])))
+    stacks: dict[str, Any] = {str(name): _plain(found) for name, found in fit_stacks(virtio, stacked, tiny).items()}
+    return {"nvme": nvme, "block": block, "stack": stacks}
 
 
 def _kept() -> dict[str, dict[str, Any]]:
