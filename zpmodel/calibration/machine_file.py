@@ -22,6 +22,7 @@ from zpmodel.calibration.curve import named_device
 from zpmodel.datasets.curve import curve_names
 from zpmodel.devices.data_sheet import COMMAND_S, DataSheet
 from zpmodel.kernel_cpu.nvme import IOMMUS, Host, kernel_version, nvme_limits
+from zpmodel.kernel_cpu.stacks import Stack
 from zpmodel.kernel_cpu.time_per_instruction import any_cpu, known_times, measure_time_per_instruction
 from zpmodel.queue.limits import QueueLimits
 from zpmodel.queue.presets import find_limits
@@ -58,7 +59,7 @@ class CpuPart(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class DriverPart(msgspec.Struct, forbid_unknown_fields=True):
-    """``[driver]``: NVMe by its MDTS, or any queue by its limits (a preset or a file)."""
+    """``[driver]``: NVMe by its MDTS, or any queue by its limits (a preset or a file); and what else was counted."""
 
     source: Source
     mdts: Annotated[int, msgspec.Meta(ge=0, le=20)] | None = None
@@ -66,6 +67,7 @@ class DriverPart(msgspec.Struct, forbid_unknown_fields=True):
     sgl: bool = False
     write_zeroes: bool = False
     iommu: Literal["none", "passthrough", "lazy", "strict"] = "none"
+    stack: Stack | None = None
 
 
 class DevicePart(msgspec.Struct, forbid_unknown_fields=True):
@@ -171,7 +173,10 @@ def compose(file: MachineFile, name: str, overrides: dict[str, str] | None = Non
     host = Host(file.driver.iommu, file.driver.sgl)
     limits = _limits(file, name)
     seconds, who = _instruction_time(file.cpu, name)
-    cpu = CountedCpu(f"time per instruction {who}", file.cpu.kernel, host, file.driver.mdts is not None, seconds)
+    nvme, stack = file.driver.mdts is not None, file.driver.stack
+    if nvme and stack not in (None, "dm-linear"):
+        raise InputError(name, "driver.stack", stack, "dm-linear over NVMe (mdts); the others have limits of their own")
+    cpu = CountedCpu(f"time per instruction {who}", file.cpu.kernel, host, nvme, seconds, stack=stack)
     asked = changed.get("device", "")
     device = _curve(asked) if _is_curve(asked) else _device(file.device, "--device" if asked else name)
     return Machine(printable(file.name or name), cpu, Driver(file.driver.source, limits), device, 0.0)
