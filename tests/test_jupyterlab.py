@@ -59,8 +59,12 @@ def lab(tmp_path_factory):
                 time.sleep(0.3)
         yield address
     finally:
-        server.send_signal(signal.SIGTERM)
-        server.wait(60)
+        server.send_signal(signal.SIGTERM)  # it ends its kernels first
+        try:
+            server.wait(60)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
 
 
 def panel(browser, lab, name):
