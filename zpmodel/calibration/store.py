@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from zpmodel.base.errors import InputError
-from zpmodel.base.files import check_output, write_atomically
+from zpmodel.base.files import check_output, read_text, write_atomically
 from zpmodel.devices import kind_named
 from zpmodel.devices.base import DeviceKind
 from zpmodel.queue.limits import QueueLimits
@@ -135,9 +135,7 @@ def read(path: Path | str) -> Machine:
     """
     path = Path(path)
     try:
-        if path.stat().st_size > _LARGEST_BYTES or not path.is_file():
-            raise InputError(str(path), "file", "too large or no file", "a file written by zpmodel calibrate")
-        content = path.read_bytes()
+        content = read_text(path, _LARGEST_BYTES)
         found = msgspec.json.decode(content, type=_Format).format
         if found != FORMAT:
             raise InputError(str(path), "format", found, f"{FORMAT}: calibrate again with this version")

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from zpmodel.base.errors import ZpmodelError
-from zpmodel.base.files import publish, write_atomically
-from zpmodel.datasets.fio_answer import LARGEST_BYTES, as_json, check_answer, check_usage, read_bounded
+from zpmodel.base.files import LARGEST_BYTES, publish, read_bounded, write_atomically
+from zpmodel.datasets.fio_answer import as_json, check_answer, check_usage
 from zpmodel.datasets.point import Point
 from zpmodel.host.cputime import WorkerWatch, kernel_threads, kernel_threads_spent, machine_seconds
 from zpmodel.measure import thread_cpu
