@@ -44,7 +44,7 @@ nvme-b copy sum crc rep-stos clzero mm io fio_write iomap_dio_zero zero_pages no
 """,
 )
 WORDS += ["", " ", "9" * 25, "9" * 400, "1 TiB", "2 GB/s", "-2 GB/s", "nan GB/s", "1e400 GB/s", "0 B/s"]
-WORDS += ["\0", "\x1b[31m", "\udcff", "\u202e", "a\nb", "x" * 300, "x" * 5000]
+WORDS += ["\x01", "\x1b[31m", "\udcff", "\u202e", "a\nb", "x" * 300, "x" * 5000]
 
 
 class Door(NamedTuple):
@@ -176,7 +176,7 @@ def _options(folder: Path, chance: random.Random) -> list[str]:
     command = app.get_command(click.Context(app), name)
     assert command is not None
     if name == "validate":
-        return [name, chance.choice(WORDS) or "."]  # the shipped set takes minutes
+        return [name, chance.choice(WORDS).lstrip("-") or "."]  # the shipped set takes minutes
     arguments = [name]
     for parameter in command.params:
         if parameter.name == "days" or chance.random() < (0.3 if parameter.required else 0.7):

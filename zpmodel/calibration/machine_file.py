@@ -17,7 +17,7 @@ from zpmodel.base import shipped
 from zpmodel.base.errors import InputError
 from zpmodel.base.estimate import Estimate
 from zpmodel.base.files import read_text
-from zpmodel.base.text import printable
+from zpmodel.base.text import printable, printable_within
 from zpmodel.calibration import store
 from zpmodel.calibration.curve import named_device
 from zpmodel.datasets.curve import curve_names
@@ -130,7 +130,7 @@ def read_machine_file(path: Path) -> MachineFile:
     :raises InputError: naming file, field and value.
     """
     try:
-        document = tomllib.loads(read_text(path, _LARGEST_BYTES))
+        document = printable_within(tomllib.loads(read_text(path, _LARGEST_BYTES)))
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(str(path), "content", str(error), f"TOML with {ACCEPTED}") from None
     try:

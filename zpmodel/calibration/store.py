@@ -9,6 +9,7 @@ import numpy as np
 
 from zpmodel.base.errors import InputError
 from zpmodel.base.files import check_output, read_text, write_atomically
+from zpmodel.base.text import printable_within
 from zpmodel.devices import kind_named
 from zpmodel.devices.base import DeviceKind
 from zpmodel.queue.limits import QueueLimits
@@ -139,7 +140,7 @@ def read(path: Path | str) -> Machine:
         found = msgspec.json.decode(content, type=_Format).format
         if found != FORMAT:
             raise InputError(str(path), "format", found, f"{FORMAT}: calibrate again with this version")
-        document = msgspec.json.decode(content, type=_Document)
+        document = msgspec.convert(printable_within(msgspec.json.decode(content)), _Document)
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(str(path), "file", str(error), "a file written by zpmodel calibrate") from None
     return _machine(document, str(path))
