@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from zpmodel.host.leftovers import is_leftover, owned_name
+from zpmodel.host.leftovers import is_leftover, owned_name, passing_folder
 
 HOW = "difference of /proc/PID/task/TID/schedstat read by fio's exec_prerun and exec_postrun"
 
@@ -94,7 +94,7 @@ def overhead_ns(command: Sequence[str]) -> int | None:
     options = ["--thread=1", "--rw=write", "--ioengine=null", "--number_ios=1", "--size=1m", "--bs=4k", "--stonewall"]
     jobs = [f"nothing-{number}" for number in range(_READINGS)]
     _remove_leftovers()
-    with tempfile.TemporaryDirectory(prefix=f"{owned_name('fio', os.getpid())}-") as folder:
+    with passing_folder(f"{owned_name('fio', os.getpid())}-") as folder:
         try:
             subprocess.run(
                 [*command, *options, *arguments(), *(f"--name={job}" for job in jobs)],
@@ -106,7 +106,7 @@ def overhead_ns(command: Sequence[str]) -> int | None:
             )
         except (OSError, subprocess.TimeoutExpired):
             return None
-        found = [thread for thread, _ in (spent(Path(folder), job) for job in jobs) if thread is not None]
+        found = [thread for thread, _ in (spent(folder, job) for job in jobs) if thread is not None]
     return round(statistics.median(found)) if len(found) == len(jobs) else None
 
 
