@@ -94,7 +94,7 @@ def save(machine: Machine, path: Path | str) -> None:
             "total": _named(EVENTS, cpu.total, cpu.total_draws.T),
             "path": _named(EVENTS, cpu.path, cpu.path_draws.T),
         },
-        "driver": {"source": machine.driver.source, "limits": machine.limits.to_sysfs()},
+        "driver": {"source": _without_home(machine.driver.source), "limits": machine.limits.to_sysfs()},
         "device": {
             "source": device.source,
             "kind": device.best.KIND,
@@ -144,6 +144,11 @@ def read(path: Path | str) -> Machine:
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(str(path), "file", str(error), "a file written by zpmodel calibrate") from None
     return _machine(document, str(path))
+
+
+def _without_home(source: str) -> str:
+    """A path as its folder and name: a calibration is given away, and where somebody keeps files is not."""
+    return "/".join(Path(source).parts[-2:]) if source.startswith("/") else source
 
 
 class _Format(msgspec.Struct):
