@@ -193,9 +193,8 @@ def main() -> None:
         assert child.returncode == 0, said
         command.check(folder)
         remains = left(before, ignored)
-    print(
-        f"{asked.command}: {sum(counts.values()) - counts['left something']} kills, {dict(counts)}; slowest to obey {slowest:.1f} s;"
-    )
+    kills = counts.total() - counts["left something"]
+    print(f"{asked.command}: {kills} kills, {dict(counts)}; slowest to obey {slowest:.1f} s;")
     print(f"the last run took {time.monotonic() - begun:.0f} s and left {remains or 'nothing'}", flush=True)
     sys.exit(bool(remains or counts["left something"] or any(not word.split()[-1].islower() for word in counts)))
 
