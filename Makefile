@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin
 
-.PHONY: report test golden check bench lab environment lowest pythons clean
+.PHONY: report test golden check bench lab docs environment lowest pythons clean
 
 report: $(VENV)/ready  ## the main job: one HTML site from the shipped fio data
 	$(RUN)/zpmodel report --out reports/latest
@@ -33,6 +33,14 @@ bench: $(VENV)/ready  ## speed, as ratios to something in the same run
 lab: $(VENV)/ready  ## the notebooks in JupyterLab
 	$(RUN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks
 
+docs: $(VENV)/docs-ready  ## the documentation as one static site: docs/_build/html/index.html
+	$(RUN)/python -m sphinx -W --keep-going -E -q -b html docs docs/_build/html
+
+# Heavy, and of no use to who only asks the model: an extra of its own.
+$(VENV)/docs-ready: $(VENV)/ready
+	$(RUN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	@touch $@
+
 environment: $(VENV)/ready  ## write environment.yml anew from pyproject.toml
 	$(RUN)/python tools/environment.py
 
@@ -52,4 +60,4 @@ $(VENV)/ready: pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV).bootstrap .venv-* reports/latest
+	rm -rf $(VENV) $(VENV).bootstrap .venv-* reports/latest docs/_api docs/_build

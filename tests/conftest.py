@@ -10,6 +10,7 @@ from pathlib import Path
 import machine_state
 import needs
 import pytest
+from browsing import browser  # noqa: F401 - a fixture
 from hypothesis import settings
 
 # The first call of a kernel compiles it, which no deadline of an example can know.
@@ -32,6 +33,7 @@ LONGEST = (
     "alone",
     "golden",
     "reports",
+    "batch",
     "cli",
     "how_to_add",
     "growing_costs",

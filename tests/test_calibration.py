@@ -21,7 +21,7 @@ from zpmodel.calibration.linear import draw_costs, fit_costs
 from zpmodel.callers.fio_write import count_buffer
 from zpmodel.datasets.measured import read_set
 from zpmodel.devices import Flat, Ring, device_for
-from zpmodel.devices.base import PathCosts
+from zpmodel.devices.base import DATA_PATH, PathCosts
 from zpmodel.queue.limits import UINT_MAX, QueueLimits
 from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.structure import count
@@ -253,7 +253,7 @@ def test_calibrations_that_are_none_are_refused(model, tmp_path, change):
 
 def test_costs_are_listed_with_ordered_intervals(model):
     rows = cost_table(model)
-    assert len(rows) == 2 * len(EVENTS) + 8
+    assert len(rows) == 2 * len(EVENTS) + len(DATA_PATH)
     assert all(row["low"] <= row["value"] <= row["high"] for row in rows)
 
 

@@ -14,11 +14,13 @@ from blocks import ROOT, blocks, commands
 import zpmodel
 
 PAGES = sorted(path for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")] if path.stem != "how-to-add")
+TUTORIAL = ROOT / "docs" / "tutorial.md"
 MODULES = sorted(module.name for module in pkgutil.walk_packages(zpmodel.__path__, "zpmodel."))
 
 
 def _of(*languages):
-    found = [(path, block) for path in PAGES for block in blocks(path) if block.language in languages]
+    pages = [path for path in PAGES if path != TUTORIAL]
+    found = [(path, block) for path in pages for block in blocks(path) if block.language in languages]
     return [pytest.param(block, id=f"{path.name}:{block.line}") for path, block in found]
 
 
@@ -36,6 +38,20 @@ def test_commands_run_as_shown(block, tmp_path):
     for command in commands(block):
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, (command, done.stderr)
+
+
+@pytest.mark.slow
+def test_the_tutorial_runs_from_its_beginning_to_its_end(tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    ran = ""
+    for block in blocks(TUTORIAL):
+        steps = [[sys.executable, "-c", block.text]] if block.language == "python" else []
+        for command in commands(block) if block.language == "console" else steps:
+            done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, (command, done.stderr)
+            ran += done.stdout
+    assert "Worth it: more than a CPU-minute a day" in ran
+    assert (tmp_path / "report" / "index.html").is_file()
 
 
 def test_examples_in_docstrings_are_true():

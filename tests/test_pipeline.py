@@ -290,7 +290,7 @@ def test_overlap_is_what_its_words_say():
 
     def seconds(number, overlap):
         kinds = Kinds(np.array([0.125]), np.array([1.0]), np.array([float(number)]))
-        return call_seconds(path._replace(overlap=overlap), spent, kinds, 0.0, 1023.0)
+        return call_seconds(path._replace(overlap=overlap), spent, kinds, 0.0, 0.0, 1023.0)
 
     each = 0.125e-3 + 1e-9
     assert seconds(1, 1.0) == pytest.approx(2e-5 + each + 1e-5)

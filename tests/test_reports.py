@@ -16,7 +16,7 @@ from zpmodel.report import pages
 from zpmodel.report import site as reports
 from zpmodel.report.folder import claimed
 
-ALL = ["compare", "machine", "callers", "answers", "zeroing", "lifetime", "validate"]
+ALL = ["compare", "machine", "sweep", "callers", "answers", "zeroing", "lifetime", "validate"]
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import IPython.display
 import nbformat
+import pandas as pd
 import papermill
 import pytest
 import vl_convert
@@ -25,9 +26,10 @@ from zpmodel.base import shipped
 from zpmodel.memory.life import vmstat
 from zpmodel.report import fragment
 from zpmodel.report import site as reports
+from zpmodel.report.charts.theme import table_html
 from zpmodel.report.fingerprint import package_digest
 
-NAMES = ("answers", "callers", "compare", "lifetime", "machine", "validate", "zeroing")
+NAMES = ("answers", "callers", "compare", "lifetime", "machine", "sweep", "validate", "zeroing")
 
 
 class Site(NamedTuple):
@@ -103,7 +105,7 @@ def _bundle(item: Any) -> dict[str, str]:
         return {"text/plain": "[a chart]"}
     if isinstance(item, IPython.display.Markdown):
         return {"text/markdown": str(item.data)}
-    return {"text/html": item._repr_html_()}
+    return {"text/html": table_html(item) if isinstance(item, pd.DataFrame) else item._repr_html_()}
 
 
 def _text(page: str) -> str:

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import least_squares
+from scipy.special import chdtri
 
 from zpmodel.devices import DeviceKind
 from zpmodel.devices.base import Parameter
@@ -18,6 +19,8 @@ Floats = npt.NDArray[np.float64]
 _EDGE = 1e-3  # a share starts no closer to 0 and 1
 _HUBER = 2.0
 _STEP = 1e-4  # of a numerical derivative, on the free scale
+_BELIED = 1e-3  # of draws of a linear model grow the misfit by more than is allowed here
+_LEAST_SHARE = 1e-3
 _FARTHEST = 4.0  # a draw lies no farther from the best value than so many of its prior's widths
 
 
@@ -96,8 +99,24 @@ def draw_device(
     pulled = (fit.prior - fit.free + rng.standard_normal((draws, len(table))) * fit.width) / fit.width
     right = np.concatenate([(noisy - logs) * weight, pulled], axis=1)
     far = _FARTHEST * fit.width
-    free = fit.free + np.clip(right @ solve.T, -far, far)
-    return fit.best.with_fitted(from_free(table, free.T))
+    steps = np.clip(right @ solve.T, -far, far)
+    for i, path in enumerate(paths):
+        rates = _log_rates(fit.best, load._replace(path=path))
+        steps[i] *= _allowed(partial(_misfit, rates, observed, weight), fit.free, steps[i])
+    return fit.best.with_fitted(from_free(table, (fit.free + steps).T))
+
+
+def _misfit(rates: Callable[[Floats], Floats], observed: Floats, weight: Floats, free: Floats) -> float:
+    return float(np.sum(((observed - rates(free)) * weight) ** 2))
+
+
+def _allowed(misfit: Callable[[Floats], float], free: Floats, step: Floats) -> float:
+    """How much of a step is taken [1]: where rates bend, a step that a straight line allows may belie them; it is
+    halved until the misfit (chi squared) has grown by no more than draws' does."""
+    most, share = misfit(free) + float(chdtri(len(free), _BELIED)), 1.0
+    while misfit(free + share * step) > most and share > _LEAST_SHARE:
+        share /= 2
+    return share
 
 
 def _log_rates(unfitted: DeviceKind, load: Load) -> Callable[[Floats], Floats]:

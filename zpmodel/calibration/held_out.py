@@ -7,6 +7,7 @@ alone, its scatter from what the rest scatter by among themselves.
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -36,6 +37,7 @@ _RESAMPLES = 100
 _POINT = ["block_bytes", "depth", "memory", "quantity"]
 
 
+@lru_cache(maxsize=4)
 def held_out_points(data: DataSet) -> pd.DataFrame:
     """Every point predicted blind, with the interval that a prediction of it prints.
 

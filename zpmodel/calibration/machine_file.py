@@ -18,8 +18,11 @@ from zpmodel.base.errors import InputError
 from zpmodel.base.estimate import Estimate
 from zpmodel.base.text import printable
 from zpmodel.calibration import store
+from zpmodel.calibration.curve import named_device
+from zpmodel.datasets.curve import curve_names
 from zpmodel.devices.data_sheet import COMMAND_S, DataSheet
 from zpmodel.kernel_cpu.nvme import IOMMUS, Host, kernel_version, nvme_limits
+from zpmodel.kernel_cpu.stacks import Stack
 from zpmodel.kernel_cpu.time_per_instruction import any_cpu, known_times, measure_time_per_instruction
 from zpmodel.queue.limits import QueueLimits
 from zpmodel.queue.presets import find_limits
@@ -56,7 +59,7 @@ class CpuPart(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class DriverPart(msgspec.Struct, forbid_unknown_fields=True):
-    """``[driver]``: NVMe by its MDTS, or any queue by its limits (a preset or a file)."""
+    """``[driver]``: NVMe by its MDTS, or any queue by its limits (a preset or a file); and what else was counted."""
 
     source: Source
     mdts: Annotated[int, msgspec.Meta(ge=0, le=20)] | None = None
@@ -64,6 +67,7 @@ class DriverPart(msgspec.Struct, forbid_unknown_fields=True):
     sgl: bool = False
     write_zeroes: bool = False
     iommu: Literal["none", "passthrough", "lazy", "strict"] = "none"
+    stack: Stack | None = None
 
 
 class DevicePart(msgspec.Struct, forbid_unknown_fields=True):
@@ -88,8 +92,9 @@ class MachineFile(msgspec.Struct, forbid_unknown_fields=True):
 def load_machine(path: Path | str, **overrides: str | None) -> Machine:
     """A machine: a calibration that ``zpmodel calibrate`` wrote (JSON), a machine file (TOML), or a shipped one's name.
 
-    :param overrides: ``cpu``, ``iommu``, ``kernel`` and ``device`` (a bandwidth, such as ``2 GB/s``, or a machine file
-        or name, whose device it is), where they are not the file's. Of a calibration, only the device.
+    :param overrides: ``cpu``, ``iommu``, ``kernel`` and ``device`` (a bandwidth, such as ``2 GB/s``; a machine file or
+        name, whose device it is; a curve's name or CSV file), where they are not the file's. Of a calibration, only the
+        device.
     :raises InputError: where it is none of these, or a part can't be taken; naming file, field and value.
     """
     given = {name: value for name, value in overrides.items() if value is not None}
@@ -103,7 +108,7 @@ def load_machine(path: Path | str, **overrides: str | None) -> Machine:
         accepted = "--device; the rest of a calibration is one piece"
         raise InputError(str(path), "override", ", ".join(f"--{name}" for name in given), accepted)
     machine = store.read(found)
-    return machine if device is None else machine.with_device(_device(_other_device(device), "--device"))
+    return machine if device is None else machine.with_device(_asked_device(device))
 
 
 def shipped_names() -> list[str]:
@@ -168,8 +173,12 @@ def compose(file: MachineFile, name: str, overrides: dict[str, str] | None = Non
     host = Host(file.driver.iommu, file.driver.sgl)
     limits = _limits(file, name)
     seconds, who = _instruction_time(file.cpu, name)
-    cpu = CountedCpu(f"time per instruction {who}", file.cpu.kernel, host, file.driver.mdts is not None, seconds)
-    device = _device(file.device, "--device" if "device" in changed else name)
+    nvme, stack = file.driver.mdts is not None, file.driver.stack
+    if nvme and stack not in (None, "dm-linear"):
+        raise InputError(name, "driver.stack", stack, "dm-linear over NVMe (mdts); the others have limits of their own")
+    cpu = CountedCpu(f"time per instruction {who}", file.cpu.kernel, host, nvme, seconds, stack=stack)
+    asked = changed.get("device", "")
+    device = _curve(asked) if _is_curve(asked) else _device(file.device, "--device" if asked else name)
     return Machine(printable(file.name or name), cpu, Driver(file.driver.source, limits), device, 0.0)
 
 
@@ -191,6 +200,19 @@ def _device(part: DevicePart, name: str) -> Device:
     return Device(part.source, sheet.device(), drawn, 0.0)
 
 
+def _is_curve(asked: str) -> bool:
+    return asked in curve_names() or asked.endswith(".csv")
+
+
+def _curve(asked: str) -> Device:
+    # What its segments took may be the CPU's that drove it, which nobody timed: from nothing to all of it.
+    return named_device(asked).elsewhere()
+
+
+def _asked_device(asked: str) -> Device:
+    return _curve(asked) if _is_curve(asked) else _device(_other_device(asked), "--device")
+
+
 def _other_device(asked: str) -> DevicePart:
     """The device of another machine file, or a bandwidth with nothing else known."""
     if asked in shipped_names():
@@ -202,7 +224,8 @@ def _other_device(asked: str) -> DevicePart:
     try:
         quantity(asked, "byte/s", "--device", "bandwidth")
     except InputError:
-        accepted = f"a write bandwidth such as 2 GB/s, a machine file (TOML), or one of {', '.join(shipped_names())}"
+        named = ", ".join([*shipped_names(), *curve_names()])
+        accepted = f"a write bandwidth such as 2 GB/s, a machine file (TOML), a curve (CSV), or one of {named}"
         raise InputError("--device", "device", asked, accepted) from None
     return DevicePart(source=f"{asked} as asked, nothing else known", write_bandwidth=asked)
 
@@ -231,7 +254,7 @@ def _overridden(file: MachineFile, changed: dict[str, str], name: str) -> Machin
             parts["driver"] = msgspec.structs.replace(
                 file.driver, iommu=value, source=f"{file.driver.source}, as asked"
             )
-        elif option == "device":
+        elif option == "device" and not _is_curve(value):
             other = _other_device(value)
             if other.source.endswith("nothing else known"):  # a bandwidth: the rest stays the file's
                 source = f"{value} as asked; else: {file.device.source}"

@@ -17,7 +17,7 @@ from zpmodel.timing.events import EVENTS
 from zpmodel.timing.fitted import FittedCpu
 from zpmodel.timing.machine import Device, Driver, Machine
 
-FORMAT = 3
+FORMAT = 4
 _KEPT_DRAWS = 400  # enough for an interval; the file stays small
 _LARGEST_BYTES = 64 << 20
 

@@ -1,6 +1,7 @@
 """The structure of direct writes from user buffers: what fio's own I/O makes, so that costs can be fitted to it."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated, Literal
 
 import numpy as np
@@ -23,6 +24,7 @@ Pages = Literal["malloc", "mmaphuge"]
 PAGE_BYTES: dict[Pages, int] = {"malloc": 4 * KIB, "mmaphuge": 2 * MIB}
 
 
+@lru_cache(maxsize=1024)  # calibrating asks for the same few hundred again and again
 def count_buffer(
     pages: Pages, limits: QueueLimits, block_bytes: int, *, offset: int = 0, fixed: bool = True
 ) -> Structure:

@@ -21,7 +21,7 @@ _OPTIONS = (
     click.option(
         "--device",
         metavar="BANDWIDTH|FILE|NAME",
-        help="Another device: a write bandwidth (2 GB/s), or that of a machine file.",
+        help="Another device: a write bandwidth (2 GB/s), a machine file's, or a published curve (nvme-b, a CSV).",
     ),
     click.option("--cpu", metavar="NAME", help="Of a machine file: any, here, zen, xeon."),
     click.option("--iommu", metavar="MODE", help="Of a machine file: none, passthrough, lazy, strict."),

@@ -35,6 +35,7 @@ COMMANDS = {
     "zeroout": "Time the kernel's own zero-out by length.",
     "validate": "Every truth the project ships, predicted and scored.",
     "report": "Run the notebooks and make one offline HTML site.",
+    "batch": "A report for each of many data sets, and one page that ranks them.",
 }
 
 _FILES = {"import": "import_fio"}

@@ -100,7 +100,7 @@ def limits_of(limits: QueueLimits, max_sectors_kb: int) -> QueueLimits:
     return replace(limits, max_sectors=2 * max_sectors_kb) if max_sectors_kb else limits
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # a set is itself: its tables have no equality of their own
 class DataSet:
     """Runs of fio on one machine and device.
 
@@ -139,7 +139,7 @@ class DataSet:
 
     def structure(self, block_bytes: int, memory: str, max_sectors_kb: int = 0) -> Structure:
         """The structure of one of the set's writes, with the limit that it was made under."""
-        return count_buffer(memory, limits_of(self.limits, max_sectors_kb), block_bytes)  # type: ignore[arg-type]
+        return count_buffer(memory, limits_of(self.limits, max_sectors_kb), block_bytes)
 
     @property
     def plain(self) -> pd.DataFrame:

@@ -36,9 +36,10 @@ class PathCosts(NamedTuple):
     """What the kernels take: times of a request on the device's data path and beside it; scalars, or arrays (draws,).
 
     ``latency`` [s] and ``stream`` [s/MiB] are spent beside other requests; ``request`` [s], ``segment`` [s],
-    ``mebibyte`` [s/MiB] and ``cold`` [s/MiB] one after the other; ``cache`` [MiB] is what of the data costs no
-    ``cold``; ``rounds`` [1] says how far completions come together (0: one by one, 1: all at once); ``overlap`` [1] how
-    much of submission hides behind the device (1: as far as a pipeline can), which a closed loop has no say in.
+    ``mebibyte`` [s/MiB], ``cold`` [s/MiB] and ``cold_segment`` [s] one after the other; ``cache`` [MiB] is what of the
+    data costs neither of the last two; ``rounds`` [1] says how far completions come together (0: one by one, 1: all at
+    once); ``overlap`` [1] how much of submission hides behind the device (1: as far as a pipeline can), which a closed
+    loop has no say in.
     """
 
     latency: Any
@@ -49,6 +50,7 @@ class PathCosts(NamedTuple):
     cold: Any
     cache: Any
     rounds: Any
+    cold_segment: Any = 0.0
     overlap: Any = 1.0
     unit: Any = 0.0
     mend: Any = 0.0
@@ -64,6 +66,7 @@ DATA_PATH: tuple[Parameter, ...] = (
     Parameter("cold", "s/MiB", 4e-18, 2980.0, 2e-5, 4.0, "of the data path, for each MiB that no cache held"),
     Parameter("cache", "MiB", 4e-18, 2980.0, 4.0, 4.0, "that the device's copies find in a cache"),
     Parameter("rounds", "1", 0.0, 1.0, 0.5, 4.0, "share of completions that come together"),
+    Parameter("cold_segment", "s", 4e-18, 2980.0, 1e-8, 4.0, "of the data path, for each segment that no cache held"),
 )
 """What is fitted of a device by its rates, in the order of :class:`PathCosts`."""
 

@@ -6,7 +6,9 @@ several threads). So one large request can be slower than several small ones, wh
 Where the device holds fewer requests than are wanted, that bounds what is in flight.
 
 A device that is software (virtio, loop) copies the data with a CPU: what of the buffers in flight does not fit its
-``cache`` costs ``cold`` more. Zeroes come from one page over and over, which fits; fio's buffers may not.
+``cache`` costs ``cold`` more, and each segment of it ``cold_segment``: pages lie here and there in memory, so that
+neither a prefetcher nor a TLB entry reaches from one into the next. Zeroes come from one page over and over, which
+fits; fio's buffers may not.
 
 A drive says that a write is done before it is: what its flash takes for it bounds the rate and is in nobody's latency.
 So with the rest of a mapping unit that a small write leaves (read, merged, written): it bounds rates alone.
@@ -43,9 +45,14 @@ class Load(NamedTuple):
 
 
 @kernel
-def link_time(device, requests, segments, mebibytes, cold):  # type: ignore[no-untyped-def]
-    """Time on the data path [s]; ``device`` is a PathCosts, ``cold`` the share of the data outside the cache."""
-    return requests * device.request + segments * device.segment + mebibytes * (device.mebibyte + cold * device.cold)
+def link_time(device, requests, segments, mebibytes, cold, far):  # type: ignore[no-untyped-def]
+    """Time on the data path [s]; ``device`` is a PathCosts, ``cold`` the share of the data that is not in the cache,
+    ``far`` that of the segments."""
+    return (
+        requests * device.request
+        + segments * (device.segment + far * device.cold_segment)
+        + mebibytes * (device.mebibyte + cold * device.cold)
+    )
 
 
 @kernel
@@ -70,7 +77,7 @@ def operation_rates(device, load, out):  # type: ignore[no-untyped-def]
         requests, room = load.requests[i], load.room[i]
         each = load.mebibytes[i] / requests
         rest = rest_of_units(device, each)
-        link = link_time(device, requests, load.segments[i], load.mebibytes[i] + requests * rest, cold)
+        link = link_time(device, requests, load.segments[i], load.mebibytes[i] + requests * rest, cold, cold)
         # An operation of more requests than the queue holds waits for the device several times over.
         times = max(1.0, requests / room)
         held = max(1, int(min(load.depth[i], max(1.0, room / requests))))

@@ -52,5 +52,6 @@ class DataSheet:
             cold=zero,
             cache=zero + 1e9,
             rounds=rounds,
+            cold_segment=zero,
             overlap=overlap,
         )

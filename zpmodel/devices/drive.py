@@ -58,7 +58,14 @@ class Drive:
         """Its costs as the kernels take them."""
         shared = {name: getattr(self.parameters, name) for name in DriveCosts._fields}
         like = self.parameters.latency * 0.0  # scalars, or arrays of as many draws
-        return PathCosts(**shared, cold=like, cache=like + 1.0, overlap=like + 1.0, unit=like + self.unit_bytes / MIB)
+        return PathCosts(
+            **shared,
+            cold=like,
+            cold_segment=like,
+            cache=like + 1.0,
+            overlap=like + 1.0,
+            unit=like + self.unit_bytes / MIB,
+        )
 
     def room(self, requests: int, segments: int, tags: int) -> float:
         """Its tags."""

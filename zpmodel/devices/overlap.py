@@ -5,10 +5,9 @@ bandwidth, descriptors), and a latency that it does not compete for. How complet
 overlap:
 
 - one by one: a closed queueing network. Mean value analysis is exact for exponential service (Reiser and Lavenberg
-1980).
+  1980).
 - in rounds: the device reports all N together (a shared interrupt, a queue drained at once), so a round is a
-pipeline of N
-  through CPU and device, and the latency is paid once a round.
+  pipeline of N through CPU and device, and the latency is paid once a round.
 
 Both are the same for one in flight. Real queues lie between; how far is fitted. Neither ever passes the asymptotic
 bound X <= min(1 / max D, N / (L + sum D)) (Denning and Buzen 1978), which holds whatever the distributions.

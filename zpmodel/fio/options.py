@@ -35,7 +35,7 @@ SYNCHRONOUS = frozenset(
         *("librpma_apm_server", "librpma_gpspm_server"),
     )
 )
-"""Engines with FIO_SYNCIO: one I/O at a time, whatever ``iodepth`` says (fio's engines/*.c)."""
+"""Engines with FIO_SYNCIO: one I/O at a time, whatever ``iodepth`` says (fio's ``engines/*.c``)."""
 
 OWN_BUFFERS = ("spdk", "external", "libcufile", "libblkio", "librpma", "dfs")
 """Beginnings of engines that allocate the buffers themselves (``iomem_alloc``): ``mem`` says nothing about them."""

@@ -13,6 +13,7 @@ from zpmodel.base.errors import InputError
 from zpmodel.base.estimate import Estimate
 from zpmodel.kernel_cpu.instructions import WorkCosts, fit_work, read_table
 from zpmodel.kernel_cpu.nvme import Host, NvmeCosts, PartCosts, fit_nvme, kernel_version
+from zpmodel.kernel_cpu.stacks import Stack, StackCosts, fit_stacks
 from zpmodel.queue.limits import QueueLimits
 from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.structure import count
@@ -22,9 +23,15 @@ ITERATOR_FROM = (6, 17)
 
 _EARLIEST = (5, 0)
 _COUNTED = {"scatterlist": (6, 12), "iterator": (7, 3)}
-_BLOCK_COUNTED = {"scatterlist": (6, 12), "iterator": (7, 2)}
 _TABLES = {"scatterlist": "nvme-instructions-6.12.csv", "iterator": "nvme-instructions.csv"}
-_BLOCK_TABLES = {"scatterlist": "zeroout-instructions-6.12.csv", "iterator": "zeroout-instructions.csv"}
+_OWN_TABLES = {"iterator": "nvme-instructions-7.3-own.csv"}
+"""Where slow paths were counted, of the same kernel in another build, for a table that has not."""
+_BLOCK_TABLES = {
+    "6.12": "zeroout-instructions-6.12.csv",
+    "7.2": "zeroout-instructions.csv",
+    "7.3": "zeroout-instructions-7.3-tiny.csv",
+}
+_ROUNDED_TO = {"7.2": 1000}  # what a table's counts are rounded to [instructions]
 _OTHER_KERNEL = 0.05
 """How far a kernel that was not counted may be from its neighbour, 90 %: 173 against 176 instructions a vector from 7.2
 to 7.3, and as much again for what changes elsewhere."""
@@ -77,9 +84,9 @@ def answer(question: Question, source: str = "kernel") -> Answer:
     driver = driver_of(version)
     structure = count(question.zero_page, question.limits, 0, question.length)
     prepare, unmap = nvme_costs(driver).predict(structure, question.host)
-    block = block_costs(driver).predict(question.zero_page, question.limits, question.length)
+    block = block_costs(version).predict(question.zero_page, question.limits, question.length)
     nvme_doubt = _OTHER_KERNEL if version != _COUNTED[driver] else 0.0
-    block_doubt = _OTHER_KERNEL if version != _BLOCK_COUNTED[driver] else 0.0
+    block_doubt = _OTHER_KERNEL if ".".join(map(str, version)) not in _BLOCK_TABLES else 0.0
     return Answer(
         structure.requests,
         _widened(prepare, nvme_doubt),
@@ -101,22 +108,41 @@ def nvme_costs(driver: str) -> NvmeCosts:
     return NvmeCosts(*(PartCosts(*_arrays(parts[name])) for name in ("prepare", "unmap")))
 
 
+def block_costs(version: tuple[int, int]) -> WorkCosts:
+    """The block layer's costs of the last kernel counted before a version, or of the first, kept likewise."""
+    counted = [name for name in _BLOCK_TABLES if kernel_version(name) <= version]
+    # From 6.17 on the driver maps otherwise; the block layer came with it.
+    return _block_costs("7.2" if ITERATOR_FROM <= version < (7, 2) else counted[-1] if counted else "6.12")
+
+
 @cache
-def block_costs(driver: str) -> WorkCosts:
-    """The block layer's costs of the kernel counted nearest, kept likewise."""
-    return WorkCosts(*_arrays(_kept()["block"][driver]))
+def _block_costs(name: str) -> WorkCosts:
+    return WorkCosts(*_arrays(_kept()["block"][name]))
+
+
+@cache
+def stack_costs(stack: Stack) -> StackCosts:
+    """Costs of virtio_blk, or of what stacks on a device, counted on 7.3; kept likewise."""
+    return StackCosts(*_arrays(_kept()["stack"][stack]))
 
 
 def fit_all() -> dict[str, dict[str, dict[str, Any]]]:
     """Fit every kind of cost to the shipped counts; it takes seconds, so the outcome is kept in a file."""
     nvme, block = {}, {}
     for driver, name in _TABLES.items():
-        found = fit_nvme(pd.read_csv(shipped.data("kernel", name)))
+        own = _OWN_TABLES.get(driver)
+        like = fit_nvme(pd.read_csv(shipped.data("kernel", own))) if own else None
+        found = fit_nvme(pd.read_csv(shipped.data("kernel", name)), like)
         nvme[driver] = {"prepare": _plain(found.prepare), "unmap": _plain(found.unmap)}
-    for driver, name in _BLOCK_TABLES.items():
+    for kernel, name in _BLOCK_TABLES.items():
         table = read_table(shipped.data("kernel", name))
-        block[driver] = _plain(fit_work(table, rounded_to=1000 if driver == "iterator" else 1))
-    return {"nvme": nvme, "block": block}
+        block[kernel] = _plain(fit_work(table, rounded_to=_ROUNDED_TO.get(kernel, 1)))
+    virtio, stacked = (
+        pd.read_csv(shipped.data("kernel", f"{name}-instructions.csv")) for name in ("virtio", "stacked")
+    )
+    tiny = fit_work(read_table(shipped.data("kernel", _BLOCK_TABLES["7.3"])))
+    stacks: dict[str, Any] = {str(name): _plain(found) for name, found in fit_stacks(virtio, stacked, tiny).items()}
+    return {"nvme": nvme, "block": block, "stack": stacks}
 
 
 def _kept() -> dict[str, dict[str, Any]]:

@@ -17,6 +17,7 @@ from scipy.optimize import nnls
 
 from zpmodel.base.errors import InputError
 from zpmodel.base.estimate import LEVEL, Estimate
+from zpmodel.kernel_cpu.in_flight import Events, Expected, counted, expect
 from zpmodel.queue.limits import QueueLimits
 from zpmodel.queue.presets import nvme
 from zpmodel.queue.zeropage import ZeroPage
@@ -29,16 +30,17 @@ IOMMUS: tuple[Iommu, ...] = ("none", "passthrough", "lazy", "strict")
 
 PREPARE = (
     *("simple", "simple_prp", "iterated", "retried", "sgl_check"),
-    *("segment", "large_segment", "prp_segment", "entry", "list", "sgl_list"),
+    *("sgl_segment", "prp_segment", "large_segment", "entry", "list", "sgl_list"),
     *("mapping", "iova", "link", "page", "run"),
 )
 """Kinds of preparing work. ``simple``: a command by the fast path, ``simple_prp`` with PRPs instead of its SGL.
 ``iterated``: one by the slow path; ``retried``: after the fast one gave up. ``sgl_check``: a controller with SGLs is
-asked whether they are forced. ``segment``: one found and mapped directly, ``large_segment`` one of more than a page
-(6.12 has a shorter way for the others), ``prp_segment`` one from inside the loop that writes PRPs. ``entry``: a PRP of
-4 KiB. ``list``: a page of PRPs from its pool (small up to 32, then of 512), ``sgl_list`` one of SGL descriptors.
-Translating: ``mapping``: the fast path's; ``iova``: a range for all segments, ``link`` a segment in it; ``page``: an
-entry of the IOMMU's table; ``run``: a segment of several."""
+asked whether they are forced. ``sgl_segment``: one found, mapped directly and written as a descriptor,
+``prp_segment`` one from inside the loop that writes PRPs, ``large_segment`` one of more than a page (6.12 has a shorter
+way for the others). ``entry``: a PRP of 4 KiB. ``list``: a page of PRPs from its pool (small up to 32, then of 512),
+``sgl_list`` one of SGL descriptors. Translating: ``mapping``: the fast path's; ``iova``: a range for all segments,
+``link`` a segment in it; ``page``: an entry of the IOMMU's table; ``run``: a segment of several.
+"""
 
 UNMAP = (
     *("simple", "iterated", "list", "segment"),
@@ -104,8 +106,8 @@ def prepare_work(structure: Structure, host: Host) -> Floats:
     k = _Kinds(structure, host)
     return k.sum(
         *(k.simple, k.simple & k.small, k.iterated, k.iterated & (k.segments == 1), k.one * host.sgl),
-        *(k.direct * k.segments, k.direct * k.large, k.direct * k.prp * k.segments, k.prp * k.pages),
-        *(k.prp * k.lists, k.sgl_list),
+        *(k.direct * ~k.prp * k.segments, k.direct * k.prp * k.segments, k.direct * k.large),
+        *(k.prp * k.pages, k.prp * k.lists, k.sgl_list),
         *(k.simple & k.translated, k.iterated & k.translated, k.translated * k.iterated * k.segments),
         *(k.translated * k.mapped, k.translated * k.large),
     )
@@ -123,6 +125,13 @@ def unmap_work(structure: Structure, host: Host) -> Floats:
         *(k.direct * k.segments, mapping, iova, k.translated * k.mapped),
         *(mapping * strict, iova * strict, mapping * drained, iova * drained),
     )
+
+
+def expected_events(structure: Structure, host: Host) -> Expected:
+    """Slow-path events of a request of a range, where nobody counted them."""
+    kinds = _Kinds(structure, host)
+    iterated = float(kinds.sum(kinds.iterated)[0])
+    return expect(structure, iterated, translating=host.translating, lazy=host.iommu == "lazy")
 
 
 class _Kinds:
@@ -157,23 +166,24 @@ class PartCosts:
 
     :ivar costs: of each kind [instructions], shape (kinds,).
     :ivar covariance: of ``costs``, shape (kinds, kinds).
-    :ivar below: what rows of the same form lie below the fit, at the interval's edge, as a share.
-    :ivar iova: extra instructions a request, at the upper edge, where addresses come from the allocator's tree instead
-        of its cache (which nothing predicts).
+    :ivar below: what rows of the same form lie off the fit, at the interval's edge, as a share.
+    :ivar events: of each event of a slow path [instructions], in the order of :class:`Events`, shape (4,).
     """
 
     costs: Floats
     covariance: Floats
     below: float
-    iova: float
+    events: Floats
 
-    def mean(self, work: Floats, requests: int, *, translating: bool) -> Estimate:
+    def mean(self, work: Floats, requests: int, events: Expected) -> Estimate:
         """Mean of a request [instructions] from the work of all of them, with its 90 % interval."""
         each = work / requests
-        value = float(each @ self.costs)
-        wide = 1.645 * max(0.0, float(each @ self.covariance @ each)) ** 0.5
-        low = max(0.0, value - np.hypot(wide, self.below * value))
-        return Estimate(value, low, value + np.hypot(wide, self.below * value) + self.iova * translating)
+        direct = float(each @ self.costs)
+        value, low, high = (
+            direct + float(np.asarray(e) @ self.events) for e in (events.value, events.low, events.high)
+        )
+        wide = np.hypot(1.645 * max(0.0, float(each @ self.covariance @ each)) ** 0.5, self.below * value)
+        return Estimate(value, max(0.0, min(low, value) - wide), max(high, value) + wide)
 
 
 @dataclass(frozen=True)
@@ -183,16 +193,17 @@ class NvmeCosts:
     prepare: PartCosts
     unmap: PartCosts
 
-    def predict(self, structure: Structure, host: Host) -> tuple[Estimate, Estimate]:
+    def predict(self, structure: Structure, host: Host, happened: Events | None = None) -> tuple[Estimate, Estimate]:
         """Mean instructions of preparing and of unmapping a request of a range of written zero pages.
 
+        :param happened: events of slow paths a request, where they were counted.
         :raises InputError: on data-less Write Zeroes, which map nothing.
         """
         _check(structure)
-        requests, translating = structure.requests, host.translating
+        events = expected_events(structure, host) if happened is None else Expected(happened, happened, happened)
         return (
-            self.prepare.mean(prepare_work(structure, host), requests, translating=translating),
-            self.unmap.mean(unmap_work(structure, host), requests, translating=translating),
+            self.prepare.mean(prepare_work(structure, host), structure.requests, events),
+            self.unmap.mean(unmap_work(structure, host), structure.requests, events),
         )
 
 
@@ -214,28 +225,40 @@ def _lowered(row: Mapping[Hashable, Any]) -> int:
     return min(int(row["max_sectors_kb"]), hardware)
 
 
-def fit_nvme(table: pd.DataFrame) -> NvmeCosts:
+def fit_nvme(table: pd.DataFrame, like: NvmeCosts | None = None) -> NvmeCosts:
     """Fit costs to the counted rows of one kernel: least absolute relative errors, no cost negative.
 
-    Absolute, because some rows hold the IOVA allocator's slow path, which is no property of the request.
+    Absolute, because rows whose slow paths nobody counted hold what is no property of the request.
 
     :param table: columns ``iommu, sgl, mdts, zero_page_bytes, max_sectors_kb, length_bytes, prepare_instructions,
-        unmap_instructions`` and ``kernel``.
+        unmap_instructions`` and ``kernel``; and those of :data:`zpmodel.kernel_cpu.in_flight.COLUMNS`, if counted.
+    :param like: costs of the same driver, whose events' costs are taken where the table has no such columns.
     :raises InputError: without rows.
     """
     if table.empty:
         raise InputError("nvme work", "rows", 0, "at least one counted row")
-    rows = [row_structure(row) for row in table.to_dict("records")]
+    records = table.to_dict("records")
+    rows = [row_structure(row) for row in records]
     translating = np.array([host.translating for _, host in rows])
-    parts = []
-    for work_of, column in ((prepare_work, "prepare_instructions"), (unmap_work, "unmap_instructions")):
+    happened = [counted(row) for row in records]
+    known = all(events is not None for events in happened)
+    # A part's own events: the tree and slabs made while preparing, the rest while unmapping.
+    found = []
+    for work_of, column, own in ((prepare_work, "prepare", slice(0, 2)), (unmap_work, "unmap", slice(2, 4))):
         work = np.array([work_of(structure, host) / structure.requests for structure, host in rows])
-        parts.append(_fit(work, table[column].to_numpy(float), translating))
-    return NvmeCosts(*parts)
+        events = np.zeros((len(rows), 4))
+        if known:
+            events[:, own] = np.array(happened, dtype=float)[:, own]
+        part = _fit(work, events, table[f"{column}_instructions"].to_numpy(float), translating & (not known))
+        held = np.zeros(4) if like is None else getattr(like, column).events
+        found.append(part if known else replace(part, events=held))
+    return NvmeCosts(*found)
 
 
-def _fit(work: Floats, counted: Floats, translating: npt.NDArray[np.bool_]) -> PartCosts:
-    system, weight = work / counted[:, None], np.ones(len(counted))
+def _fit(work: Floats, events: Floats, truth: Floats, disturbed: npt.NDArray[np.bool_]) -> PartCosts:
+    """Fit one part; ``disturbed`` rows hold slow paths that nobody counted."""
+    kinds = work.shape[1]
+    system, weight = np.hstack([work, events]) / truth[:, None], np.ones(len(truth))
     scale = np.maximum(np.linalg.norm(system, axis=0), 1e-12)
     prior = np.eye(len(scale)) * _PRIOR * _LEAST_SPREAD
     for _ in range(_ROUNDS):
@@ -244,8 +267,7 @@ def _fit(work: Floats, counted: Floats, translating: npt.NDArray[np.bool_]) -> P
         error = system @ (found / scale) - 1
         weight = 1 / np.sqrt(np.maximum(np.abs(error), _LEAST_SPREAD) / _LEAST_SPREAD)
     covariance = np.linalg.inv(stacked.T @ stacked) * _LEAST_SPREAD**2 / np.outer(scale, scale)
-    over = (counted - work @ (found / scale))[translating]
-    iova = float(max(0.0, np.quantile(over, (1 + LEVEL) / 2))) if len(over) else 0.0
-    direct = np.abs(error[~translating]) if not translating.all() else np.abs(error)
+    direct = np.abs(error if disturbed.all() else error[~disturbed])
     below = float(max(2 * _LEAST_SPREAD, np.quantile(direct, LEVEL)))
-    return PartCosts(found / scale, covariance, below, iova)
+    costs = found / scale
+    return PartCosts(costs[:kinds], covariance[:kinds, :kinds], below, costs[kinds:])

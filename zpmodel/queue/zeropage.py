@@ -24,7 +24,7 @@ PMD_BYTES: dict[tuple[str, int], int] = {
     ("riscv64", 4 * KIB): 2 * MIB,
     ("s390x", 4 * KIB): 1 * MIB,
 }
-"""PMD size [byte] by architecture and base page size [byte]. Source: PMD_SHIFT in arch/*/include/asm."""
+"""PMD size [byte] by architecture and base page size [byte]. Source: ``PMD_SHIFT`` in ``arch/*/include/asm``."""
 
 
 @dataclass(frozen=True)

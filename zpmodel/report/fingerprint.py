@@ -25,6 +25,7 @@ _LIBRARIES = (
     "numpy",
     "pandas",
     "papermill",
+    "pillow",
     "scipy",
     "vl-convert-python",
 )
@@ -33,13 +34,17 @@ _SOURCES = (".py", ".toml")
 
 
 def folder_digest(folder: Path) -> str:
-    """SHA-256 over the names and contents of a folder's regular files; nothing else in it is opened."""
+    """SHA-256 over the names and contents of a folder's regular files, also behind symlinks; nothing else is opened."""
     total = hashlib.sha256()
     for where, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if name != "__pycache__")
         for name in sorted(names):
             path = Path(where) / name
-            if stat.S_ISREG(os.lstat(path).st_mode):
+            try:
+                regular = stat.S_ISREG(path.stat().st_mode)
+            except OSError:  # a symlink to nothing, or to itself
+                regular = False
+            if regular:
                 total.update(f"{path.relative_to(folder)}\0".encode(errors="surrogateescape"))
                 total.update(hashlib.sha256(path.read_bytes()).digest())
     return total.hexdigest()
@@ -85,7 +90,7 @@ def provenance(page: Page, parameters: Mapping[str, Any], data_digest: str, made
         rows["Measured on"] = _machine(folder)
     rows["Rendered with"] = ", ".join(f"{name} {number}" for name, number in libraries().items())
     machine = f"{platform.system()} {platform.release()}, {platform.machine()}"
-    return {**rows, "Rendered on": f"{machine} (no number is this machine's)"}
+    return {**rows, "Rendered on": machine}
 
 
 def own_version() -> str:

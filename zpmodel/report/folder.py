@@ -3,7 +3,7 @@
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -17,9 +17,10 @@ RUN_PREFIX = ".run-"
 
 
 @contextmanager
-def claimed(out: Path) -> Iterator[None]:
+def claimed(out: Path, folders: Sequence[str] = FOLDERS) -> Iterator[None]:
     """Make the folder where it is missing, and hold it until the block ends.
 
+    :param folders: what is made in it.
     :raises InputError: where it can't be written, or holds something that is not a report.
     :raises RefusedError: while another report is being made into it.
     """
@@ -37,19 +38,19 @@ def claimed(out: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise RefusedError(f"{out}: another report is being made here; wait, or choose another") from None
-        _tidy(out)
+        _tidy(out, folders)
         yield
     finally:
         os.close(lock)
 
 
-def _tidy(out: Path) -> None:
+def _tidy(out: Path, folders: Sequence[str]) -> None:
     """Remove what a killed report left, and make the folders; none may be a symlink to somewhere else."""
     try:
         for left in out.glob(f"{RUN_PREFIX}*"):
             if left.is_dir() and not left.is_symlink():
                 shutil.rmtree(left, ignore_errors=True)
-        for name in FOLDERS:
+        for name in folders:
             if (out / name).is_symlink():
                 raise InputError(str(out / name), "folder", "a symlink", "a folder of the report's own")
             (out / name).mkdir(exist_ok=True)

@@ -26,11 +26,17 @@ HEADLINE_TAG = "headline"
 """The tag of the cell whose output is repeated on the site's first page."""
 
 _FOLDED_ROWS = 15  # a table of more rows is folded
+_PNG_SCALE = 1.5  # sharp in somebody's slides
+_PRINTED_ROWS = 40  # a table of more is not opened for the printer
+_MANY_COLUMNS = 8  # a table of more gets all the width and smaller letters
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+_CELL = re.compile(r"<(t[dh])([^>]*)>(.*?)</t[dh]>", re.DOTALL)
+_CLASS = re.compile(r'<(t[dh])(?= )([^>]*?) class="[^"]*"')
+_NUMBER = re.compile(r"[-+\u2212]?[\d,.]+ ?%?( ?\[.*\])?|-|", re.DOTALL)
 _HIGHLIGHT = HtmlFormatter(nowrap=True)
 
 
-class _Page:
+class PageFiles:
     """Collects a page's files and HTML while its cells are gone through."""
 
     def __init__(self, out: Path, name: str) -> None:
@@ -45,15 +51,19 @@ class _Page:
         self.digests[path] = hashlib.sha256(raw).hexdigest()
         return path
 
-    def chart(self, spec: dict[str, Any]) -> str:
-        """A chart: a picture that needs no script, the specification that becomes interactive, links to its files."""
+    def chart(self, spec: dict[str, Any], picture: str) -> str:
+        """A chart: a picture that needs no script, the specification that becomes interactive, links to its files.
+
+        :param picture: the chart as the kernel drew it, SVG; drawn here where there is none.
+        """
         import vl_convert
 
         self.charts += 1
         stem, text = f"charts/{self.name}-{self.charts}", describe(spec)
         spec = {**spec, "description": text}
-        svg = self.keep(f"{stem}.svg", vl_convert.vegalite_to_svg(spec))
-        png = self.keep(f"{stem}.png", vl_convert.vegalite_to_png(spec, scale=1))
+        picture = picture or vl_convert.vegalite_to_svg(spec)
+        svg = self.keep(f"{stem}.svg", picture)
+        png = self.keep(f"{stem}.png", _small_png(vl_convert.svg_to_png(picture, scale=_PNG_SCALE)))
         links = [f'<a href="{svg}">SVG</a>', f'<a href="{png}">PNG</a>']
         for number, rows in enumerate(spec.get("datasets", {}).values()):
             links += self._data(f"{self.name}-chart-{self.charts}{f'-{number + 1}' if number else ''}", rows)
@@ -68,15 +78,17 @@ class _Page:
 
     def table(self, markup: str, csv: str) -> str:
         """A table: folded where it is long, in a box of its own that scrolls where it is wide."""
-        body = escape.clean(markup)
+        body = _text_to_the_left(escape.clean(markup))
         if "<table" not in body:
             return body
         self.tables += 1
         rows = body.count("<tr") - body.partition("</thead>")[0].count("<tr")
         links = " ".join(self._data(f"{self.name}-table-{self.tables}", csv)) if csv else ""
-        box = f'<div class="table" tabindex="0" role="region" aria-label="Table {self.tables}">{body}</div>'
+        kind = "table wide" if body.partition("</tr>")[0].count("<th") > _MANY_COLUMNS else "table"
+        box = f'<div class="{kind}" tabindex="0" role="region" aria-label="Table {self.tables}">{body}</div>'
         if rows > _FOLDED_ROWS:
-            box = f"<details><summary>Table of {rows} rows</summary>{box}</details>"
+            long = ' class="long"' if rows > _PRINTED_ROWS else ""
+            box = f"<details{long}><summary>Table of {rows} rows</summary>{box}</details>"
         return f'{box}<p class="files">{links}</p>' if links else box
 
     def _data(self, stem: str, content: Any) -> list[str]:
@@ -100,13 +112,12 @@ def write(notebook: Any, *, out: Path, name: str, about: Mapping[str, Any]) -> N
     :param about: what else the fragment keeps: fingerprint, provenance, seconds.
     :raises OSError: where the disk is full; the fragment is then missing, and the page will be run anew.
     """
-    page = _Page(out, name)
+    page = PageFiles(out, name)
     notebook.metadata.pop("papermill", {}).pop("input_path", None)
-    for cell in notebook.cells:
-        for output in cell.get("outputs", []):
-            if CHART_TYPE in output.get("data", {}):
-                output.data.pop("image/svg+xml", None)  # it lies beside the page, and would double the site
-    page.keep(f"notebooks/{name}.ipynb", nbformat.writes(notebook) + "\n")  # type: ignore[no-untyped-call]
+    pictures = {id(output): _picture(output) for cell in notebook.cells for output in cell.get("outputs", [])}
+    # Compact: indented, the charts' rows would take half as much again.
+    text = json.loads(nbformat.writes(notebook))  # type: ignore[no-untyped-call]
+    page.keep(f"notebooks/{name}.ipynb", json.dumps(text, ensure_ascii=False, separators=(",", ":")) + "\n")
     error = failure(notebook)
     body, headline = [], []
     for cell in notebook.cells:
@@ -115,7 +126,7 @@ def write(notebook: Any, *, out: Path, name: str, about: Mapping[str, Any]) -> N
             continue
         if cell.cell_type != "code" or not cell.source.strip():
             continue
-        shown = "".join(_output(page, output) for output in cell.get("outputs", []))
+        shown = "".join(_output(page, output, pictures[id(output)]) for output in cell.get("outputs", []))
         body.append(shown)
         tags = cell.metadata.get("tags", [])
         if HEADLINE_TAG in tags:
@@ -151,7 +162,43 @@ def _code(source: str) -> str:
     return f'<details class="code"><summary>Code</summary><pre><code>{marked}</code></pre></details>'
 
 
-def _output(page: _Page, output: Any) -> str:
+def _text_to_the_left(markup: str) -> str:
+    """A table whose columns of text, and their heads, are marked as such; numbers stay to the right."""
+    rows = [_CELL.findall(row) for row in markup.split("<tr")]
+    body = [row for row in rows if any(tag == "td" for tag, _, _ in row)]
+    width = max(map(len, body), default=0)
+    words = [any(len(row) > n and not _NUMBER.fullmatch(row[n][2].strip()) for row in body) for n in range(width)]
+
+    def marked(row: str) -> str:
+        if len(_CELL.findall(row)) != width:
+            return row
+        column = iter(words)
+        return _CELL.sub(lambda cell: cell[0].replace(">", ' class="text">', 1) if next(column) else cell[0], row)
+
+    bare = _CLASS.sub(r"<\1\2", markup)
+    return "<tr".join(marked(row) for row in bare.split("<tr"))
+
+
+def _picture(output: Any) -> str:
+    """Take a chart's picture out of the notebook: it lies beside the page, and would double the site."""
+    data = output.get("data", {})
+    return str(data.pop("image/svg+xml", "")) if CHART_TYPE in data else ""
+
+
+def _small_png(raw: bytes) -> bytes:
+    """The same picture with a palette, a tenth of the size: nobody tells a chart's other colours apart."""
+    from PIL import Image
+
+    small = io.BytesIO()
+    with Image.open(io.BytesIO(raw)) as picture:
+        opaque = Image.new("RGBA", picture.size, "white")
+        opaque.alpha_composite(picture.convert("RGBA"))
+        palette = opaque.convert("RGB").quantize(method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    palette.save(small, "PNG")
+    return small.getvalue()
+
+
+def _output(page: PageFiles, output: Any, picture: str) -> str:
     if output.output_type == "stream":
         return f'<pre class="{"stderr" if output.name == "stderr" else "stdout"}">{_plain(output.text)}</pre>'
     if output.output_type == "error":
@@ -163,7 +210,7 @@ def _output(page: _Page, output: Any) -> str:
         )
     data = output.get("data", {})
     if CHART_TYPE in data:
-        return page.chart(dict(data[CHART_TYPE]))
+        return page.chart(dict(data[CHART_TYPE]), picture)
     shapes: list[tuple[str, Callable[[str], str]]] = [
         (
             "text/html",

@@ -19,6 +19,15 @@ def die_with_parent(parent: int) -> None:
         os._exit(1)
 
 
+def spare_imports() -> None:
+    """Do without what takes a second to import and is never asked for here.
+
+    jsonschema, which nbformat and altair bring, checks IRIs by a grammar that is built at import; no notebook or chart
+    has any, and jsonschema does without where the module is missing.
+    """
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+
+
 def manager() -> Any:
     """The class of kernel managers that start this module; jupyter_client is imported only where it is needed."""
     from jupyter_client.kernelspec import KernelSpec
@@ -41,6 +50,7 @@ def manager() -> Any:
 def main(parent: int) -> None:
     """Become a kernel whose connection file ``-f`` names."""
     die_with_parent(parent)
+    spare_imports()
     from ipykernel.kernelapp import launch_new_instance
 
     launch_new_instance()

@@ -22,11 +22,15 @@ _LOOK_SECONDS = 0.05
 
 @dataclass
 class Order:
-    """A page to be run: what its process reads, and how long it may take [s]."""
+    """A page to be run: what its process reads (``out`` in it is its site), and how long it may take [s].
+
+    :ivar module: what is run; a page's notebook by default.
+    """
 
     name: str
     document: dict[str, Any]
     timeout_s: float
+    module: str = "zpmodel.report.run_page"
 
 
 @dataclass
@@ -38,10 +42,10 @@ class _Running:
     started: float = field(default_factory=time.monotonic)
 
 
-def run_all(orders: Sequence[Order], out: Path, workers: int, done: Callable[[str, str, float], None]) -> None:
+def run_all(orders: Sequence[Order], workers: int, done: Callable[[Order, str, float], None]) -> None:
     """Run all orders, ``workers`` at a time.
 
-    :param done: told of each page that has ended: its name, an error that kept it from writing its fragment (or
+    :param done: told of each page that has ended: its order, an error that kept it from writing its fragment (or
         nothing), and the seconds that it took.
     """
     waiting, running = list(orders), list[_Running]()
@@ -49,26 +53,26 @@ def run_all(orders: Sequence[Order], out: Path, workers: int, done: Callable[[st
         try:
             while waiting or running:
                 while waiting and len(running) < workers:
-                    _start(waiting.pop(0), out, running)
+                    _start(waiting.pop(0), running)
                 time.sleep(_LOOK_SECONDS)
                 for page in list(running):
                     error = _ended(page)
                     if error is not None:
                         _end(page)
                         running.remove(page)
-                        done(page.order.name, error, time.monotonic() - page.started)
+                        done(page.order, error, time.monotonic() - page.started)
         finally:
             for page in running:
                 _end(page)
 
 
-def _start(order: Order, out: Path, running: list[_Running]) -> None:
-    folder = Path(tempfile.mkdtemp(prefix=RUN_PREFIX, dir=out))
+def _start(order: Order, running: list[_Running]) -> None:
+    folder = Path(tempfile.mkdtemp(prefix=RUN_PREFIX, dir=order.document["out"]))
     said = tempfile.TemporaryFile()  # noqa: SIM115 - closed in _end
     # -P: nothing in the current folder shadows a module. A session of its own: Ctrl-C reaches only us.
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "zpmodel.report.run_page", str(os.getpid())],
+        [sys.executable, "-P", "-m", order.module, str(os.getpid())],
         stdin=subprocess.PIPE,
         stdout=said,
         stderr=said,

@@ -12,12 +12,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from zpmodel.report.kernel import die_with_parent, manager
+from zpmodel.report.kernel import die_with_parent, manager, spare_imports
 
 
 def main() -> None:
     """Read the order, run the page, write its files."""
     die_with_parent(int(sys.argv[1]))
+    spare_imports()
     order = json.load(sys.stdin)
     here = Path.cwd()
     os.environ |= {

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -65,48 +66,98 @@ def make_report(
     :raises RefusedError: while another report is made into ``out``.
     :raises OSError: on a full disk; what was finished stays.
     """
-    chosen = [pages.find(name) for name in dict.fromkeys(names or notebook_names())]
-    given = _checked(chosen, parameters)
-    folder = Path(given.get("data_set") or shipped.data("fio", shipped.DEFAULT_DATA_SET)).resolve()
-    if given.get("data_set"):
-        given["data_set"] = str(folder)
     out = out.absolute()
+    chosen, given = checked(names, parameters)
     with claimed(out):
-        digest = folder_digest(folder)
-        orders = []
+        plan = Plan.of(out, chosen, given, tell, timeout_s)
+        run_all(plan.orders, workers or default_workers(), plan.done)
+        return plan.finish()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a report has to do in a folder that is claimed: the orders that are due, then its site."""
+
+    out: Path
+    chosen: tuple[pages.Page, ...]
+    digest: str
+    orders: tuple[Order, ...]
+    tell: Callable[[str], None]
+
+    @classmethod
+    def of(
+        cls,
+        out: Path,
+        chosen: Sequence[pages.Page],
+        given: Mapping[str, Any],
+        tell: Callable[[str], None],
+        timeout_s: float | None = None,
+    ) -> "Plan":
+        """Find the pages that changed; from here on the old ones of those are not finished."""
+        folder = Path(given.get("data_set") or shipped.data("fio", shipped.DEFAULT_DATA_SET)).resolve()
+        digest, orders = folder_digest(folder), []
         for page in chosen:
             mine = {key: value for key, value in given.items() if key in page.parameters}
             print_of = fingerprint(page, mine, digest)
             if (old := _part(out, page.name)) is not None and old["fingerprint"] == print_of and old["status"] == "ok":
                 tell(f"{page.name}: unchanged")
                 continue
-            about = _about(page, mine, digest, print_of)
             document = {
                 "name": page.name,
                 "notebook": str(page.notebook.resolve()),
                 "parameters": mine,
                 "out": str(out),
-                "about": about,
+                "about": _about(page, mine, digest, print_of),
             }
             orders.append(Order(page.name, document, timeout_s or page.timeout_s or pages.load().timeout_s))
-        _run(out, orders, workers or _workers(), tell)
-        parts = [part for name in notebook_names() if (part := _part(out, name)) is not None]
-        _write_site(out, parts, digest)
-    ours = {page.name for page in chosen}
-    failed = {part["name"]: part["error"] for part in parts if part["status"] != "ok" and part["name"] in ours}
-    return Report(out / "index.html", failed, [order.name for order in orders])
+            (out / "parts" / f"{page.name}.json.gz").unlink(missing_ok=True)
+        return cls(out, tuple(chosen), digest, tuple(orders), tell)
+
+    def done(self, order: Order, error: str, seconds: float) -> None:
+        """Take note of a page that has ended; one that could not write its fragment gets one that says why."""
+        name = order.name
+        if error:
+            about = order.document["about"]
+            part = {**about, "name": name, "status": "failed", "error": error, "seconds": round(seconds, 1)}
+            text = (
+                f'<div class="failure" role="alert"><strong>This page was not finished</strong>: {to_html(error)}</div>'
+            )
+            part |= {"headline": "", "body": text, "charts": 0, "files": {}}
+            write_atomically(self.out / "parts" / f"{name}.json.gz", gzip.compress(json.dumps(part).encode()))
+        found = _part(self.out, name)
+        failed = found is None or found["status"] != "ok"
+        self.tell(f"{name}: {'FAILED, ' + found['error'] if failed and found else 'done'}, {seconds:.0f} s")
+
+    def finish(self) -> Report:
+        """Make the site of all finished pages."""
+        parts = [part for name in notebook_names() if (part := _part(self.out, name)) is not None]
+        _write_site(self.out, parts, self.digest)
+        ours = {page.name for page in self.chosen}
+        failed = {part["name"]: part["error"] for part in parts if part["status"] != "ok" and part["name"] in ours}
+        return Report(self.out / "index.html", failed, [order.name for order in self.orders])
 
 
-def _checked(chosen: Sequence[pages.Page], parameters: Mapping[str, Any]) -> dict[str, Any]:
+def checked(
+    names: Sequence[str] | None, parameters: Mapping[str, Any]
+) -> tuple[tuple[pages.Page, ...], dict[str, Any]]:
+    """The pages that are meant (all by default), and their parameters with the data set's whole path.
+
+    :raises InputError: on an unknown page or parameter, or a value that it can't have.
+    """
+    chosen = tuple(pages.find(name) for name in dict.fromkeys(names or notebook_names()))
     known = sorted({name for page in chosen for name in page.parameters})
     for name, value in parameters.items():
         if name not in known:
             raise InputError("report", "parameter", name, ", ".join(known))
         value_of(name, value, where="report")
-    return dict(parameters)
+    given = dict(parameters)
+    if given.get("data_set"):
+        given["data_set"] = str(Path(given["data_set"]).resolve())
+    return chosen, given
 
 
-def _workers() -> int:
+def default_workers() -> int:
+    """As many as there are CPUs for this process, up to 4."""
     return max(1, min(4, len(os.sched_getaffinity(0))))
 
 
@@ -118,26 +169,6 @@ def _about(page: pages.Page, parameters: Mapping[str, Any], digest: str, print_o
         "package": package_digest(),
         "provenance": provenance(page, parameters, digest, made),
     }
-
-
-def _run(out: Path, orders: Sequence[Order], workers: int, tell: Callable[[str], None]) -> None:
-    abouts = {order.name: order.document["about"] for order in orders}
-    for name in abouts:
-        (out / "parts" / f"{name}.json.gz").unlink(missing_ok=True)  # from here on the old page is not finished
-
-    def done(name: str, error: str, seconds: float) -> None:
-        if error:
-            part = {**abouts[name], "name": name, "status": "failed", "error": error, "seconds": round(seconds, 1)}
-            text = (
-                f'<div class="failure" role="alert"><strong>This page was not finished</strong>: {to_html(error)}</div>'
-            )
-            part |= {"headline": "", "body": text, "charts": 0, "files": {}}
-            write_atomically(out / "parts" / f"{name}.json.gz", gzip.compress(json.dumps(part).encode()))
-        found = _part(out, name)
-        failed = found is None or found["status"] != "ok"
-        tell(f"{name}: {'FAILED, ' + found['error'] if failed and found else 'done'}, {seconds:.0f} s")
-
-    run_all(orders, out, workers, done)
 
 
 def _part(out: Path, name: str) -> Part | None:
@@ -155,27 +186,38 @@ def _part(out: Path, name: str) -> Part | None:
 
 
 def _write_site(out: Path, parts: Sequence[Part], digest: str) -> None:
-    from jinja2 import Environment, FileSystemLoader
-
-    template = Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True).get_template("page.html")
-    scripts = _scripts(out)
     entries = [_entry(part, digest) for part in parts]
-    style = (_TEMPLATES / "style.css").read_text(encoding="utf-8")
     for current in [None, *entries]:
-        # The nonce is drawn after everything was read: nothing that somebody else wrote can know it.
-        text = template.render(
-            site=TITLE,
-            pages=entries,
-            page=current,
-            style=style,
-            scripts=scripts if current is None or current["charts"] or "<figure" in current["headline"] else [],
-            nonce=secrets.token_urlsafe(16),
-        )
+        charts = current is None or current["charts"] or "<figure" in current["headline"]
+        text = render(out, charts=bool(charts), site=TITLE, pages=entries, page=current)
         write_atomically(out / ("index.html" if current is None else f"{current['name']}.html"), text)
     kept = {f"{entry['name']}.html" for entry in entries}
     for name in notebook_names():
         if f"{name}.html" not in kept:
             (out / f"{name}.html").unlink(missing_ok=True)
+
+
+def render(out: Path, *, charts: bool, **given: Any) -> str:
+    """A page of the site, complete.
+
+    :param charts: whether it has any, and so needs what draws them.
+    :param given: what the template takes: ``site pages page``, or ``body``.
+    """
+    scripts = _scripts(out) if charts else []
+    # The nonce is drawn after everything was read: nothing that somebody else wrote can know it.
+    return str(_template().render(**given, style=_style(), scripts=scripts, nonce=secrets.token_urlsafe(16)))
+
+
+@cache
+def _template() -> Any:
+    from jinja2 import Environment, FileSystemLoader
+
+    return Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True).get_template("page.html")
+
+
+@cache
+def _style() -> str:
+    return (_TEMPLATES / "style.css").read_text(encoding="utf-8")
 
 
 def _entry(part: Part, digest: str) -> Part:

@@ -46,7 +46,8 @@ def predict_fio_write(
     elapsed_draws = np.array(
         [seconds(PathCosts(*(values[i] for values in drawn)), spent) for i, spent in enumerate(cpu.path_draws @ row)]
     )
-    link = float(link_time(best, structure.requests, structure.segments, size, cold_share(size * depth, best.cache)))
+    cold = cold_share(size * depth, best.cache)
+    link = float(link_time(best, structure.requests, structure.segments, size, cold, cold))
     latency = float(latency_of(best, size / structure.requests))
     stretch = stretch_of(machine, structure)
     return Prediction(

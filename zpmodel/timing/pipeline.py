@@ -44,11 +44,11 @@ class Kinds(NamedTuple):
 
 
 @kernel
-def call_seconds(device, submission, kinds, cold, room):  # type: ignore[no-untyped-def]
+def call_seconds(device, submission, kinds, cold, far, room):  # type: ignore[no-untyped-def]
     """Time of one call [s].
 
     :param device: PathCosts, scalars. :param submission: Submission, scalars. :param kinds: Kinds.
-    :param cold: share of the data that costs as if outside the cache [1].
+    :param cold: share of the data that costs as if outside the cache [1]. :param far: the same of the segments [1].
     :param room: requests that may be in flight.
     """
     requests, cpu, link, latency, longest = 0.0, 0.0, 0.0, 0.0, 0.0
@@ -58,7 +58,7 @@ def call_seconds(device, submission, kinds, cold, room):  # type: ignore[no-unty
     for k in range(len(kinds.number)):
         number, size, segments = kinds.number[k], kinds.mebibytes[k], kinds.segments[k]
         requests += number
-        link += number * link_time(device, 1.0, segments, size, cold)
+        link += number * link_time(device, 1.0, segments, size, cold, far)
         latency += number * latency_of(device, size)
         held = max(1, int(min(room, requests)))
         rate = steady_rate(cpu / requests, link / requests, latency / requests, held, device.rounds)
@@ -68,7 +68,7 @@ def call_seconds(device, submission, kinds, cold, room):  # type: ignore[no-unty
 
 
 @kernel
-def many_call_seconds(devices, submissions, kinds, cold, room):  # type: ignore[no-untyped-def]
+def many_call_seconds(devices, submissions, kinds, cold, far, room):  # type: ignore[no-untyped-def]
     """Time of one call for each draw [s]; fields of shape (draws,) but for ``kinds``."""
     out = np.empty(len(devices.latency))
     for i in range(len(out)):
@@ -81,6 +81,7 @@ def many_call_seconds(devices, submissions, kinds, cold, room):  # type: ignore[
             devices.cold[i],
             devices.cache[i],
             devices.rounds[i],
+            devices.cold_segment[i],
             devices.overlap[i],
             devices.unit[i],
             devices.mend[i],
@@ -89,5 +90,5 @@ def many_call_seconds(devices, submissions, kinds, cold, room):  # type: ignore[
         submission = Submission(
             submissions.call[i], submissions.request[i], submissions.segment[i], submissions.mebibyte[i]
         )
-        out[i] = call_seconds(device, submission, kinds, cold[i], room)
+        out[i] = call_seconds(device, submission, kinds, cold[i], far[i], room)
     return out

@@ -82,16 +82,18 @@ def predict_structure(machine: Machine, zero_page: ZeroPage, structure: Structur
     in_flight = _in_flight(machine, structure)
     best, drawn = device.best.path(), device.paths(machine.draws)
     touched = min(zero_page.size_bytes, structure.length) / MIB
-    cold = max(_STILL_COLD, cold_share(touched, best.cache))
+    far = cold_share(touched, best.cache)
+    cold = max(_STILL_COLD, far)
     still = np.random.default_rng(2).uniform(0, 2 * _STILL_COLD, machine.draws)
-    colds = np.maximum(still, np.maximum(0.0, 1.0 - drawn.cache / touched))
+    fars = np.maximum(0.0, 1.0 - drawn.cache / touched)
+    colds = np.maximum(still, fars)
     path = Submission(*(float(value) for value in spent.path))
     path_draws = Submission(*(np.broadcast_to(value, machine.draws).astype(float) for value in spent.path_draws))
-    elapsed = float(call_seconds(_scalars(best), path, kinds, cold, float(in_flight)))
-    elapsed_draws = np.asarray(many_call_seconds(drawn, path_draws, kinds, colds, float(in_flight)))
+    elapsed = float(call_seconds(_scalars(best), path, kinds, cold, far, float(in_flight)))
+    elapsed_draws = np.asarray(many_call_seconds(drawn, path_draws, kinds, colds, fars, float(in_flight)))
     requests, segments, size = structure.requests, structure.segments, structure.length / MIB
     on_path = float(path.call + requests * path.request + segments * path.segment + size * path.mebibyte) / requests
-    link = float(link_time(best, 1.0, segments / requests, _moved(structure) / requests, cold))
+    link = float(link_time(best, 1.0, segments / requests, _moved(structure) / requests, cold, far))
     latency = float(latency_of(best, _moved(structure) / requests))
     stretch = stretch_of(machine, structure)
     return Prediction(
@@ -128,7 +130,9 @@ def _kinds(device: PathCosts, structure: Structure) -> Kinds:
     """The requests by kind, the one that takes the device longest first."""
     size, segments, _, number = structure.request_table.astype(float).T
     moved = size / MIB if structure.operation == "write" else np.zeros(len(size))
-    time = [link_time(device, 1.0, s, m, 0.0) + latency_of(device, m) for s, m in zip(segments, moved, strict=True)]
+    time = [
+        link_time(device, 1.0, s, m, 0.0, 0.0) + latency_of(device, m) for s, m in zip(segments, moved, strict=True)
+    ]
     order = np.argsort(-np.array(time, dtype=float), kind="stable")
     return Kinds(*(np.ascontiguousarray(column[order]) for column in (moved, segments, number)))
 

@@ -14,7 +14,7 @@ from zpmodel.validation.score import Bar, Score
 
 TITLE = "Instructions of the kernel's own zero-out"
 
-_OWN_KERNELS = ("6.12", "7.2-tiny", "7.2-mitigated")
+_OWN_KERNELS = ("6.12", "7.2-tiny", "7.2-mitigated", "7.3-tiny")
 _ROUNDED_TO = 1000  # the shipped instruction counts are in thousands
 _INSTRUCTIONS_BAR = 0.03
 
@@ -36,7 +36,7 @@ def scores(data: DataSet) -> Iterator[Score]:
 def own_kernel_points(kernel: str) -> pd.DataFrame:
     """Predict a kernel of our own from the 128 KiB and 512 KiB requests that the other tables have.
 
-    :param kernel: ``6.12``, ``7.2-tiny`` or ``7.2-mitigated``.
+    :param kernel: ``6.12``, ``7.2-tiny``, ``7.2-mitigated`` or ``7.3-tiny``.
     :return: rows not fitted, of :func:`zpmodel.kernel_cpu.instructions.read_table`, with ``predicted`` and ``error``
         [1].
     """

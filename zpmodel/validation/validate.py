@@ -15,6 +15,7 @@ FAMILIES = (
     "native",
     "published",
     "zero_out",
+    "one_page",
     "composed",
 )
 """Every family of truths: a file here with a ``TITLE`` and ``scores(data)``, which yields a Score a truth."""

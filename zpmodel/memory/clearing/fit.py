@@ -143,7 +143,7 @@ def leave_out(points: pd.DataFrame, caches: Caches, kept: ArrayLike, *, noise: f
     """Fit to the rows that ``kept`` (booleans) names and predict the others.
 
     :return: the left-out rows with ``predicted_bytes_per_s low_bytes_per_s high_bytes_per_s error linear_error
-        extrapolates``; errors are relative, |predicted / seen - 1|.
+        extrapolates``; errors are relative, ``abs(predicted / seen - 1)``.
     :raises InputError: as :func:`fit_clearing`.
     """
     mask = np.asarray(kept, dtype=bool)

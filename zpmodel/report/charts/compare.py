@@ -6,9 +6,10 @@ import altair as alt
 import pandas as pd
 
 from zpmodel.base.units import format_size
-from zpmodel.report.charts.theme import BLUE, GREEN, GREY, ORANGE, by_legend
+from zpmodel.report.charts.theme import BLUE, GREEN, GREY, ORANGE, SERIES, by_legend
 
 PAGE_NAMES = {"malloc": "4 KiB vectors (as ZERO_PAGE)", "mmaphuge": "2 MiB vectors (as the static page)"}
+_SHAPES = ["square", "circle", "diamond", "cross", "triangle-up", "triangle-down"]
 _PAGE_COLOURS = alt.Scale(domain=list(PAGE_NAMES.values()), range=[ORANGE, BLUE])
 _PAGE_SHAPES = alt.Scale(domain=list(PAGE_NAMES.values()), range=["circle", "square"])
 
@@ -58,7 +59,7 @@ def ratios(table: pd.DataFrame, title: str, subtitle: str = "") -> Chart:
     panels = [f"queue depth {depth}" for depth in sorted(table["depth"].unique())]
     kinds = list(dict.fromkeys(table["kind"]))
     colour = alt.Color(
-        "kind:N", scale=alt.Scale(domain=kinds, range=[BLUE, ORANGE][: len(kinds)]), legend=alt.Legend(title=None)
+        "kind:N", scale=alt.Scale(domain=kinds, range=SERIES[: len(kinds)]), legend=alt.Legend(title=None)
     )
     base = alt.Chart(shown).encode(
         x=alt.X("block:N", sort=order, title="block size", axis=alt.Axis(labelAngle=-45)),
@@ -73,7 +74,7 @@ def ratios(table: pd.DataFrame, title: str, subtitle: str = "") -> Chart:
         y=alt.Y("ratio:Q", title=y_title),
         shape=alt.Shape(
             "kind:N",
-            scale=alt.Scale(domain=kinds, range=["square", "circle"][: len(kinds)]),
+            scale=alt.Scale(domain=kinds, range=_SHAPES[: len(kinds)]),
             legend=alt.Legend(title=None),
         ),
     )

@@ -1,10 +1,15 @@
 """How charts look and how notebooks show them: one theme, offline, interactive where a reader can draw them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import altair as alt
 import pandas as pd
 from pandas.io.formats.style import Styler
+
+from zpmodel.base.estimate import digits
+from zpmodel.report.describe import describe
 
 CHART_TYPE = "application/vnd.vegalite.v6+json"
 """The kind of output that carries a chart's specification; JupyterLab draws it by itself, without a network."""
@@ -14,6 +19,9 @@ TABLE_TYPE = "application/vnd.zpmodel.table+csv"
 
 BLUE, ORANGE, GREEN, BLACK, GREY = "#0072B2", "#D55E00", "#009E73", "#000000", "#767676"
 """Okabe's and Ito's colours, told apart by everybody."""
+
+SERIES = [BLUE, ORANGE, GREEN, BLACK, "#CC79A7", "#56B4E9"]
+"""As many of them as a chart can have series."""
 
 
 def setup(renderer: str = "offline") -> None:
@@ -29,10 +37,22 @@ def setup(renderer: str = "offline") -> None:
     _tables_with_values()
 
 
+@contextmanager
+def themed() -> Iterator[None]:
+    """Charts in the package's look outside notebooks, and altair as it was afterwards."""
+    alt.theme.register("zpmodel", enable=False)(_theme)
+    alt.data_transformers.disable_max_rows()
+    with alt.theme.enable("zpmodel"):
+        yield
+
+
 def _offline(spec: dict[str, Any], **_: Any) -> dict[str, Any]:
     import vl_convert
 
-    return {CHART_TYPE: spec, "image/svg+xml": vl_convert.vegalite_to_svg(spec), "text/plain": "chart"}
+    text = describe(spec)
+    spec = {**spec, "description": text}
+    # The one drawing of a chart: the report's SVG is this picture, its PNG is made of it.
+    return {CHART_TYPE: spec, "image/svg+xml": vl_convert.vegalite_to_svg(spec), "text/plain": text}
 
 
 def _tables_with_values() -> None:
@@ -44,6 +64,13 @@ def _tables_with_values() -> None:
     show = shell.display_formatter.mimebundle_formatter
     show.for_type(pd.DataFrame, lambda frame, **_: {TABLE_TYPE: frame.to_csv()})
     show.for_type(Styler, lambda style, **_: {TABLE_TYPE: style.data.to_csv()})
+    shell.display_formatter.formatters["text/html"].for_type(pd.DataFrame, table_html)
+
+
+def table_html(frame: pd.DataFrame) -> str:
+    """A table for reading: three significant digits, and no row numbers that say nothing."""
+    numbered = isinstance(frame.index, pd.RangeIndex)
+    return str(frame.to_html(float_format=digits, index=not numbered, na_rep="-", border=0))
 
 
 def _theme() -> alt.theme.ThemeConfig:
@@ -52,7 +79,13 @@ def _theme() -> alt.theme.ThemeConfig:
             "config": {
                 "background": "white",
                 "font": "DejaVu Sans, Arial, sans-serif",
-                "axis": {"labelFontSize": 12, "titleFontSize": 13, "gridColor": "#e3e3e3", "titleFontWeight": "normal"},
+                "axis": {
+                    "labelFontSize": 12,
+                    "titleFontSize": 13,
+                    "gridColor": "#e3e3e3",
+                    "titleFontWeight": "normal",
+                    "labelSeparation": 6,
+                },
                 "legend": {"labelFontSize": 12, "titleFontSize": 12, "labelLimit": 400, "orient": "top", "title": None},
                 "header": {"labelFontSize": 13, "titleFontSize": 13},
                 "mark": {"tooltip": True},

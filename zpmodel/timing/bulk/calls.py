@@ -40,7 +40,7 @@ def slowest_first(device, kinds, used, moves, times):
     for k in range(used):
         size, segments, number = kinds[k, 0], kinds[k, 1], kinds[k, 2]
         moved = size / MIB if moves else 0.0
-        time = link_time(device, 1.0, float(segments), moved, 0.0) + latency_of(device, moved)
+        time = link_time(device, 1.0, float(segments), moved, 0.0, 0.0) + latency_of(device, moved)
         at = k
         while at > 0 and times[at - 1] < time:
             times[at] = times[at - 1]
@@ -73,7 +73,7 @@ def cold_part(touched, cache):
 
 
 @kernel
-def add_loops(device, kinds, used_kinds, moves, cold, submit, in_flight, loops, used):
+def add_loops(device, kinds, used_kinds, moves, far, submit, in_flight, loops, used):
     """Append the closed loops of a call; return where they end.
 
     :func:`zpmodel.timing.pipeline.call_seconds` has one of the slowest kind of requests, and one more for each further
@@ -86,7 +86,7 @@ def add_loops(device, kinds, used_kinds, moves, cold, submit, in_flight, loops, 
         mib = kinds[k, 0] / MIB if moves else 0.0
         number = float(kinds[k, 2])
         count += number
-        link += number * link_time(device, 1.0, float(kinds[k, 1]), mib, cold)
+        link += number * link_time(device, 1.0, float(kinds[k, 1]), mib, max(_STILL_COLD, far), far)
         latency += number * latency_of(device, mib)
         depth = max(1.0, np.floor(min(in_flight, count)))
         if at < used or loops[at].depth != depth:
@@ -150,15 +150,15 @@ def start_call(limits, device, fixed, spent, home, row, cpu, zero_bytes, call, l
     stalls, cold_mib = stalls_of(descriptors, room, requests), moved * cold_part(touched, fixed.cache_mib)
     start, a_request, a_segment, a_mebibyte = path_of(spent[0], cpu, found, stalls, moved, cold_mib)
     all_of_it = path_of(spent[1], cpu, found, stalls, moved, cold_mib)
-    cold = max(_STILL_COLD, cold_part(touched, device.cache))
+    far = cold_part(touched, device.cache)
     slowest_first(device, kinds, found.kinds, moves, scratch)
     submit = a_request + a_segment + a_mebibyte
     call.bios, call.vectors = found.bios, found.vectors
     call.requests, call.segments = found.requests, found.segments
     call.start_s, call.submit_s = start, submit
     call.cpu_s = fixed.known * (all_of_it[0] + all_of_it[1] + all_of_it[2] + all_of_it[3])
-    call.end_loop = add_loops(device, kinds, found.kinds, moves, cold, submit, in_flight, loops, used)
-    data_path = link_time(device, 1.0, segments / requests, moved / requests, cold)
+    call.end_loop = add_loops(device, kinds, found.kinds, moves, far, submit, in_flight, loops, used)
+    data_path = link_time(device, 1.0, segments / requests, moved / requests, max(_STILL_COLD, far), far)
     latency = latency_of(device, moved / requests)
     call.bound = bound_index((start + submit) / requests, data_path, latency, in_flight)
 

@@ -29,7 +29,7 @@ QUEUE = (
 RANGE = ("length", "offset", "zero_bytes", "on_demand")
 """What is zeroed [byte] from which page [byte] (0: there is none of the name); whether that may not be there."""
 
-DEVICE = ("latency", "stream", "request", "segment", "mebibyte", "cold", "cache", "rounds", "overlap")
+DEVICE = ("latency", "stream", "request", "segment", "mebibyte", "cold", "cache", "rounds", "cold_segment", "overlap")
 """Fields of :class:`zpmodel.devices.base.PathCosts` that a call takes."""
 
 CPU = ("operation", "wait", "vector", "request", "stall", "mebibyte", "cold_mebibyte")

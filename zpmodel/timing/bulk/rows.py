@@ -56,11 +56,12 @@ def costs_fit(cost):
     """Whether all costs and factors are finite and not negative, and the share is one, or not given."""
     least = min(cost.device_latency, cost.device_stream, cost.device_request, cost.device_segment)
     least = min(least, cost.device_mebibyte, cost.device_cold, cost.device_cache)
-    least = min(least, cost.device_rounds, cost.device_overlap)
+    least = min(least, cost.device_rounds, cost.device_cold_segment, cost.device_overlap)
     least = min(least, cost.cpu_operation, cost.cpu_wait, cost.cpu_vector, cost.cpu_request)
     least = min(least, cost.cpu_stall, cost.cpu_mebibyte, cost.cpu_cold_mebibyte)
     total = cost.device_latency + cost.device_stream + cost.device_request + cost.device_segment
-    total += cost.device_mebibyte + cost.device_cold + cost.device_cache + cost.device_rounds + cost.device_overlap
+    total += cost.device_mebibyte + cost.device_cold + cost.device_cache + cost.device_rounds
+    total += cost.device_cold_segment + cost.device_overlap
     total += cost.cpu_operation + cost.cpu_wait + cost.cpu_vector + cost.cpu_request
     total += cost.cpu_stall + cost.cpu_mebibyte + cost.cpu_cold_mebibyte
     # NaN is below nothing and above nothing, so the sum says it.
@@ -79,6 +80,7 @@ def device_of(cost, home):
         cost.device_cold,
         cost.device_cache,
         cost.device_rounds,
+        cost.device_cold_segment,
         cost.device_overlap,
         0.0,
         0.0,

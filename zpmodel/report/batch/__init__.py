@@ -1,0 +1,1 @@
+"""A report for each of many data sets, and an overview of all."""
