@@ -22,6 +22,7 @@ from zpmodel.study.inputs import apply
 from zpmodel.study.scenario import Scenario, predict
 from zpmodel.study.sweep import Plan, Span, sweep, work_out
 
+SAMPLES = 6 * pieces.QUICK_ROWS + 1
 ZPMODEL = [sys.executable, "-c", "from zpmodel.commands.main import main; main()"]
 
 
@@ -112,7 +113,7 @@ def test_what_is_no_plan_is_refused(machine, grid, spans):
 
 
 def test_killed_and_resumed_gives_the_same_bytes(machine, calibration, tmp_path):
-    arguments = ["sweep", "--calibration", calibration, "--range", "max_sectors=64:8192", "--samples", 4500]
+    arguments = ["sweep", "--calibration", calibration, "--range", "max_sectors=64:8192", "--samples", SAMPLES]
     arguments += ["--jobs", 1]
 
     def start(out: Path) -> subprocess.Popen[bytes]:
@@ -134,7 +135,7 @@ def test_killed_and_resumed_gives_the_same_bytes(machine, calibration, tmp_path)
     assert wait(process) == 0
     assert killed.read_bytes() == straight.read_bytes()
     assert not parts.exists()
-    assert len(pd.read_parquet(killed)) == 4500
+    assert len(pd.read_parquet(killed)) == SAMPLES
     # a result is never overwritten, nor mixed with another sweep's
     assert wait(start(killed)) == 2
 

@@ -19,20 +19,27 @@ from zpmodel.base.errors import InputError
 from zpmodel.base.files import publish, write_atomically
 from zpmodel.study.sweep import Plan, work_out
 
-PIECE_ROWS = 4096
-"""Scenarios of a piece, and rows of a row group of the file: never another number, as it decides the bytes."""
+QUICK_ROWS, SLOW_ROWS = 1 << 17, 1 << 12
+"""Scenarios of a piece, and rows of a row group of the file, by whether the compiled pass answers them: never other
+numbers, as they decide the bytes."""
 
 Done = Callable[[int], None]
 
 
+def rows_of_piece(plan: Plan) -> int:
+    """Scenarios of a piece of this sweep."""
+    return QUICK_ROWS if plan.quick else SLOW_ROWS
+
+
 def run(
-    plan: Plan, rows: Iterable[int], *, jobs: int | None = None, client: Any = None, piece_rows: int = PIECE_ROWS
+    plan: Plan, rows: Iterable[int], *, jobs: int | None = None, client: Any = None, piece_rows: int | None = None
 ) -> Iterator[tuple[int, pd.DataFrame]]:
     """Work out pieces, in any order.
 
     :param rows: the range of scenarios, or the first scenarios of pieces.
     :return: pairs of a piece's first scenario and its rows.
     """
+    piece_rows = piece_rows or rows_of_piece(plan)
     if isinstance(rows, range) and rows.step == 1:
         rows = range(rows.start, rows.stop, piece_rows)
     todo = [(start, min(start + piece_rows, plan.rows)) for start in rows]
@@ -102,9 +109,10 @@ def to_parquet(plan: Plan, out: Path, *, jobs: int | None = None, client: Any = 
     if about.exists() and about.read_text() != key:
         raise InputError(str(parts), "plan", "another sweep", f"the same sweep to go on with; or delete {parts}")
     write_atomically(about, key)
-    starts = range(0, plan.rows, PIECE_ROWS)
+    piece_rows = rows_of_piece(plan)
+    starts = range(0, plan.rows, piece_rows)
     missing = [start for start in starts if not _part(parts, start).exists()]
-    finished = plan.rows - sum(min(PIECE_ROWS, plan.rows - start) for start in missing)
+    finished = plan.rows - sum(min(piece_rows, plan.rows - start) for start in missing)
     if done:
         done(finished)
     for start, rows in run(plan, missing, jobs=jobs, client=client):
@@ -114,21 +122,21 @@ def to_parquet(plan: Plan, out: Path, *, jobs: int | None = None, client: Any = 
         finished += len(rows)
         if done:
             done(finished)
-    _put_together(parts, [_part(parts, start) for start in starts], out)
+    _put_together(parts, [_part(parts, start) for start in starts], out, piece_rows)
 
 
 def _part(parts: Path, start: int) -> Path:
     return parts / f"from-{start:012d}.parquet"
 
 
-def _put_together(parts: Path, files: list[Path], out: Path) -> None:
+def _put_together(parts: Path, files: list[Path], out: Path, piece_rows: int) -> None:
     import pyarrow.parquet as pq
 
     temporary = parts / "whole"
     schema = pq.read_schema(files[0])
     with pq.ParquetWriter(temporary, schema) as writer:
         for file in files:
-            writer.write_table(pq.read_table(file).cast(schema), row_group_size=PIECE_ROWS)
+            writer.write_table(pq.read_table(file).cast(schema), row_group_size=piece_rows)
     publish(temporary, out)
     for file in parts.iterdir():
         file.unlink()

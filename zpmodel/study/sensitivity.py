@@ -5,7 +5,7 @@ Sources: Saltelli et al. 2010, Computer Physics Communications 181 (Sobol'); Mor
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -13,9 +13,9 @@ import pandas as pd
 
 from zpmodel.base.errors import InputError, RefusedError
 from zpmodel.base.estimate import LEVEL, TAILS
-from zpmodel.study.inputs import WHOLE, apply, best_only
+from zpmodel.study.inputs import WHOLE
 from zpmodel.study.scenario import Scenario
-from zpmodel.study.sweep import Plan, Span, answer
+from zpmodel.study.sweep import WORTH_ROWS, Plan, Span, answer_all
 from zpmodel.timing.events import EVENTS
 from zpmodel.timing.fitted import FittedCpu
 from zpmodel.timing.machine import Machine
@@ -151,16 +151,17 @@ def _methods(method: Method) -> tuple[Any, Any]:
 
 
 def _answers(base: Scenario, spans: Mapping[str, Span], shares: Any, output: str) -> Any:
-    base = replace(base, machine=best_only(base.machine))
-    found = np.empty(len(shares))
-    for i, row in enumerate(shares):
-        values = {name: span.at(float(share)) for (name, span), share in zip(spans.items(), row, strict=True)}
-        values = {name: round(value) if name in WHOLE else value for name, value in values.items()}
-        result = answer(apply(base, values))
-        if result["why_not"]:
-            raise InputError("sensitivity", "ranges", str(values), f"possible questions ({result['why_not']})")
-        found[i] = result[output]
-    return found
+    columns = {}
+    for i, (name, span) in enumerate(spans.items()):
+        values = span.at(shares[:, i])
+        columns[name] = np.round(values).astype(np.int64) if name in WHOLE else values
+    results = answer_all(base, pd.DataFrame(columns), quick=len(shares) >= WORTH_ROWS)
+    bad = results["why_not"] != ""
+    if bad.any():
+        first = int(np.argmax(bad))
+        asked = {name: values[first].item() for name, values in columns.items()}
+        raise InputError("sensitivity", "ranges", str(asked), f"possible questions ({results['why_not'].iloc[first]})")
+    return results[output].to_numpy()
 
 
 def _table(names: list[str], method: Method, found: Any) -> pd.DataFrame:

@@ -100,6 +100,12 @@ def shares_of(asked: OnDemand, draws: int = 2000) -> list[tuple[str, str, Estima
     ]
 
 
+def folio_shares(asked: OnDemand) -> tuple[float, float]:
+    """Shares of calls that allocate the folio and that fall back, in the long run [1]."""
+    found = _shares(asked, None)
+    return float(found.first[0]), float(found.fell_back[0])
+
+
 def serve(machine: Machine, page: Prediction, huge: Prediction, asked: OnDemand) -> Served:
     """What calls take that ask for an on-demand folio.
 

@@ -6,20 +6,20 @@ can be worked out anywhere and in any order, and the result is the same whatever
 
 import json
 import pickle
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import qmc
 
 from zpmodel.base.errors import InputError
+from zpmodel.study.bulk import answer_table, can_pass
 from zpmodel.study.compare import compare
 from zpmodel.study.inputs import WHOLE, WORDS, apply, best_only, check_name
 from zpmodel.study.scenario import Scenario
+from zpmodel.study.sequence import MOST, points_at
+from zpmodel.timing.bulk.records import BOUNDS, DONE
 
 RESULTS = {
     "elapsed_s": float,
@@ -37,9 +37,6 @@ RESULTS = {
 are PAGE_SIZE over, and less, it. Where a scenario is impossible ``why_not`` says why, and there are no numbers (counts
 are 0)."""
 
-_MOST = 1 << 30
-"""Points of the sequence."""
-
 
 @dataclass(frozen=True)
 class Span:
@@ -49,11 +46,12 @@ class Span:
     high: float
     log: bool = False
 
-    def at(self, share: float) -> float:
-        """The value so far [1] from low to high."""
+    def at(self, shares: Any) -> Any:
+        """The values so far [1] from low to high; an array of any shape."""
+        shares = np.asarray(shares, float)
         if self.log:
-            return float(self.low * (self.high / self.low) ** share)
-        return float(self.low + share * (self.high - self.low))
+            return self.low * np.exp(shares * np.log(self.high / self.low))
+        return self.low + shares * (self.high - self.low)
 
 
 @dataclass(frozen=True)
@@ -86,13 +84,18 @@ class Plan:
             fits = np.isfinite([span.low, span.high]).all() and span.low <= span.high
             if not fits or (span.log and span.low <= 0) or name in WORDS:
                 raise InputError("sweep", name, f"{span.low}:{span.high}", "low:high, and above 0 with :log")
-        if not 1 <= self.samples <= _MOST:
-            raise InputError("sweep", "samples", self.samples, f"1 to {_MOST}")
+        if not 1 <= self.samples <= MOST:
+            raise InputError("sweep", "samples", self.samples, f"1 to {MOST}")
 
     @property
     def rows(self) -> int:
         """Scenarios."""
         return int(np.prod([len(values) for values in self.grid.values()], dtype=object)) * self._each
+
+    @property
+    def quick(self) -> bool:
+        """Whether the compiled pass answers this: it can, and there are enough to be worth loading it."""
+        return self.rows >= WORTH_ROWS and can_pass(self.base, (*self.grid, *self.spans))
 
     @property
     def _each(self) -> int:
@@ -106,29 +109,12 @@ class Plan:
         shape = [len(values) for values in self.grid.values()]
         if shape:
             for (name, values), at in zip(self.grid.items(), np.unravel_index(cells, shape), strict=True):
-                columns[name] = np.array(list(values))[at]
+                columns[name] = _chosen(name, list(values), at)
         if self.spans:
-            shares = self._shares(points)
+            shares = points_at(len(self.spans), self.seed, points)
             for i, (name, span) in enumerate(self.spans.items()):
-                found = np.array([span.at(share) for share in shares[:, i]])
-                columns[name] = self._rounded(name, found)
+                columns[name] = self._rounded(name, span.at(shares[:, i]))
         return pd.DataFrame(columns, index=pd.RangeIndex(start, stop))
-
-    def _shares(self, points: Any) -> Any:
-        """The sequence at these points, which run on or start again."""
-        shares = np.empty((len(points), len(self.spans)))
-        edges = [0, *(np.flatnonzero(np.diff(points) != 1) + 1).tolist(), len(points)]
-        for a, b in pairwise(edges):
-            if a == b:
-                continue
-            sequence = qmc.Sobol(len(self.spans), seed=np.random.default_rng(self.seed))
-            with warnings.catch_warnings():
-                # That only powers of two are balanced is for whoever chose the number.
-                warnings.simplefilter("ignore", UserWarning)
-                if points[a]:
-                    sequence.fast_forward(int(points[a]))
-                shares[a:b] = sequence.random(b - a)
-        return shares
 
     def _rounded(self, name: str, values: Any) -> Any:
         if name not in WHOLE:
@@ -173,21 +159,58 @@ def _nothing(error: InputError) -> dict[str, Any]:
     return {**{name: none[kind] for name, kind in RESULTS.items()}, "why_not": str(error)}
 
 
+WORTH_ROWS = 1000
+"""Scenarios for which the compiled pass is worth loading, or compiling for the first time."""
+
+_BOUND = (*BOUNDS, "")
+_NOBODY = len(BOUNDS)
+
+
+def _chosen(name: str, values: list[Any], at: Any) -> Any:
+    """Values of a grid by their place; words as categories, which take no room in many rows."""
+    if name not in WORDS:
+        return np.array(values)[at]
+    known = list(dict.fromkeys(values))
+    codes = np.array([known.index(value) for value in values], np.int32)
+    return pd.Categorical.from_codes(codes[at], known)  # type: ignore[call-overload]
+
+
 def work_out(plan: Plan, start: int, stop: int) -> pd.DataFrame:
     """Scenarios ``start`` to ``stop`` with their results, a row each."""
     inputs = plan.inputs(start, stop)
-    base = replace(plan.base, machine=best_only(plan.base.machine))
-    rows = []
-    for row in inputs.to_dict("records") if len(inputs.columns) else [{} for _ in range(start, stop)]:
-        try:
-            scenario = apply(base, {str(name): value for name, value in row.items()})
-        except InputError as error:
-            rows.append(_nothing(error))
-            continue
-        rows.append(answer(scenario))
-    results = pd.DataFrame(rows, columns=list(RESULTS), index=inputs.index)
-    kinds = {name: kind for name, kind in RESULTS.items() if kind is not str}
-    return pd.concat([inputs, results.astype(kinds)], axis=1)
+    return pd.concat([inputs, answer_all(plan.base, inputs, quick=plan.quick)], axis=1)
+
+
+def answer_all(base: Scenario, inputs: pd.DataFrame, *, quick: bool) -> pd.DataFrame:
+    """Results for each row of inputs.
+
+    :param quick: by the compiled pass where it can, and one by one what that leaves; the same but for last digits.
+    """
+    columns: dict[str, Any] = {name: np.zeros(len(inputs), kind) for name, kind in RESULTS.items() if kind is not str}
+    columns["bound_by"] = np.full(len(inputs), _NOBODY, np.int8)
+    columns["why_not"] = np.full(len(inputs), "", object)
+    left = np.arange(len(inputs))
+    names = tuple(map(str, inputs.columns))
+    if quick and can_pass(base, names):
+        found = answer_table(base, {name: inputs[name] for name in names}, len(inputs))
+        columns |= {name: found[name] for name in columns if name in found}
+        columns["bound_by"] = found["bound"].astype(np.int8)
+        left = np.flatnonzero(found["status"] != DONE)
+    if len(left):
+        base = replace(base, machine=best_only(base.machine))
+        asked = inputs.iloc[left]
+        for i, row in zip(left, asked.to_dict("records") if names else [{}] * len(left), strict=True):
+            for name, value in _one_by_one(base, {str(name): value for name, value in row.items()}).items():
+                columns[name][i] = _BOUND.index(value) if name == "bound_by" else value
+    columns["bound_by"] = pd.Categorical.from_codes(columns["bound_by"], list(_BOUND))  # type: ignore[call-overload]
+    return pd.DataFrame({name: columns[name] for name in RESULTS}, index=inputs.index)
+
+
+def _one_by_one(base: Scenario, values: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return answer(apply(base, values))
+    except InputError as error:
+        return _nothing(error)
 
 
 def sweep(
