@@ -28,6 +28,7 @@ class Page(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     needs: tuple[Literal["data_set"], ...]
     parameters: tuple[str, ...]
     timeout_s: float = 0.0
+    weight: float = 1.0
 
     @property
     def notebook(self) -> Path:

@@ -70,7 +70,8 @@ def make_report(
     chosen, given = checked(names, parameters)
     with claimed(out):
         plan = Plan.of(out, chosen, given, tell, timeout_s)
-        run_all(plan.orders, workers or default_workers(), plan.done)
+        longest_first = sorted(plan.orders, key=lambda order: -pages.find(order.name).weight)
+        run_all(longest_first, workers or default_workers(), plan.done)
         return plan.finish()
 
 
