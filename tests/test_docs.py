@@ -70,6 +70,11 @@ def test_every_link_between_pages_leads_somewhere():
             assert (path.parent / target).exists(), f"{path.name}: {target}"
 
 
+def test_every_page_has_its_place_in_the_site():
+    listed = (ROOT / "docs" / "index.md").read_text(encoding="utf-8").splitlines()
+    assert not [path.stem for path in (ROOT / "docs").glob("*.md") if path.stem not in ("index", *listed)]
+
+
 def test_the_command_table_of_the_readme_is_whole():
     from zpmodel.commands.main import COMMANDS
 
