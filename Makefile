@@ -26,12 +26,13 @@ check: $(VENV)/ready  ## style, types, the floors of the house, generated files 
 	$(RUN)/lint-imports
 	$(RUN)/nbstripout --verify notebooks/*.ipynb
 	$(RUN)/python tools/environment.py --check
+	$(RUN)/python tools/index_notebook.py --check
 
 bench: $(VENV)/ready  ## speed, as ratios to something in the same run
 	$(RUN)/python -m pytest -q -s benchmarks --benchmark-columns=median,iqr,rounds
 
-lab: $(VENV)/ready  ## the notebooks in JupyterLab
-	$(RUN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks
+lab: $(VENV)/ready  ## the notebooks in JupyterLab, from their index
+	$(RUN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/index.ipynb
 
 docs: $(VENV)/docs-ready  ## the documentation as one static site: docs/_build/html/index.html
 	$(RUN)/python -m sphinx -W --keep-going -E -q -b html docs docs/_build/html

@@ -231,6 +231,15 @@ def test_a_calibration_survives_its_file(model, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["machine.json"]
 
 
+def test_a_calibration_tells_no_path_of_whoever_made_it(model, tmp_path):
+    driver = replace(model.driver, source=f"{tmp_path}/my-set/machine.toml")
+    store.save(replace(model, driver=driver), tmp_path / "machine.json")
+    text = (tmp_path / "machine.json").read_text()
+    assert "my-set/machine.toml" in text
+    assert '"/' not in text
+    assert str(tmp_path) not in text
+
+
 @pytest.mark.parametrize(
     "change",
     [

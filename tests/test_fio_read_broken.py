@@ -146,3 +146,11 @@ def test_the_command_without_a_fault() -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert len(done.stdout.splitlines()) == 3, "a head, one job, and of four running totals the last"
     assert len(json.loads(run(FIXTURES / "real" / "status-interval.json", "--json").stdout)["jobs"]) == 4
+
+
+def test_a_name_that_is_no_utf8_stands_in_the_tables(tmp_path: Path) -> None:
+    path = tmp_path / "runs-\udcff.json"
+    path.write_bytes((FIXTURES / "real/sweep-qd1.json").read_bytes())
+    found = read([path, tmp_path / "none-\udcff"])
+    assert found.jobs["file"].str.endswith("runs-\\udcff.json").all()
+    assert found.rejected["file"].str.endswith("none-\\udcff").all()

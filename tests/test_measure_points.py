@@ -255,6 +255,21 @@ class TestThreadCpu:
         assert 0 <= thread - int(done.stdout) < 1_500_000
         assert workers == 0
 
+    def test_what_a_killed_look_left_goes_with_the_next(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+        program = (
+            "import os, sys, tempfile; tempfile.tempdir = sys.argv[1]\n"
+            "from zpmodel.measure import thread_cpu\n"
+            "thread_cpu.subprocess.run = lambda *words, **more: os.kill(os.getpid(), 9)\n"
+            "thread_cpu.overhead_ns(['fio'])"
+        )
+        assert subprocess.run([sys.executable, "-c", program, str(tmp_path)]).returncode == -9
+        (left,) = tmp_path.iterdir()
+        (tmp_path / "zpmodel-fio-notes").mkdir()
+        thread_cpu.overhead_ns(["true"])
+        assert [path.name for path in tmp_path.iterdir()] == ["zpmodel-fio-notes"]
+        assert not left.exists()
+
     def test_a_missing_reading_is_none(self, tmp_path: Path) -> None:
         assert thread_cpu.spent(tmp_path, "job") == (None, 0)
         for when in ("prerun", "postrun"):

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from children import default_signals
 from measuring import MIB, POOL, TINY, one_at_a_time, planned, quick_start
 
 from zpmodel.datasets import points as dataset
@@ -87,14 +88,8 @@ def test_killed_at_twenty_random_moments_it_ends_with_the_same_set(tmp_path: Pat
     assert POOL.read_text() == pool
 
 
-def heeding_signals() -> None:
-    """For a child: take Ctrl-C and a hang-up as usual, even if this process was told to ignore them (nohup)."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
-
-
 def ignoring_hang_up() -> None:
-    heeding_signals()
+    default_signals()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
@@ -123,7 +118,7 @@ SMALL_FILE = (
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_asked_to_stop_it_stops_fio_and_says_how_to_go_on(tmp_path: Path, number: signal.Signals) -> None:
     out, pool = tmp_path / "out", POOL.read_text()
-    process = started(tmp_path, 30, heeding_signals)
+    process = started(tmp_path, 30, default_signals)
     os.killpg(process.pid, number)
     _, said = process.communicate(timeout=20)
     assert process.returncode == 130

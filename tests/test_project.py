@@ -18,6 +18,10 @@ def test_environment_yml_is_in_step_with_pyproject():
     subprocess.run([sys.executable, ROOT / "tools" / "environment.py", "--check"], check=True)
 
 
+def test_the_index_of_the_notebooks_names_every_page():
+    subprocess.run([sys.executable, ROOT / "tools" / "index_notebook.py", "--check"], check=True)
+
+
 def test_rooms_import_downwards_only():
     # The contract stands in pyproject.toml.
     done = subprocess.run(
@@ -46,7 +50,7 @@ def test_few_files_stand_at_the_root():
     assert len([path for path in (ROOT / "zpmodel").iterdir() if path.is_file()]) <= 4
 
 
-NOTEBOOKS = sorted(shipped.notebooks().glob("*.ipynb"))
+NOTEBOOKS = sorted(path for path in shipped.notebooks().glob("*.ipynb") if path.stem != "index")
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -16,6 +16,7 @@ from scratch_devices import run
 from zpmodel.base.errors import InputError, RefusedError
 from zpmodel.host import leftovers, scratch
 from zpmodel.host.scratch import remove_leftovers, scratch_device
+from zpmodel.host.signals import Stopped, ends_orderly
 
 pytestmark = [pytest.mark.root]
 
@@ -202,6 +203,23 @@ def test_a_number_of_ours_that_somebody_bound_since_is_theirs(tmp_path: Path) ->
             control = os.open("/dev/loop-control", os.O_RDWR)
             fcntl.ioctl(control, 0x4C81, int(device.name.removeprefix("loop")))
     assert not device.exists()
+
+
+def test_a_passing_folder_goes_whenever_a_signal_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(call):
+        def with_signal(*words, **more):
+            signal.raise_signal(signal.SIGTERM)
+            return call(*words, **more)
+
+        return with_signal
+
+    for module, name in ((leftovers.tempfile, "mkdtemp"), (leftovers.shutil, "rmtree")):
+        with monkeypatch.context() as patch:
+            patch.setattr(module, name, interrupted(getattr(module, name)))
+            with pytest.raises(Stopped), ends_orderly(), leftovers.passing_folder("x", tmp_path):  # noqa: PT012
+                (tmp_path / "entered").touch()
+                (tmp_path / "entered").unlink()
+        assert list(tmp_path.iterdir()) == []
 
 
 def test_whose_name_is_a_leftover() -> None:

@@ -1,4 +1,4 @@
-"""Files that are complete or absent, whatever happens to the program, the disk or the power.
+"""Files that are complete or absent, whatever happens to the program, the disk or the power; and reading no others.
 
 An output is a regular file or a new name. A device node, a FIFO, a socket, a folder or a symlink is refused: a rename
 would replace it, as root even /dev/null.
@@ -22,6 +22,56 @@ _KINDS = {
     stat.S_IFIFO: "a FIFO",
     stat.S_IFSOCK: "a socket",
 }
+
+
+LARGEST_BYTES = 4 << 20
+"""Of what is read whole, where nothing else is said; what `measure` writes for a point has some KiB."""
+
+
+def open_regular(path: Path | str) -> BinaryIO:
+    """Open a regular file for reading; never waits for a FIFO.
+
+    :raises ValueError: where it is something else.
+    :raises OSError: where it can't be opened.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise ValueError("it is no regular file")
+    return open(fd, "rb")  # noqa: PTH123 - a descriptor, not a path
+
+
+def read_bounded(path: Path | str, largest_bytes: int = LARGEST_BYTES) -> bytes:
+    """Read a regular file of at most so many bytes; never fills the memory.
+
+    :raises ValueError: where it is something else, or larger.
+    :raises OSError: where it can't be read.
+    """
+    with open_regular(path) as file:
+        raw = file.read(largest_bytes + 1)
+    if len(raw) > largest_bytes:
+        raise ValueError(f"too large: more than {largest_bytes} bytes")
+    return raw
+
+
+def read_text(path: Path | str, largest_bytes: int = LARGEST_BYTES) -> str:
+    """As `read_bounded`, as text; a byte order mark before it is passed over, as some editors write one.
+
+    :raises ValueError: where it is no regular file, larger, or not UTF-8.
+    :raises OSError: where it can't be read.
+    """
+    return read_bounded(path, largest_bytes).decode("utf-8-sig")
+
+
+def bounded_lines(file: BinaryIO, largest_bytes: int = 1 << 20) -> Iterator[bytes]:
+    """The lines of a file of any length, each of at most so many bytes.
+
+    :raises ValueError: where one is longer.
+    """
+    while line := file.readline(largest_bytes + 1):
+        if len(line) > largest_bytes:
+            raise ValueError(f"a line of more than {largest_bytes} bytes")
+        yield line
 
 
 def check_output(path: Path, *, where: str = "output") -> None:

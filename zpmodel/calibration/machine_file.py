@@ -16,7 +16,8 @@ import numpy as np
 from zpmodel.base import shipped
 from zpmodel.base.errors import InputError
 from zpmodel.base.estimate import Estimate
-from zpmodel.base.text import printable
+from zpmodel.base.files import read_text
+from zpmodel.base.text import printable, printable_within
 from zpmodel.calibration import store
 from zpmodel.calibration.curve import named_device
 from zpmodel.datasets.curve import curve_names
@@ -129,9 +130,7 @@ def read_machine_file(path: Path) -> MachineFile:
     :raises InputError: naming file, field and value.
     """
     try:
-        if not path.is_file() or path.stat().st_size > _LARGEST_BYTES:
-            raise InputError(str(path), "file", "no regular file, or too large", "a machine file (TOML)")
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = printable_within(tomllib.loads(read_text(path, _LARGEST_BYTES)))
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(str(path), "content", str(error), f"TOML with {ACCEPTED}") from None
     try:

@@ -1,11 +1,16 @@
 """``--cases``: many questions as JSON lines, answered all or not at all."""
 
 import json
+import stat
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import IO, Any
 
 import click
+
+_LONGEST_LINE = 1 << 20
 
 
 def refuse_beside_cases(names: Sequence[str], brings: str) -> None:
@@ -20,6 +25,43 @@ def refuse_beside_cases(names: Sequence[str], brings: str) -> None:
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
             raise click.UsageError(f"--cases brings its own {brings}: leave out --{name.replace('_', '-')}")
+
+
+class CasesFile(click.File):
+    """A file of JSON lines, or - for standard input; not a FIFO without a writer, nor a device without an end."""
+
+    name = "filename"
+
+    def __init__(self) -> None:
+        super().__init__(encoding="utf-8-sig")
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Look at what it is, then open it."""
+        # What a shell opened for us, <(...), is under /dev/fd and may be a FIFO: it has its writer.
+        if (
+            isinstance(value, str)
+            and value != "-"
+            and not value.startswith(("/dev/fd/", "/proc/self/fd/", "/dev/stdin"))
+        ):
+            with suppress(OSError, ValueError):
+                if not stat.S_ISREG(Path(value).stat().st_mode):
+                    self.fail(f"{value!r}: not a regular file, nor - for standard input.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+def lines_of(cases: IO[str]) -> Iterator[str]:
+    """The lines of ``--cases``, none of which fills the memory.
+
+    :raises InputError: where one is too long.
+    """
+    from zpmodel.base.errors import InputError
+
+    number = 1
+    while line := cases.readline(_LONGEST_LINE + 1):
+        if len(line) > _LONGEST_LINE:
+            raise InputError(f"{cases.name} line {number}", "length", "longer", f"at most {_LONGEST_LINE} characters")
+        yield line
+        number += 1
 
 
 def emit_cases(cases: IO[str], answers: Iterable[Mapping[str, Any]]) -> None:

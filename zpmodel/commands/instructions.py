@@ -4,7 +4,7 @@ from typing import IO, Any
 
 import click
 
-from zpmodel.commands.cases import emit_cases, refuse_beside_cases
+from zpmodel.commands.cases import CasesFile, emit_cases, lines_of, refuse_beside_cases
 from zpmodel.commands.output import emit_json, emit_table, json_option
 
 _SINGLE = ("limits", "mdts", "zero_page", "length", "kernel", "iommu", "sgl")
@@ -23,7 +23,7 @@ _SINGLE = ("limits", "mdts", "zero_page", "length", "kernel", "iommu", "sgl")
     help="How DMA addresses are made.",
 )  # fmt: skip
 @click.option("--sgl/--no-sgl", default=True, help="Whether the controller has SGLs.")
-@click.option("--cases", type=click.File(encoding="utf-8"), help="JSON lines, one question each; - for stdin.")
+@click.option("--cases", type=CasesFile(), help="JSON lines, one question each; - for stdin.")
 @json_option
 def command(
     limits: str | None, mdts: int | None, zero_page: str, length: str, kernel: str, iommu: Any, sgl: bool,
@@ -44,7 +44,7 @@ def command(
         refuse_beside_cases(_SINGLE, "questions")
         from zpmodel.kernel_cpu.cases import answer_cases
 
-        emit_cases(cases, answer_cases(cases, source=cases.name))
+        emit_cases(cases, answer_cases(lines_of(cases), source=cases.name))
         return
     if (limits is None) == (mdts is None):
         raise click.UsageError("give one of --limits and --mdts, or --cases; see zpmodel instructions --help")

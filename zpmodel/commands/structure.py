@@ -4,7 +4,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from zpmodel.commands.cases import emit_cases, refuse_beside_cases
+from zpmodel.commands.cases import CasesFile, emit_cases, lines_of, refuse_beside_cases
 from zpmodel.commands.output import emit_json, emit_table, json_option
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 )
 @click.option("--offset", default="0", show_default=True, help="First byte of the range: 0, 1MiB.")
 @click.option("--length", help="Bytes of the range: 4096, 1GiB, 1TiB.")
-@click.option("--cases", type=click.File(encoding="utf-8"), help="JSON lines, one range or request each; - for stdin.")
+@click.option("--cases", type=CasesFile(), help="JSON lines, one range or request each; - for stdin.")
 @json_option
 def command(
     zero_page: str, limits: str | None, offset: str, length: str | None, cases: IO[str] | None, as_json: bool
@@ -47,7 +47,7 @@ def command(
         refuse_beside_cases(("zero_page", "limits", "offset", "length"), "pages, limits and ranges")
         from zpmodel.callers.cases import count_lines
 
-        emit_cases(cases, (found.as_case() for found in count_lines(cases, source=cases.name)))
+        emit_cases(cases, (found.as_case() for found in count_lines(lines_of(cases), source=cases.name)))
         return
     if not limits or not length:
         raise click.UsageError("give --limits and --length, or --cases; see zpmodel structure --help")

@@ -7,7 +7,7 @@ import pandas as pd
 
 from zpmodel.base import shipped
 from zpmodel.base.errors import InputError
-from zpmodel.datasets.fio_answer import LARGEST_BYTES, read_bounded
+from zpmodel.base.files import LARGEST_BYTES, read_text
 from zpmodel.datasets.schema import WRITES, Column, check_points, conform
 
 _SUFFIX = "-write.csv"
@@ -34,7 +34,7 @@ def read_curve(name: str) -> tuple[pd.DataFrame, str]:
     names = curve_names()
     path = shipped.data("published", f"{name}{_SUFFIX}") if name in names else Path(name)
     try:
-        text = read_bounded(path).decode()
+        text = read_text(path)
         comments = [line[1:].strip() for line in text.splitlines() if line.startswith("#")]
         table = pd.read_csv(io.StringIO(text), comment="#")
     except FileNotFoundError:

@@ -7,7 +7,6 @@ disk has lost half of it since.
 import errno
 import os
 import re
-import stat
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -15,9 +14,6 @@ import msgspec
 
 from zpmodel.base.errors import InputError
 from zpmodel.datasets.point import Point
-
-LARGEST_BYTES = 4 << 20
-"""The largest file of a point [byte]; fio prints 10 KB for one job."""
 
 _Milliseconds = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 _Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
@@ -138,22 +134,6 @@ def check_usage(raw: bytes, point: Point) -> Usage:
 def way_of(job: Job, point: Point) -> Way:
     """The direction that a point uses."""
     return job.read if point.operation == "zero" else job.write
-
-
-def read_bounded(path: Path, largest_bytes: int = LARGEST_BYTES) -> bytes:
-    """Read a regular file of at most so many bytes; never waits for a FIFO and never fills the memory.
-
-    :raises ValueError: where it is something else, or larger.
-    :raises OSError: where it can't be read.
-    """
-    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(fd, "rb") as file:  # noqa: PTH123 - a descriptor, not a path
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise ValueError("it is no regular file")
-        raw = file.read(largest_bytes + 1)
-    if len(raw) > largest_bytes:
-        raise ValueError(f"larger than {largest_bytes} bytes")
-    return raw
 
 
 def point_of(path: Path) -> Point:

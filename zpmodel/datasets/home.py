@@ -8,7 +8,7 @@ from typing import Annotated
 
 import msgspec
 
-from zpmodel.datasets.fio_answer import read_bounded
+from zpmodel.base.files import read_bounded, read_text
 
 _CLOCK_SLACK = timedelta(seconds=5)
 
@@ -56,7 +56,7 @@ def read_home(out: Path) -> Home:
 
 def _sessions(path: Path) -> tuple[tuple[datetime, datetime], ...]:
     try:
-        sessions = tomllib.loads(read_bounded(path).decode())["session"]
+        sessions = tomllib.loads(read_text(path))["session"]
         found = []
         for session in sessions:
             first = _moment(session["before"]["date"])

@@ -16,9 +16,8 @@ import msgspec
 import pandas as pd
 
 from zpmodel.base.errors import InputError
-from zpmodel.base.files import write_atomically
+from zpmodel.base.files import read_bounded, read_text, write_atomically
 from zpmodel.datasets.any_fio import Imported
-from zpmodel.datasets.fio_answer import read_bounded
 from zpmodel.datasets.point import HUGE_PAGE
 from zpmodel.datasets.schema import (
     LARGEST_BLOCK_BYTES,
@@ -103,7 +102,7 @@ def read_set(folder: Path | str) -> DataSet:
     folder = Path(folder)
     where = folder / _SET
     try:
-        found = msgspec.convert(tomllib.loads(read_bounded(where).decode()), _Set)
+        found = msgspec.convert(tomllib.loads(read_text(where)), _Set)
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(str(where), "file", str(error), "the set.toml of a folder made by zpmodel import") from None
     if found.format != FORMAT:

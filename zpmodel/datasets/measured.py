@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from zpmodel.base.errors import InputError
-from zpmodel.datasets.fio_answer import read_bounded
+from zpmodel.base.files import read_text
 from zpmodel.datasets.points import LeftOut, Measured, load_points
 from zpmodel.datasets.schema import LARGEST_BLOCK_BYTES, WRITES, DataSet, facts, limits_of
 from zpmodel.devices import device_for
@@ -51,7 +51,7 @@ def read_set(folder: Path | str) -> DataSet:
 
 def _machine(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(read_bounded(path).decode())
+        return tomllib.loads(read_text(path))
     except (OSError, ValueError, RecursionError) as error:
         said = str(error) or type(error).__name__
         raise InputError(str(path), "file", said, "the machine.toml of a folder made by zpmodel measure") from None

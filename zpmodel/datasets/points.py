@@ -12,7 +12,8 @@ from scipy import stats
 
 from zpmodel.base.errors import InputError
 from zpmodel.base.estimate import LEVEL
-from zpmodel.datasets.fio_answer import Job, Usage, check_answer, check_usage, point_of, read_bounded, way_of
+from zpmodel.base.files import read_bounded
+from zpmodel.datasets.fio_answer import Job, Usage, check_answer, check_usage, point_of, way_of
 from zpmodel.datasets.home import read_home
 from zpmodel.datasets.point import Point
 

@@ -7,7 +7,6 @@ A form of data set is one file with a reader that returns a :class:`DataSet`, an
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from zpmodel.base.errors import InputError
@@ -50,6 +49,9 @@ LARGEST_BLOCK_BYTES = 1 << 31
 MOST_IN_FLIGHT = 1 << 20
 """No queue depth is larger."""
 
+_FINITE = (1e-18, 1e18)
+"""Of a rate [1/s] or a time [s], measured or not: nothing is outside, and ratios and squares of these are finite."""
+
 
 def conform(frame: pd.DataFrame, columns: tuple[Column, ...], where: str) -> pd.DataFrame:
     """Check a table at the door: every column there, of its type, in order; an empty table keeps its columns.
@@ -63,11 +65,12 @@ def conform(frame: pd.DataFrame, columns: tuple[Column, ...], where: str) -> pd.
         try:
             given = frame[column.name] if column.name in frame else pd.Series(column.default, index=frame.index)
             typed[column.name] = given.astype(column.dtype)  # type: ignore[call-overload]
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise InputError(where, column.name, str(error), f"{column.says}, as {column.dtype}") from None
         values = typed[column.name]
-        if column.dtype == "float64" and (np.isinf(values) | (values < 0)).any():
-            raise InputError(where, column.name, "negative or infinite", f"{column.says} [{column.unit}]")
+        if column.dtype == "float64" and not (values.isna() | (values == 0) | values.between(*_FINITE)).all():
+            accepted = f"{column.says}: 0, or {_FINITE[0]:g} to {_FINITE[1]:g} [{column.unit}]"
+            raise InputError(where, column.name, "negative, infinite or out of range", accepted)
     return pd.DataFrame(typed, columns=[column.name for column in columns]).reset_index(drop=True)
 
 
@@ -83,7 +86,7 @@ def check_points(found: pd.DataFrame, where: str) -> None:
     if found.empty or not (found["rate"] > 0).all():
         raise InputError(where, "rate", "none, 0 or missing", "a rate in every row [1/s], and a row at least")
     if not set(found["memory"]) <= set(PAGE_BYTES):
-        raise InputError(where, "memory", str(sorted(set(found["memory"])))[:60], " or ".join(PAGE_BYTES))
+        raise InputError(where, "memory", str(sorted(map(str, set(found["memory"]))))[:60], " or ".join(PAGE_BYTES))
 
 
 def facts(machine: dict[str, Any], name: str) -> dict[str, Any]:

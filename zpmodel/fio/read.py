@@ -207,9 +207,16 @@ def _read_text(content: str, where: str) -> tuple[list[dict[str, Any]], list[_Re
 
 
 def _reading(found: list[dict[str, Any]], rejected: list[_Rejected]) -> Reading:
+    found = [{**row, "file": _as_text(row["file"])} for row in found]
+    rejected = [_Rejected(_as_text(each.file), each.scope, _as_text(each.reason)) for each in rejected]
     jobs = pd.DataFrame(found, columns=list(COLUMNS))
     jobs = jobs.astype(dict.fromkeys(NULLABLE_FLAGS, "boolean"))
     listing = pd.DataFrame(
         [(each.file, each.scope, each.reason) for each in rejected], columns=["file", "scope", "reason"]
     )
     return Reading(jobs, listing)
+
+
+def _as_text(name: str) -> str:
+    """A path, which may hold bytes that are no UTF-8, as text that may stand in a table."""
+    return name.encode("utf-8", "backslashreplace").decode()

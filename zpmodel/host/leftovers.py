@@ -5,7 +5,13 @@ what a living one still uses.
 """
 
 import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from zpmodel.host.signals import signals_held
 
 _OWNED = re.compile(r"zpmodel-(?P<kind>[a-z]+)-(?P<pid>\d+)-(?P<start>\d+)(?:-|$)")
 
@@ -29,3 +35,20 @@ def is_leftover(name: str, kind: str) -> bool:
     """Say whether a name is of this kind and its owner is no longer alive."""
     match = _OWNED.match(name)
     return match is not None and match["kind"] == kind and _start_time(int(match["pid"])) != match["start"]
+
+
+@contextmanager
+def passing_folder(prefix: str, where: Path | None = None) -> Iterator[Path]:
+    """A folder for the block, gone after it; a signal that arrives while it is made or removed waits so long.
+
+    :param where: the folder to make it in; that of temporary files if left out.
+    """
+    made = None
+    try:
+        with signals_held():
+            made = tempfile.mkdtemp(prefix=prefix, dir=where)
+        yield Path(made)
+    finally:
+        if made is not None:
+            with signals_held():
+                shutil.rmtree(made)

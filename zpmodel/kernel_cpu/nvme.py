@@ -8,6 +8,7 @@ range of all segments, so the driver sees one: from 32 KiB on that is a single S
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -216,7 +217,13 @@ def row_structure(row: Mapping[Hashable, Any]) -> tuple[Structure, Host]:
     """The structure and path of one row of a counted table (columns as in data/kernel/nvme-instructions.csv)."""
     host = Host(row["iommu"], bool(row["sgl"]))
     limits = nvme_limits(str(row["kernel"]), int(row["mdts"]), host.iommu, _lowered(row))
-    return count(ZeroPage("folio", int(row["zero_page_bytes"])), limits, 0, int(row["length_bytes"])), host
+    return _count(int(row["zero_page_bytes"]), limits, int(row["length_bytes"])), host
+
+
+@lru_cache(maxsize=4096)
+def _count(page: int, limits: QueueLimits, length: int) -> Structure:
+    """Tables have the same range under every IOMMU and with SGLs or without."""
+    return count(ZeroPage("folio", page), limits, 0, length)
 
 
 def _lowered(row: Mapping[Hashable, Any]) -> int:

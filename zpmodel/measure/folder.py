@@ -15,8 +15,7 @@ from typing import Annotated, Any
 import msgspec
 
 from zpmodel.base.errors import InputError, RefusedError
-from zpmodel.base.files import write_atomically
-from zpmodel.datasets.fio_answer import read_bounded
+from zpmodel.base.files import read_bounded, write_atomically
 from zpmodel.datasets.point import Point
 from zpmodel.datasets.points import LeftOut
 from zpmodel.host.safety import Target

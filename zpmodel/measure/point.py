@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from zpmodel.base.errors import ZpmodelError
-from zpmodel.base.files import publish, write_atomically
-from zpmodel.datasets.fio_answer import LARGEST_BYTES, as_json, check_answer, check_usage, read_bounded
+from zpmodel.base.files import LARGEST_BYTES, publish, read_bounded, write_atomically
+from zpmodel.datasets.fio_answer import as_json, check_answer, check_usage
 from zpmodel.datasets.point import Point
 from zpmodel.host.cputime import WorkerWatch, kernel_threads, kernel_threads_spent, machine_seconds
+from zpmodel.host.leftovers import passing_folder
 from zpmodel.measure import thread_cpu
 from zpmodel.measure.program import Fio
 
@@ -52,8 +53,7 @@ def run_point(
     :raises OSError: where the folder can't be written, as when its disk is full.
     """
     name = point.id
-    with tempfile.TemporaryDirectory(prefix=".run-", dir=out) as scratch:
-        folder = Path(scratch).resolve()
+    with passing_folder(".run-", out.resolve()) as folder:
         printed = folder / "fio.json"
         command = [fio.program, "--output-format=json", f"--output={printed}", *arguments]
         readings = thread_cpu.arguments() if fio.overhead_ns is not None else []

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zpmodel.base.errors import RefusedError
-from zpmodel.datasets.fio_answer import LARGEST_BYTES
+from zpmodel.base.files import LARGEST_BYTES
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 

@@ -7,13 +7,18 @@ readings are complete, and nothing has to be sampled while it works. They cost t
 measured beforehand on a job of one I/O.
 """
 
+import os
 import re
+import shutil
 import statistics
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from zpmodel.host.leftovers import is_leftover, owned_name, passing_folder
 
 HOW = "difference of /proc/PID/task/TID/schedstat read by fio's exec_prerun and exec_postrun"
 
@@ -88,7 +93,8 @@ def overhead_ns(command: Sequence[str]) -> int | None:
     """
     options = ["--thread=1", "--rw=write", "--ioengine=null", "--number_ios=1", "--size=1m", "--bs=4k", "--stonewall"]
     jobs = [f"nothing-{number}" for number in range(_READINGS)]
-    with tempfile.TemporaryDirectory(prefix="zpmodel-fio-") as folder:
+    _remove_leftovers()
+    with passing_folder(f"{owned_name('fio', os.getpid())}-") as folder:
         try:
             subprocess.run(
                 [*command, *options, *arguments(), *(f"--name={job}" for job in jobs)],
@@ -100,5 +106,13 @@ def overhead_ns(command: Sequence[str]) -> int | None:
             )
         except (OSError, subprocess.TimeoutExpired):
             return None
-        found = [thread for thread, _ in (spent(Path(folder), job) for job in jobs) if thread is not None]
+        found = [thread for thread, _ in (spent(folder, job) for job in jobs) if thread is not None]
     return round(statistics.median(found)) if len(found) == len(jobs) else None
+
+
+def _remove_leftovers() -> None:
+    """Remove the folders of runs of this user that were killed while they looked."""
+    for folder in Path(tempfile.gettempdir()).glob("zpmodel-fio-*"):
+        with suppress(OSError):
+            if is_leftover(folder.name, "fio") and folder.lstat().st_uid == os.geteuid():
+                shutil.rmtree(folder)

@@ -7,6 +7,7 @@ from typing import Any
 
 from zpmodel.base import shipped
 from zpmodel.base.errors import InputError
+from zpmodel.base.files import read_text
 from zpmodel.base.units import is_power_of_two, parse_size
 
 
@@ -60,6 +61,10 @@ class Machine:
     sources: dict[str, str]
 
 
+_LARGEST = 1 << 50
+"""Of a cache or a TLB: what is more was meant otherwise, and must not overflow what is counted from it."""
+
+
 def machine_names() -> list[str]:
     """Names of the machine files that the package ships."""
     return sorted(path.stem for path in shipped.data("machines").glob("*.toml"))
@@ -76,8 +81,8 @@ def read_machine(name_or_path: str | Path) -> Machine:
             raise InputError("machine", "name", str(name_or_path), f"{', '.join(machine_names())}, or a .toml file")
         path = shipped.data("machines", f"{name_or_path}.toml")
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        content = tomllib.loads(read_text(path))
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(str(path), "file", str(error), "a readable TOML machine file") from None
     sources: dict[str, str] = {}
 
@@ -85,10 +90,11 @@ def read_machine(name_or_path: str | Path) -> Machine:
         section = content.get(table)
         entry: Any = section.get(field) if isinstance(section, dict) else None
         where = f"{table}.{field}"
-        if not isinstance(entry, dict) or not isinstance(entry.get(key), int) or not entry.get("source"):
-            raise InputError(str(path), where, entry, f"{{ {key} = whole number, source = text }}")
+        value = entry.get(key) if isinstance(entry, dict) else None
+        if type(value) is not int or not 0 < value <= _LARGEST or not entry.get("source"):
+            raise InputError(str(path), where, entry, f"{{ {key} = whole number from 1 to 2^50, source = text }}")
         sources[where] = str(entry["source"])
-        return int(entry[key])
+        return value
 
     caches = Caches(
         l1_bytes=number("caches", "l1d", "bytes"),
@@ -109,11 +115,11 @@ def measured_machine(folder: str | Path) -> Machine:
     """
     path = Path(folder) / "machine.toml"
     try:
-        cpu = tomllib.loads(path.read_text(encoding="utf-8"))["cpu"]
+        cpu = tomllib.loads(read_text(path))["cpu"]
         l1, l2, llc = (
             parse_size(str(cpu["cache"][level]), where=str(path), field=level) for level in ("l1d", "l2", "l3")
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(str(path), "cpu.cache", repr(error), "a machine.toml that says l1d, l2 and l3") from None
     name = Path(folder).resolve().name
     return Machine(name, str(cpu.get("model", name)), Caches(l1, l2, llc), None, {"caches": str(path)})

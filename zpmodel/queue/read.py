@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from zpmodel.base.errors import InputError
+from zpmodel.base.files import read_bounded, read_text
 from zpmodel.queue.limits import EXTRA_NAMES, SYSFS_NAMES, QueueLimits
 
 _REQUIRED = ("max_segments", "max_segment_size")
@@ -78,9 +79,11 @@ def from_directory(path: Path | str) -> QueueLimits:
     values: dict[str, str] = {}
     for name in (*SYSFS_NAMES, "zoned"):
         try:
-            values[name] = (folder / name).read_text(encoding="utf-8", errors="replace").strip()
-        except OSError:
+            values[name] = read_bounded(folder / name).decode("utf-8-sig", errors="replace").strip()
+        except FileNotFoundError:
             continue  # older kernels have fewer files
+        except (OSError, ValueError) as error:
+            raise InputError(str(folder / name), "file", str(error), "a file of sysfs, or a copy of one") from None
     if values.get("max_sectors_kb") == values.get("max_hw_sectors_kb") == "127":
         values["max_sectors"] = str(_NULL_BLK_DEFAULT_SECTORS)
     return from_mapping(values, source=str(path))
@@ -93,7 +96,7 @@ def from_file(path: Path | str) -> QueueLimits:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
         values = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(str(path), "file", str(error), "a readable JSON or TOML file with queue limits") from None

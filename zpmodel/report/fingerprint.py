@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from zpmodel.base import shipped
+from zpmodel.base.files import read_text
 from zpmodel.report.pages import Page
 
 _LIBRARIES = (
@@ -121,8 +122,8 @@ def _revision() -> str:
 
 def _machine(folder: Path) -> str:
     try:
-        facts = tomllib.loads((folder / "machine.toml").read_text(encoding="utf-8"))
+        facts = tomllib.loads(read_text(folder / "machine.toml"))
         cpu, kernel = facts.get("cpu", {}), facts.get("kernel", {})
         return f"{cpu.get('model', 'unknown CPU')}, Linux {kernel.get('release', '?')}"
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         return "unknown"

@@ -56,11 +56,12 @@ class PageFiles:
 
         :param picture: the chart as the kernel drew it, SVG; drawn here where there is none.
         """
+        import altair as alt
         import vl_convert
 
         self.charts += 1
         stem, text = f"charts/{self.name}-{self.charts}", describe(spec)
-        spec = {**spec, "description": text}
+        spec = {**spec, "description": text, "$schema": alt.SCHEMA_URL}
         picture = picture or vl_convert.vegalite_to_svg(spec)
         svg = self.keep(f"{stem}.svg", picture)
         png = self.keep(f"{stem}.png", _small_png(vl_convert.svg_to_png(picture, scale=_PNG_SCALE)))

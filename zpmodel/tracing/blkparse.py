@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from zpmodel.base.errors import InputError
+from zpmodel.base.files import bounded_lines, open_regular
 from zpmodel.tracing.observed import Event
 
 # blkparse(1), default format: device, CPU, sequence, seconds, process, action, operation, then what the action has.
@@ -70,7 +71,7 @@ def read(path: Path, device: str | None = None) -> list[Event]:
     :raises InputError: where it can't be read.
     """
     try:
-        with path.open(encoding="utf-8", errors="replace") as lines:
-            return parse(lines, str(path), device)
-    except OSError as error:
-        raise InputError(str(path), "file", str(error.strerror), "a file that can be read") from None
+        with open_regular(path) as file:
+            return parse((line.decode(errors="replace") for line in bounded_lines(file)), str(path), device)
+    except (OSError, ValueError) as error:
+        raise InputError(str(path), "file", str(error), "a file that can be read") from None

@@ -10,6 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 from zpmodel.base.errors import InputError
+from zpmodel.base.files import read_bounded
 from zpmodel.base.units import SECTOR
 from zpmodel.tracing.observed import Observed, sizes
 
@@ -61,9 +62,9 @@ def read(paths: list[Path]) -> Observed:
     found: dict[str, Counter[int]] = {}
     for path in paths:
         try:
-            kind, counts = parse(path.read_text(encoding="utf-8", errors="replace"), str(path))
-        except OSError as error:
-            raise InputError(str(path), "file", str(error.strerror), "a file that can be read") from None
+            kind, counts = parse(read_bounded(path).decode(errors="replace"), str(path))
+        except (OSError, ValueError) as error:
+            raise InputError(str(path), "file", str(error), "a file that can be read") from None
         if kind in found:
             raise InputError(str(path), "kind", kind, "one histogram of queued (Q) and one of dispatched (D) sizes")
         found[kind] = counts

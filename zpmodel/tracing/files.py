@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from zpmodel.base.errors import InputError
+from zpmodel.base.files import open_regular
 from zpmodel.tracing import blkparse, btt
 from zpmodel.tracing.observed import Observed, observe
 
@@ -27,10 +28,10 @@ def observe_files(paths: list[Path], device: str | None = None) -> Observed:
 
 def _kind(path: Path) -> str:
     try:
-        with path.open(encoding="utf-8", errors="replace") as file:
-            start = file.read(_LOOK)
-    except OSError as error:
-        raise InputError(str(path), "file", str(error.strerror), "a file that can be read") from None
+        with open_regular(path) as file:
+            start = file.read(_LOOK).decode(errors="replace")
+    except (OSError, ValueError) as error:
+        raise InputError(str(path), "file", str(error), "a file that can be read") from None
     if btt.looks_like_btt(start):
         return "btt"
     if blkparse.looks_like_blkparse(start):

@@ -13,6 +13,7 @@ from scipy.stats import beta, gamma
 
 from zpmodel.base.errors import InputError
 from zpmodel.base.estimate import TAILS, Estimate
+from zpmodel.base.files import read_bounded
 
 PMD_ORDER = 9
 """Order of a PMD folio with 4 KiB pages and 2 MiB PMDs: 512 pages."""
@@ -26,8 +27,8 @@ USABLE_TYPES = ("Unmovable", "Movable", "Reclaimable")
 
 def _read(path: str | Path) -> str:
     try:
-        return Path(path).read_text(encoding="ascii")
-    except (OSError, UnicodeDecodeError) as error:
+        return read_bounded(path).decode("ascii")
+    except (OSError, ValueError) as error:
         raise InputError(str(path), "file", str(error), "a readable file of /proc (pagetypeinfo: as root)") from None
 
 
@@ -38,7 +39,7 @@ def read_buddyinfo(path: str | Path = "/proc/buddyinfo") -> pd.DataFrame:
     """
     rows = []
     for line in _read(path).splitlines():
-        match = re.fullmatch(r"Node\s+(\d+), zone\s+(\S+)((?:\s+\d+)+)\s*", line)
+        match = re.fullmatch(r"Node\s+(\d+), zone\s+(\S+)((?:\s+\d{1,15})+)\s*", line)
         if match is None:
             raise InputError(str(path), "line", line, "Node N, zone NAME and a number for each order")
         counts = [int(text) for text in match[3].split()]
@@ -57,7 +58,7 @@ def read_pagetypeinfo(path: str | Path = "/proc/pagetypeinfo") -> pd.DataFrame:
     """
     rows = []
     for line in _read(path).splitlines():
-        match = re.fullmatch(r"Node\s+(\d+), zone\s+(\S+), type\s+(\S+)((?:\s+>?\d+)+)\s*", line)
+        match = re.fullmatch(r"Node\s+(\d+), zone\s+(\S+), type\s+(\S+)((?:\s+>?\d{1,15})+)\s*", line)
         if match is not None:
             counts = [int(text.lstrip(">")) for text in match[4].split()]
             rows += [(int(match[1]), match[2], match[3], order, count) for order, count in enumerate(counts)]
@@ -83,7 +84,7 @@ def read_vmstat(path: str | Path = "/proc/vmstat") -> dict[str, int]:
     """
     counters = {}
     for line in _read(path).splitlines():
-        match = re.fullmatch(r"(\w+)\s+(-?\d+)", line)
+        match = re.fullmatch(r"(\w+)\s+(-?\d{1,20})", line)
         if match is None:
             raise InputError(str(path), "line", line, "a name and a whole number")
         counters[match[1]] = int(match[2])

@@ -11,8 +11,13 @@ from pandas.io.formats.style import Styler
 from zpmodel.base.estimate import digits
 from zpmodel.report.describe import describe
 
-CHART_TYPE = "application/vnd.vegalite.v6+json"
-"""The kind of output that carries a chart's specification; JupyterLab draws it by itself, without a network."""
+CHART_TYPE = "application/vnd.vegalite.v5+json"
+"""The kind of output that carries a chart's specification; JupyterLab 4 draws it by itself, without a network.
+
+It knows no later kind, and draws what Vega-Lite 6 has of these charts; the site draws them with its own version.
+"""
+
+_LAB_SCHEMA = "https://vega.github.io/schema/vega-lite/v5.20.1.json"
 
 TABLE_TYPE = "application/vnd.zpmodel.table+csv"
 """The kind of output that carries a table's values with all their digits beside what is shown."""
@@ -52,7 +57,8 @@ def _offline(spec: dict[str, Any], **_: Any) -> dict[str, Any]:
     text = describe(spec)
     spec = {**spec, "description": text}
     # The one drawing of a chart: the report's SVG is this picture, its PNG is made of it.
-    return {CHART_TYPE: spec, "image/svg+xml": vl_convert.vegalite_to_svg(spec), "text/plain": text}
+    lab = {**spec, "$schema": _LAB_SCHEMA}
+    return {CHART_TYPE: lab, "image/svg+xml": vl_convert.vegalite_to_svg(spec), "text/plain": text}
 
 
 def _tables_with_values() -> None:

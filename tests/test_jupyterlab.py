@@ -1,0 +1,118 @@
+"""In JupyterLab, without a network, each notebook opens, runs and draws."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
+
+from zpmodel.base import shipped
+from zpmodel.report import pages
+
+pytest.importorskip("jupyterlab")
+pytestmark = [pytest.mark.slow, pytest.mark.chromium]
+
+READY = """async () => {
+  const panel = jupyterapp.shell.currentWidget;
+  await panel.context.ready;
+  await panel.sessionContext.ready;
+  await panel.sessionContext.session.kernel.info;
+}"""
+RUN = """() => {
+  window.ran = null;
+  const done = (said) => { window.ran = String(said) };
+  jupyterapp.commands.execute("notebook:run-all-cells").then(() => done("yes"), done);
+}"""
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """A JupyterLab of its own on a copy of the notebooks; its address."""
+    folder = tmp_path_factory.mktemp("lab")
+    shutil.copytree(shipped.notebooks(), folder / "notebooks")
+    homes = {f"JUPYTER_{name}_DIR": str(folder / name) for name in ("CONFIG", "RUNTIME", "DATA")}
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    options = ["--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0"]
+    options += ["--IdentityProvider.token=", "--expose-app-in-browser"]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "jupyterlab", *options, str(folder / "notebooks")],
+        env={**os.environ, **homes, "IPYTHONDIR": str(folder / "ipython")},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    address, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 120
+    try:
+        while True:
+            try:
+                urllib.request.urlopen(f"{address}/api/status", timeout=5).close()
+                break
+            except OSError:
+                assert server.poll() is None, "JupyterLab did not start"
+                assert time.monotonic() < deadline
+                time.sleep(0.3)
+        yield address
+    finally:
+        server.send_signal(signal.SIGTERM)  # it ends its kernels first
+        try:
+            server.wait(60)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+
+
+def panel(browser, lab, name):
+    """A notebook, opened; and what was asked of anywhere else."""
+    context, asked = browser.new_context(viewport={"width": 1280, "height": 900}), []
+
+    def only_here(route):
+        if route.request.url.startswith((lab, "data:", "blob:")):
+            route.continue_()
+        else:
+            asked.append(route.request.url)
+            route.abort()
+
+    context.route("**/*", only_here)
+    page = context.new_page()
+    page.goto(f"{lab}/lab/tree/{name}.ipynb?reset")
+    page.wait_for_selector(".jp-NotebookPanel .jp-Cell", timeout=120_000)
+    return page, asked
+
+
+@pytest.mark.parametrize("name", [page.name for page in pages.load().page])
+def test_each_notebook_opens_runs_and_draws(lab, browser, name):
+    page, asked = panel(browser, lab, name)
+    page.set_default_timeout(240_000)
+    page.evaluate(READY)
+    page.evaluate(RUN)
+    page.wait_for_function("window.ran")
+    assert page.evaluate("window.ran") == "yes"
+    assert page.query_selector('[data-mime-type="application/vnd.jupyter.error"]') is None
+    # Outputs off the screen are drawn when they come into it.
+    for _ in range(60):
+        page.mouse.move(760, 500)
+        page.mouse.wheel(0, 1500)
+        page.wait_for_timeout(50)
+    drawn = page.evaluate(
+        "document.querySelectorAll('.jp-RenderedVegaCommon5 canvas, .jp-RenderedVegaCommon5 svg').length"
+    )
+    assert drawn > 0
+    assert page.query_selector(".jp-RenderedSVG") is None  # pictures where charts should be
+    assert asked == []
+    page.evaluate("async () => { await jupyterapp.shell.currentWidget.sessionContext.shutdown() }")
+    page.context.close()
+
+
+def test_the_index_leads_to_each_notebook(lab, browser):
+    page, _ = panel(browser, lab, "index")
+    page.wait_for_selector(".jp-RenderedMarkdown >> text=Policies compared")
+    assert page.locator(".jp-RenderedMarkdown li a").count() == len(pages.load().page)
+    page.click(".jp-RenderedMarkdown a >> text=What if")
+    page.wait_for_selector(".jp-RenderedMarkdown h1 >> text=your drive, your ranges", timeout=60_000)
+    page.context.close()
