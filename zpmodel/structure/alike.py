@@ -85,6 +85,28 @@ def _crossings(size, piece, parts):
 
 
 @kernel
+def _cut_bio(total, size, piece):
+    """Cut a bio of ``total`` bytes: (parts that are split off, pieces that they touch, bytes that are left, pieces of
+    those)."""
+    if total <= size:
+        return 0, 0, total, (total + piece - 1) // piece
+    splits = (total - 1) // size
+    at = splits * size
+    return splits, _crossings(size, piece, splits), total - at, (total + piece - 1) // piece - at // piece
+
+
+@kernel
+def _full_bios(zero_bytes, length):
+    """Vectors of a full bio, and how many full ones a range has before its last, which may be empty."""
+    each = min(BIO_MAX_VECS, UINT_MAX // zero_bytes)
+    full = each * zero_bytes
+    if each == BIO_MAX_VECS:
+        return each, length // full
+    # Bios that end by their bytes may hold a short vector more, so the last one may be the larger.
+    return each, 0 if length <= UINT_MAX else (length - UINT_MAX + full - 1) // full
+
+
+@kernel
 def count_alike(limits, zero_bytes, offset, length, kinds):
     """Count a range.
 
@@ -98,33 +120,17 @@ def count_alike(limits, zero_bytes, offset, length, kinds):
     size, piece = part_size(limits, zero_bytes, offset)
     if size == 0:
         return _unknown()
-    each = min(BIO_MAX_VECS, UINT_MAX // zero_bytes)
+    each, number = _full_bios(zero_bytes, length)
     full = each * zero_bytes
-    if each == BIO_MAX_VECS:
-        number = length // full
-    else:
-        # Bios that end by their bytes may hold a short vector more, so the last one may be the larger.
-        number = 0 if length <= UINT_MAX else (length - UINT_MAX + full - 1) // full
     rest = length - number * full
     used, requests, segments = 0, 0, 0
     # Parts that are split off, and what they leave.
-    left = rest
-    splits = max(0, (rest - 1) // size)
-    left_segments = (rest + piece - 1) // piece
-    if splits:
-        at = splits * size
-        left, left_segments = rest - at, (rest + piece - 1) // piece - at // piece
-    parts, touched = splits, 0
-    if splits:
-        touched = _crossings(size, piece, splits)
-    last, last_segments, full_splits = 0, 0, 0
+    splits, touched, left, left_segments = _cut_bio(rest, size, piece)
+    parts, full_splits, last, last_segments = splits, 0, 0, 0
     if number:
-        full_splits = (full - 1) // size
-        at = full_splits * size
-        last, last_segments = full - at, (full + piece - 1) // piece - at // piece
-        if full_splits:
-            parts += number * full_splits
-            touched += number * _crossings(size, piece, full_splits)
+        full_splits, crossed, last, last_segments = _cut_bio(full, size, piece)
+        parts += number * full_splits
+        touched += number * crossed
     if parts:
         fewest = (size - 1) // piece + 1
         longer = touched - parts * fewest

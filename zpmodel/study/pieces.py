@@ -19,7 +19,7 @@ from zpmodel.base.errors import InputError
 from zpmodel.base.files import publish, write_atomically
 from zpmodel.study.sweep import Plan, work_out
 
-QUICK_ROWS, SLOW_ROWS = 1 << 17, 1 << 12
+QUICK_ROWS, SLOW_ROWS = 1 << 16, 1 << 12
 """Scenarios of a piece, and rows of a row group of the file, by whether the compiled pass answers them: never other
 numbers, as they decide the bytes."""
 
