@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from test_machine_files import GOOD
 
-from tests.test_machine_files import GOOD
 from zpmodel.base import shipped
 from zpmodel.base.errors import InputError
 from zpmodel.base.units import GIB
