@@ -18,13 +18,17 @@ import numpy.typing as npt
 _plain = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
 
 
-def few_answers() -> None:
+def few_answers(chunk_sectors: int = 0) -> None:
     """Say that this program asks for so little that plain Python is done sooner than numba is imported.
 
     It must come before any module with kernels is imported; after numba was, it changes nothing.
+
+    :param chunk_sectors: of the queue that is asked about: chunks that are no power of two are walked one by one, a
+        million of them in compiled code sooner.
     """
     global _plain
-    _plain = _plain or "numba" not in sys.modules
+    few = chunk_sectors & (chunk_sectors - 1) == 0
+    _plain = _plain or (few and "numba" not in sys.modules)
 
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:

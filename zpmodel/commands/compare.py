@@ -39,16 +39,16 @@ def command(
     zpmodel compare --machine nvme-mailing-list --device "2 GB/s" --iommu lazy
     """
     from zpmodel.base.accelerate import few_answers
+    from zpmodel.queue.presets import find_limits
 
-    few_answers()
+    queue = find_limits(limits) if limits else None
+    few_answers(queue.chunk_sectors if queue else 0)
     from zpmodel.base.units import format_size, parse_size
     from zpmodel.calibration.identify import missing
-    from zpmodel.queue.presets import find_limits
     from zpmodel.study.compare import compare
     from zpmodel.study.scenario import FIO_WRITE, ZERO_OUT, Scenario
 
     model = asked.load()
-    queue = find_limits(limits) if limits else None
     size = parse_size(length, field="--length")
     start = parse_size(offset, field="--offset")
     found = compare(Scenario(model, size, offset=start, caller=caller, limits=queue, fallback_share=fallback_share))

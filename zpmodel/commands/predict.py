@@ -38,10 +38,11 @@ def command(
     zpmodel predict --calibration machine.json --caller fio_write --length 1MiB --depth 16
     """
     from zpmodel.base.accelerate import few_answers
-
-    few_answers()
-    from zpmodel.base.units import format_size, parse_size
     from zpmodel.queue.presets import find_limits
+
+    queue = find_limits(limits) if limits else None
+    few_answers(queue.chunk_sectors if queue else 0)
+    from zpmodel.base.units import format_size, parse_size
     from zpmodel.queue.zeropage import ZeroPage
     from zpmodel.study.scenario import Scenario, predict
 
@@ -51,7 +52,6 @@ def command(
         parse_size(length, field="--length"),
         parse_size(offset, field="--offset"),
     )
-    queue = find_limits(limits) if limits else None
     found = predict(Scenario(model, size, zero_page, start, caller=caller, depth=depth, limits=queue))
     if as_json:
         emit_json(

@@ -52,14 +52,15 @@ def command(
     if not limits or not length:
         raise click.UsageError("give --limits and --length, or --cases; see zpmodel structure --help")
     from zpmodel.base.accelerate import few_answers
-
-    few_answers()
-    from zpmodel.base.units import parse_size
     from zpmodel.queue.presets import find_limits
+
+    queue = find_limits(limits)
+    few_answers(queue.chunk_sectors)
+    from zpmodel.base.units import parse_size
     from zpmodel.queue.zeropage import ZeroPage
     from zpmodel.structure import count, descriptors
 
-    page, queue = ZeroPage.named(zero_page), find_limits(limits)
+    page = ZeroPage.named(zero_page)
     found = count(page, queue, parse_size(offset, field="--offset"), parse_size(length, field="--length"))
     nvme = descriptors(found)
     if as_json:
