@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from zpmodel.host import hugepages
+from zpmodel.measure import sectors
 from zpmodel.measure.plan import Matrix, plan
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -38,7 +39,9 @@ def one_at_a_time() -> Iterator[None]:
     with (Path(tempfile.gettempdir()) / f"zpmodel-tests-{os.geteuid()}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-        hugepages.settle()  # what a measurement that a test killed had borrowed: the next test counts the pool
+        # What a measurement that a test killed had borrowed: the next test counts the pool.
+        hugepages.settle()
+        sectors.restore_leftovers()
 
 
 def planned(matrix: Matrix) -> set[str]:
