@@ -6,45 +6,18 @@
  * Output: the line; max_sectors_kb, max_segments and max_segment_size as the kernel has them; the median of RUNS counts of
  * blkdev_issue_zeroout() and the largest distance between two; and, for vda, the driver's counters of the last (virtio_blk.counted).
  */
-#include <fcntl.h>
+#include "guest.h"
+
 #include <linux/dm-ioctl.h>
 #include <linux/fs.h>
 #include <linux/loop.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #define RUNS 3
 #define NULLB "/config/nullb/nullb0/"
 #define COUNTED "/sys/module/virtio_blk/parameters/counted"
-
-static void put(const char *path, const char *value)
-{
-	int fd = open(path, O_WRONLY);
-
-	if (fd < 0 || write(fd, value, strlen(value)) < 0)
-		printf("# %s: cannot write %s: %m\n", path, value);
-	if (fd >= 0)
-		close(fd);
-}
-
-static const char *get(const char *path)
-{
-	static char texts[8][256];
-	static int turn;
-	char *text = texts[turn++ % 8];
-	int fd = open(path, O_RDONLY), got = fd < 0 ? -1 : read(fd, text, 255);
-
-	text[got > 0 ? got - 1 : 0] = 0;
-	if (fd >= 0)
-		close(fd);
-	return text;
-}
 
 static const char *queue(const char *device, const char *name)
 {
@@ -112,13 +85,6 @@ static void make_dm(unsigned long long sectors)
 	dm(control, DM_DEV_SUSPEND, &u.io, 0);
 }
 
-static int by_size(const void *a, const void *b)
-{
-	unsigned long x = *(const unsigned long *)a, y = *(const unsigned long *)b;
-
-	return (x > y) - (x < y);
-}
-
 static void count(const char *line, const char *device, int fd, unsigned long long length)
 {
 	unsigned long long range[2] = { 0, length };
@@ -132,7 +98,7 @@ static void count(const char *line, const char *device, int fd, unsigned long lo
 		if (ioctl(fd, BLKZEROOUT, range))
 			printf("# BLKZEROOUT: %m\n");
 		if (run >= 0)
-			counts[run] = strtoul(get("/sys/module/blk_lib/parameters/zeroout_cycles"), NULL, 10);
+			counts[run] = get_number("/sys/module/blk_lib/parameters/zeroout_cycles");
 	}
 	qsort(counts, RUNS, sizeof(*counts), by_size);
 	printf("RESULT %s ", line);
@@ -149,11 +115,7 @@ int main(void)
 	FILE *jobs;
 	int fd;
 
-	mount("proc", "/proc", "proc", 0, NULL);
-	mount("sysfs", "/sys", "sysfs", 0, NULL);
-	mount("devtmpfs", "/dev", "devtmpfs", 0, NULL);
-	mount("configfs", "/config", "configfs", 0, NULL);
-	setvbuf(stdout, NULL, _IOLBF, 0);
+	mount_all();
 	make_null_blk();
 	fd = open("/dev/nullb0", O_RDWR);
 	make_loop(fd);

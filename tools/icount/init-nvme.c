@@ -7,51 +7,16 @@
  * the allocator's tree instead of its caches; and, of a kernel that counts them (6.12), slabs of 4 KiB objects made, slabs given
  * back, and such objects freed by the slow path.
  */
-#include <fcntl.h>
+#include "guest.h"
+
 #include <linux/fs.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mount.h>
 #include <sys/reboot.h>
-#include <unistd.h>
 
 #define QUEUE "/sys/block/nvme0n1/queue/"
 #define COUNTED "/sys/module/nvme/parameters/counted"
 #define TREE "/sys/module/iova/parameters/tree_allocs"
 #define SLABS "/sys/module/slub/parameters/counted"
-
-static void put(const char *path, const char *value)
-{
-	int fd = open(path, O_WRONLY);
-
-	if (fd < 0 || write(fd, value, strlen(value)) < 0)
-		printf("# %s: cannot write %s: %m\n", path, value);
-	if (fd >= 0)
-		close(fd);
-}
-
-static void put_number(const char *path, unsigned long value)
-{
-	char text[32];
-
-	snprintf(text, sizeof(text), "%lu", value);
-	put(path, text);
-}
-
-static const char *get(const char *path)
-{
-	static char texts[4][256];
-	static int turn;
-	char *text = texts[turn++ % 4];
-	int fd = open(path, O_RDONLY), got = fd < 0 ? -1 : read(fd, text, 255);
-
-	text[got > 0 ? got - 1 : 0] = 0;
-	if (fd >= 0)
-		close(fd);
-	return text;
-}
 
 int main(void)
 {
@@ -59,10 +24,7 @@ int main(void)
 	FILE *jobs;
 	int fd, run;
 
-	mount("proc", "/proc", "proc", 0, NULL);
-	mount("sysfs", "/sys", "sysfs", 0, NULL);
-	mount("devtmpfs", "/dev", "devtmpfs", 0, NULL);
-	setvbuf(stdout, NULL, _IOLBF, 0);
+	mount_all();
 	for (run = 0; run < 100 && (fd = open("/dev/nvme0n1", O_RDWR)) < 0; run++)
 		usleep(50000);
 	if (fd < 0)

@@ -5,62 +5,16 @@
  * (max_sectors_kb may be half a number; 0 as max_segments or max_segment_size: null_blk's own choice).
  * Output: the line, the limits that the kernel made of it, the median of RUNS counts and the largest distance to it.
  */
-#include <fcntl.h>
+#include "guest.h"
+
 #include <linux/fs.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
-#include <unistd.h>
 
 #define RUNS 3
 #define DEVICE "/config/nullb/nullb0/"
 #define QUEUE "/sys/block/nullb0/queue/"
-
-static int put(const char *path, const char *value)
-{
-	int fd = open(path, O_WRONLY);
-	int bad = fd < 0 || write(fd, value, strlen(value)) < 0;
-
-	if (bad)
-		printf("# %s: cannot write %s: %m\n", path, value);
-	if (fd >= 0)
-		close(fd);
-	return bad;
-}
-
-static void put_number(const char *path, unsigned long value)
-{
-	char text[32];
-
-	snprintf(text, sizeof(text), "%lu", value);
-	put(path, text);
-}
-
-static unsigned long get(const char *path)
-{
-	char text[64] = "";
-	int fd = open(path, O_RDONLY);
-
-	if (fd >= 0) {
-		if (read(fd, text, sizeof(text) - 1) < 0)
-			printf("# %s: %m\n", path);
-		close(fd);
-	}
-	return strtoul(text, NULL, 10);
-}
-
-static int by_size(const void *a, const void *b)
-{
-	unsigned long x = *(const unsigned long *)a, y = *(const unsigned long *)b;
-
-	return (x > y) - (x < y);
-}
 
 static void make_device(double max_sectors_kb, unsigned long segments, unsigned long segment_size, int virt_boundary)
 {
@@ -92,11 +46,7 @@ int main(void)
 	char line[256], last[96] = "", device[96], scheduler[32];
 	FILE *jobs;
 
-	mount("proc", "/proc", "proc", 0, NULL);
-	mount("sysfs", "/sys", "sysfs", 0, NULL);
-	mount("devtmpfs", "/dev", "devtmpfs", 0, NULL);
-	mount("configfs", "/config", "configfs", 0, NULL);
-	setvbuf(stdout, NULL, _IOLBF, 0);
+	mount_all();
 	jobs = fopen("/jobs", "r");
 	while (jobs && fgets(line, sizeof(line), jobs)) {
 		unsigned long segments, segment_size, virt_boundary, nomerges, order, count[RUNS];
@@ -126,12 +76,12 @@ int main(void)
 			if (ioctl(fd, BLKZEROOUT, range))
 				printf("# BLKZEROOUT: %m\n");
 			if (run >= 0)
-				count[run] = get("/sys/module/blk_lib/parameters/zeroout_cycles");
+				count[run] = get_number("/sys/module/blk_lib/parameters/zeroout_cycles");
 		}
 		close(fd);
 		qsort(count, RUNS, sizeof(*count), by_size);
-		printf("RESULT %s %lu %lu %lu %lu %lu\n", line, get(QUEUE "max_segments"), get(QUEUE "max_segment_size"),
-		       get(QUEUE "virt_boundary_mask"), count[RUNS / 2], count[RUNS - 1] - count[0]);
+		printf("RESULT %s %lu %lu %lu %lu %lu\n", line, get_number(QUEUE "max_segments"), get_number(QUEUE "max_segment_size"),
+		       get_number(QUEUE "virt_boundary_mask"), count[RUNS / 2], count[RUNS - 1] - count[0]);
 	}
 	sync();
 	reboot(RB_AUTOBOOT);
