@@ -96,6 +96,11 @@ class Estimate:
             return digits(self.value)
         return f"{digits(self.value)} [{digits(self.low)}, {digits(self.high)}]"
 
+    def columns(self, name: str, unit: str = "") -> dict[str, float]:
+        """Value and bounds as columns of a table: ``name``, ``name_low``, ``name_high``, each with its unit behind."""
+        ends = (("", self.value), ("_low", self.low), ("_high", self.high))
+        return {f"{name}{end}{unit}": number for end, number in ends}
+
     def as_dict(self) -> dict[str, float]:
         """Value and bounds by name."""
         return {"value": self.value, "low": self.low, "high": self.high}

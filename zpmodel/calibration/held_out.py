@@ -12,7 +12,6 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 
-from zpmodel.base.estimate import Estimate
 from zpmodel.calibration.calibrate import calibrate
 from zpmodel.calibration.groups import group
 from zpmodel.calibration.observed import observe
@@ -121,12 +120,8 @@ def _predicted(machine: Machine, points: pd.DataFrame) -> pd.DataFrame:
             else:
                 said = found[memory].cpu_s if quantity == "cpu_s" else found[memory].elapsed_s.inverse()
             if said.value > 0:
-                rows.append((size, in_flight, memory, quantity, *_ends(said)))
+                rows.append((size, in_flight, memory, quantity, *said.as_dict().values()))
     return pd.DataFrame(rows, columns=[*_POINT, "predicted", "low", "high"])
-
-
-def _ends(said: Estimate) -> tuple[float, float, float]:
-    return said.value, said.low, said.high
 
 
 def run_noise(data: DataSet) -> dict[str, float]:

@@ -4,27 +4,12 @@ from pathlib import Path
 
 import click
 
-from zpmodel.commands.output import emit_json, json_option
+from zpmodel.commands.site_options import show, site_options, tell
 
 
 @click.command("batch")
 @click.argument("sets", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("reports/batch"),
-    show_default=True,
-    help="Folder of the batch.",
-)
-@click.option(
-    "--notebook", "names", multiple=True, help="Only this notebook; may be repeated. By default those made of fio runs."
-)
-@click.option(
-    "-p", "--parameter", "pairs", multiple=True, metavar="NAME=VALUE", help="A notebook's parameter; may be repeated."
-)
-@click.option("--workers", type=click.IntRange(1, 64), help="Pages run at the same time; as many as CPUs by default.")
-@click.option("--timeout", type=click.FloatRange(1, 1e6), metavar="SECONDS", help="Time after which a page is stopped.")
-@json_option
+@site_options("batch", "reports/batch", "By default those made of fio runs.")
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -52,20 +37,5 @@ def command(
 
     chosen = names or tuple(page_names())
     known = {known for name in chosen for known in find(name).parameters} - {"data_set"}
-    made = make_batch(
-        sets,
-        out,
-        from_text(pairs, known),
-        chosen,
-        tell=lambda text: click.echo(text, err=True),
-        workers=workers,
-        timeout_s=timeout,
-    )
-    index = made.index.resolve()
-    if as_json:
-        emit_json({"index": str(index), "failed": made.failed, "ran": made.ran})
-    else:
-        click.echo(f"Overview: {index.as_uri()}")
-    if made.failed:
-        click.echo(f"zpmodel: failed: {', '.join(made.failed)}; the overview says why", err=True)
-        ctx.exit(1)
+    made = make_batch(sets, out, from_text(pairs, known), chosen, tell=tell, workers=workers, timeout_s=timeout)
+    show(ctx, made, as_json, "Overview", "the overview says why")

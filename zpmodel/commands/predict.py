@@ -82,17 +82,12 @@ def _show(found: "Prediction", title: str) -> None:
     times[f"CPU, all threads [{cpu}]"] = found.cpu_s.scaled(in_cpu)
     emit_table([{name: str(time) for name, time in times.items()}])
     click.echo(f"bound by: {found.bound_by}")
-    if not found.cpu_s.known:
+    if found.cpu_s.known:
+        click.echo("\nCPU time by kind of work:")
+        shown = [term for term in found.terms if term.number * term.each_s > 0]
+        unit, each = time_unit([term.seconds for term in shown])
+        emit_table([{"work": t.name, f"CPU [{unit}]": str(t.seconds.scaled(each)), "from": t.says} for t in shown])
+    else:
         click.echo("CPU time: none was measured on this machine")
-        _beyond(found)
-        return
-    click.echo("\nCPU time by kind of work:")
-    shown = [term for term in found.terms if term.number * term.each_s > 0]
-    unit, each = time_unit([term.seconds for term in shown])
-    emit_table([{"work": t.name, f"CPU [{unit}]": str(t.seconds.scaled(each)), "from": t.says} for t in shown])
-    _beyond(found)
-
-
-def _beyond(found: "Prediction") -> None:
     if found.beyond:
         click.echo(f"Outside the calibrated range: {found.beyond}.")

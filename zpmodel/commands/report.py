@@ -4,26 +4,13 @@ from pathlib import Path
 
 import click
 
-from zpmodel.commands.output import emit_json, json_option
+from zpmodel.commands.site_options import show, site_options, tell
 
 
 @click.command("report")
 @click.argument("data_set", required=False, type=click.Path(path_type=Path))
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("reports/latest"),
-    show_default=True,
-    help="Folder of the report.",
-)
-@click.option("--notebook", "names", multiple=True, help="Only this notebook; may be repeated. All by default.")
-@click.option(
-    "-p", "--parameter", "pairs", multiple=True, metavar="NAME=VALUE", help="A notebook's parameter; may be repeated."
-)
+@site_options("report", "reports/latest", "All by default.")
 @click.option("--resume", is_flag=True, help="No longer needed: pages that did not change are always kept.")
-@click.option("--workers", type=click.IntRange(1, 64), help="Pages run at the same time; as many as CPUs by default.")
-@click.option("--timeout", type=click.FloatRange(1, 1e6), metavar="SECONDS", help="Time after which a page is stopped.")
-@json_option
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -55,14 +42,5 @@ def command(
     if data_set is not None:
         form_of(data_set)
         parameters["data_set"] = str(data_set)
-    report = make_report(
-        out, parameters, chosen, tell=lambda text: click.echo(text, err=True), workers=workers, timeout_s=timeout
-    )
-    index = report.index.resolve()
-    if as_json:
-        emit_json({"index": str(index), "failed": report.failed, "ran": report.ran})
-    else:
-        click.echo(f"Report: {index.as_uri()}")
-    if report.failed:
-        click.echo(f"zpmodel: failed: {', '.join(report.failed)}; their pages say why", err=True)
-        ctx.exit(1)
+    made = make_report(out, parameters, chosen, tell=tell, workers=workers, timeout_s=timeout)
+    show(ctx, made, as_json, "Report", "their pages say why")

@@ -102,5 +102,5 @@ def as_fields(found: Answer) -> dict[str, float]:
         ("unmap_instructions", found.unmap),
         ("instructions", found.block_layer),
     ):
-        fields.update({name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high})
+        fields.update(estimate.columns(name))
     return fields

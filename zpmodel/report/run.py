@@ -25,12 +25,14 @@ class Order:
     """A page to be run: what its process reads (``out`` in it is its site), and how long it may take [s].
 
     :ivar module: what is run; a page's notebook by default.
+    :ivar weight: how long it takes against others; the heaviest begin first.
     """
 
     name: str
     document: dict[str, Any]
     timeout_s: float
     module: str = "zpmodel.report.run_page"
+    weight: float = 1.0
 
 
 @dataclass
@@ -48,7 +50,7 @@ def run_all(orders: Sequence[Order], workers: int, done: Callable[[Order, str, f
     :param done: told of each page that has ended: its order, an error that kept it from writing its fragment (or
         nothing), and the seconds that it took.
     """
-    waiting, running = list(orders), list[_Running]()
+    waiting, running = sorted(orders, key=lambda order: -order.weight), list[_Running]()
     with ends_orderly():
         try:
             while waiting or running:

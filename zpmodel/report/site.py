@@ -3,7 +3,6 @@
 import gzip
 import hashlib
 import json
-import os
 import secrets
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from zpmodel.base import shipped
+from zpmodel.base.accelerate import cores
 from zpmodel.base.errors import InputError
 from zpmodel.base.files import write_atomically
 from zpmodel.report import pages
@@ -31,7 +31,10 @@ Part = dict[str, Any]
 
 @dataclass(frozen=True)
 class Report:
-    """A finished site: its first page, the pages that failed with their error, and those that were run this time."""
+    """A finished site: its first page, what failed with its error, and what was run this time.
+
+    Both by page; of a batch by data set and page.
+    """
 
     index: Path
     failed: dict[str, str]
@@ -70,8 +73,7 @@ def make_report(
     chosen, given = checked(names, parameters)
     with claimed(out):
         plan = Plan.of(out, chosen, given, tell, timeout_s)
-        longest_first = sorted(plan.orders, key=lambda order: -pages.find(order.name).weight)
-        run_all(longest_first, workers or default_workers(), plan.done)
+        run_all(plan.orders, workers or default_workers(), plan.done)
         return plan.finish()
 
 
@@ -110,7 +112,8 @@ class Plan:
                 "out": str(out),
                 "about": _about(page, mine, digest, print_of),
             }
-            orders.append(Order(page.name, document, timeout_s or page.timeout_s or pages.load().timeout_s))
+            limit = timeout_s or page.timeout_s or pages.load().timeout_s
+            orders.append(Order(page.name, document, limit, weight=page.weight))
             (out / "parts" / f"{page.name}.json.gz").unlink(missing_ok=True)
         return cls(out, tuple(chosen), digest, tuple(orders), tell)
 
@@ -159,7 +162,7 @@ def checked(
 
 def default_workers() -> int:
     """As many as there are CPUs for this process, up to 4."""
-    return max(1, min(4, len(os.sched_getaffinity(0))))
+    return min(4, cores())
 
 
 def _about(page: pages.Page, parameters: Mapping[str, Any], digest: str, print_of: str) -> Part:

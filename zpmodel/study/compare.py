@@ -65,18 +65,10 @@ class Comparison:
         return {
             "policy": self.policy,
             "zero_page_bytes": self.prediction.zero_page.size_bytes,
-            "elapsed_s": self.prediction.elapsed_s.value,
-            "elapsed_low_s": self.prediction.elapsed_s.low,
-            "elapsed_high_s": self.prediction.elapsed_s.high,
-            "cpu_s": self.prediction.cpu_s.value,
-            "cpu_low_s": self.prediction.cpu_s.low,
-            "cpu_high_s": self.prediction.cpu_s.high,
-            "speedup": self.speedup.value,
-            "speedup_low": self.speedup.low,
-            "speedup_high": self.speedup.high,
-            "cpu_saved_s": self.cpu_saved_s.value,
-            "cpu_saved_low_s": self.cpu_saved_s.low,
-            "cpu_saved_high_s": self.cpu_saved_s.high,
+            **self.prediction.elapsed_s.columns("elapsed", "_s"),
+            **self.prediction.cpu_s.columns("cpu", "_s"),
+            **self.speedup.columns("speedup"),
+            **self.cpu_saved_s.columns("cpu_saved", "_s"),
             "bound_by": self.prediction.bound_by,
             "verdict": f"{self.verdict} (extrapolated)"
             if self.prediction.beyond and self.policy != "page"
@@ -95,15 +87,10 @@ def _served_row(served: Served) -> dict[str, Any]:
     row: dict[str, Any] = {name: round(number, 3) for name, number in served.counts.items()}
     for state in served.states:
         name = state.name.replace(" ", "_")
-        row |= {f"{name}_share{end}": value for end, value in _ends(state.share, "").items()}
+        row |= state.share.columns(f"{name}_share")
         row |= {f"{name}_elapsed_s": state.elapsed_s.value, f"{name}_cpu_s": state.cpu_s.value}
-    row |= {f"held{end}": value for end, value in _ends(served.held_bytes, "_bytes").items()}
-    row |= {f"getter{end}": value for end, value in _ends(served.getter_s, "_s").items()}
+    row |= served.held_bytes.columns("held", "_bytes") | served.getter_s.columns("getter", "_s")
     return {**row, "rests_on": served.rests_on}
-
-
-def _ends(estimate: Estimate, unit: str) -> dict[str, float]:
-    return {unit: estimate.value, f"_low{unit}": estimate.low, f"_high{unit}": estimate.high}
 
 
 def compare(scenario: Scenario, policies: tuple[str, ...] = POLICIES) -> list[Comparison]:

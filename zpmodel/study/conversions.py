@@ -76,17 +76,12 @@ class Gain:
     def row(self) -> dict[str, Any]:
         """As a flat row, with units in the names."""
         row: dict[str, Any] = {"user": self.user, "step": self.step}
-        for name, found in (("cpu_saved_s_per_gib", self.cpu_saved_s), ("cpu_share", self.cpu_share)):
-            row |= _ends(name, found)
-        row |= _ends("speedup", self.speedup)
+        shown = {"cpu_saved_s_per_gib": self.cpu_saved_s, "cpu_share": self.cpu_share, "speedup": self.speedup}
+        for name, found in shown.items():
+            row |= (found or Estimate.unknown()).columns(name)
         before, after = self.calls
         row |= {"calls_per_gib_before": before, "calls_per_gib_after": after}
         return {**row, "verdict": self.verdict, "worth": self.worth, "missing": self.missing}
-
-
-def _ends(name: str, found: Estimate | None) -> dict[str, float | None]:
-    keys = (name, f"{name}_low", f"{name}_high")
-    return dict(zip(keys, (None,) * 3 if found is None else (found.value, found.low, found.high), strict=True))
 
 
 def gain(machine: Machine, caller: Caller, step: str = "left to do") -> Gain | None:

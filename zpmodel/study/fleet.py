@@ -140,13 +140,11 @@ def _one(
         "cpu_saved_s_per_day": (one.cpu_s.value - two.cpu_s.value) * calls,
         "elapsed_saved_s_per_day": (one.elapsed_s.value - two.elapsed_s.value) * calls,
     }
-    found: dict[str, Any] = {"machines": machines, "speedup": other.speedup.value}
-    found |= {"speedup_low": other.speedup.low, "speedup_high": other.speedup.high}
+    found: dict[str, Any] = {"machines": machines, **other.speedup.columns("speedup")}
     for name in _TOTALS:
         if same:
             draws[name], best[name] = draws[name] * 0, 0.0
-        estimate = Estimate.of(best[name], draws[name])
-        found |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+        found |= Estimate.of(best[name], draws[name]).columns(name)
     large = two.zero_page.size_bytes > two.zero_page.base_page_bytes
     found |= {"memory_mib": machines * two.zero_page.size_bytes / MIB * large, "verdict": other.row()["verdict"]}
     return found, draws

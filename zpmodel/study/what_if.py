@@ -67,8 +67,8 @@ def _gains(machine: Machine, limits: QueueLimits, length: int) -> list[dict[str,
 
 
 def _ends(name: str, found: Estimate) -> dict[str, Any]:
-    ends = {"": found.value, "_low": found.low, "_high": found.high}
-    return {**{f"{name}{end}": float(f"{value:.4g}") for end, value in ends.items()}, f"{name}_says": str(found)}
+    rounded = {key: float(f"{value:.4g}") for key, value in found.columns(name).items()}
+    return {**rounded, f"{name}_says": str(found)}
 
 
 def sentence(found: pd.DataFrame, position: dict[str, int] | None = None) -> str:

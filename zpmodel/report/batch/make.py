@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +14,11 @@ from zpmodel.report.batch.sets import Chosen, find_sets
 from zpmodel.report.fingerprint import package_digest
 from zpmodel.report.folder import claimed
 from zpmodel.report.run import Order, run_all
-from zpmodel.report.site import Plan, checked, default_workers
+from zpmodel.report.site import Plan, Report, checked, default_workers
 
 _FOLDERS = ("sets", "charts", "data", "assets")
 _SUMMARY = "summary"
 _LENGTH, _RESAMPLES = "1GiB", 300
-
-
-@dataclass(frozen=True)
-class Batch:
-    """A finished batch: its first page, what failed by data set (and page), and what was run this time."""
-
-    index: Path
-    failed: dict[str, str]
-    ran: list[str]
 
 
 def page_names() -> list[str]:
@@ -44,7 +34,7 @@ def make_batch(
     tell: Callable[[str], None] = lambda text: None,
     workers: int | None = None,
     timeout_s: float | None = None,
-) -> Batch:
+) -> Report:
     """Make a report of each data set and one overview; only pages whose inputs changed are run.
 
     A data set that is none, and a page that fails, is kept with its error, and the others go on.
@@ -81,7 +71,7 @@ def make_batch(
         failed |= {f"{name}/{_SUMMARY}": why for name, why in errors.items()}
         index = overview.write(out, sets, failed)
     ran = [f"{Path(order.document['out']).name}/{order.name}" for order in orders]
-    return Batch(index, failed, ran)
+    return Report(index, failed, ran)
 
 
 def _plan(

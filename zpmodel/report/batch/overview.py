@@ -102,8 +102,7 @@ def _rows(found: Mapping[str, Summary], names: Sequence[str]) -> pd.DataFrame:
         for gain in found[name]["gains"]:
             row = {"device": name, "policy": gain["policy"]}
             for key in ("speedup", "saved"):
-                ends = {"": "value", "_low": "low", "_high": "high"}
-                row |= {f"{key}{end}": gain[key][field] for end, field in ends.items()}
+                row |= summary.estimate(gain[key]).columns(key)
             rows.append(row)
     return pd.DataFrame(rows)
 

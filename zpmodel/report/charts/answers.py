@@ -19,10 +19,7 @@ def figures(answer: Answer) -> Chart | None:
     shown = [] if first is None else [each for each in answer.figures if each.unit == first.unit]
     if first is None or len(shown) < 2:
         return None
-    rows = [
-        {"name": each.what, "value": each.estimate.value, "low": each.estimate.low, "high": each.estimate.high}
-        for each in shown
-    ]
+    rows = [{"name": each.what, **each.estimate.as_dict()} for each in shown]
     unit = "ratio or share [1]" if first.unit == "1" else f"[{first.unit}]"
     return intervals(pd.DataFrame(rows), unit, f"Question {answer.number}: the figures", "bars are 90 % intervals")
 

@@ -2,15 +2,12 @@
 
 import pandas as pd
 
-from zpmodel.base.estimate import Estimate
 from zpmodel.base.units import GIB
 from zpmodel.study.answers.base import Asked
 from zpmodel.study.answers.limits import IOMMUS, SPEEDS, varied
 from zpmodel.study.compare import compare
 from zpmodel.study.scenario import Scenario
 from zpmodel.timing.machine import Machine
-
-COLUMNS = ("value", "low", "high")
 
 
 def gain_rows(asked: Asked) -> pd.DataFrame:
@@ -30,12 +27,8 @@ def _gains(name: str, machine: Machine) -> list[dict[str, object]]:
     for item in compare(Scenario(machine, GIB))[1:]:
         saved = item.cpu_saved_s.scaled(1e3)
         row = {"device": name, "policy": item.policy}
-        rows.append({**row, **_ends("speedup", item.speedup), **_ends("saved", saved)})
+        rows.append({**row, **item.speedup.columns("speedup"), **saved.columns("saved")})
     return rows
-
-
-def _ends(name: str, found: Estimate) -> dict[str, float]:
-    return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
 
 
 def grid_rows(asked: Asked) -> pd.DataFrame:
@@ -56,6 +49,5 @@ def term_rows(machine: Machine) -> pd.DataFrame:
         for term in item.prediction.terms:
             found = term.seconds.scaled(1e3)
             row = {"work": term.name, "zero_page": item.policy, "number": term.number, "each_ns": term.each_s * 1e9}
-            rows.append({**row, **dict(zip(COLUMNS, (found.value, found.low, found.high), strict=True)),
-                         "says": term.says})  # fmt: skip
+            rows.append({**row, **found.as_dict(), "says": term.says})
     return pd.DataFrame(rows)
