@@ -14,6 +14,8 @@ from browsing import opened
 
 from zpmodel.base import shipped
 from zpmodel.base.errors import InputError
+from zpmodel.datasets.any_fio import read_any
+from zpmodel.datasets.imported import Said, write_set
 from zpmodel.report import site as reports
 from zpmodel.report.batch import overview
 from zpmodel.report.batch.make import make_batch, page_names
@@ -242,3 +244,17 @@ def test_the_overview_is_drawn_without_a_network(batch, browser, width):
     page.click("text=one >> nth=0")
     page.wait_for_load_state()
     assert reports.TITLE in page.title()
+
+
+def test_a_set_without_cpu_time_has_its_place(tmp_path, notebooks):
+    (tmp_path / "fio").mkdir()
+    for name in cut_sets.names(keep(1, 4, 16)):  # the poller's CPU time is nowhere
+        text = (cut_sets.SHIPPED / "points" / f"{name}.json").read_text()
+        polled = text.replace('"ioengine"', '"sqthread_poll" : "1", "ioengine"')
+        (tmp_path / "fio" / f"{name}.json").write_text(polled)
+    write_set(tmp_path / "rates", read_any([tmp_path / "fio"]), Said(), ["fio"])
+    made = make_batch([tmp_path / "rates"], tmp_path / "out", FEW, ["compare"])
+    assert made.failed == {}
+    gains = overview.read(tmp_path / "out" / "sets" / "rates")["gains"]
+    assert [gain["saved"] for gain in gains] == [None, None]
+    assert "unknown" in made.index.read_text()

@@ -11,7 +11,7 @@ import pytest
 
 from zpmodel.base import files
 from zpmodel.base.errors import InputError
-from zpmodel.base.files import check_output, new_file, publish, write_atomically
+from zpmodel.base.files import check_new, check_output, new_file, publish, write_atomically
 
 root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 COMMAND = [sys.executable, "-c", "from zpmodel.commands.main import main; main()"]
@@ -149,3 +149,13 @@ def test_the_file_keeps_to_the_umask(tmp_path):
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o640
+
+
+def test_a_result_takes_a_new_name_alone(tmp_path):
+    (tmp_path / "there.csv").write_text("kept")
+    (tmp_path / "link.csv").symlink_to(tmp_path / "elsewhere.csv")
+    for name in ("there.csv", "link.csv"):
+        with pytest.raises(InputError, match=r"never overwritten|a symlink"):
+            check_new(tmp_path / name)
+    check_new(tmp_path / "new.csv")
+    assert (tmp_path / "there.csv").read_text() == "kept"

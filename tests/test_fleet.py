@@ -94,6 +94,11 @@ def test_the_command_lists_bad_rows_and_does_the_rest(machine, tmp_path):
     assert "row 3 (c)" in out
     assert "3 rows could not be read" in out
     assert len((tmp_path / "out.csv").read_text().splitlines()) == 4
+    (tmp_path / "link.csv").symlink_to(tmp_path / "elsewhere.csv")
+    for taken in ("out.csv", "link.csv"):
+        with pytest.raises(InputError):
+            CliRunner().invoke(command, [*arguments, "--out", str(tmp_path / taken)], catch_exceptions=False)
+    assert not (tmp_path / "elsewhere.csv").exists()
     for bad in ("a,b\n1,2\n", "gib_per_day,nonsense\n1,2\n"):
         (tmp_path / "fleet.csv").write_text(bad)
         assert isinstance(CliRunner().invoke(command, arguments).exception, InputError)

@@ -94,6 +94,16 @@ def check_output(path: Path, *, where: str = "output") -> None:
         raise InputError(where, "file", f"{_KINDS.get(stat.S_IFMT(mode), 'not a file')}: {path}", accepted)
 
 
+def check_new(path: Path, *, where: str = "output") -> None:
+    """Refuse what is no new name in a folder that can be written: results are never overwritten.
+
+    :raises InputError: as `check_output`, and where there is a file.
+    """
+    check_output(path, where=where)
+    if os.path.lexists(path):
+        raise InputError(str(path), "file", "exists", "a new name: results are never overwritten")
+
+
 @contextmanager
 def new_file(path: Path) -> Iterator[BinaryIO]:
     """Open a file that gets the name ``path`` when the block ends, whole and durable; after an error nothing is left.

@@ -26,6 +26,7 @@ def command(table: Path, calibration: Path | None, zero_page: str, out: Path | N
     that can't be answered are listed, the rest is done.
     """
     from zpmodel.base.errors import InputError
+    from zpmodel.base.files import check_new, write_atomically
     from zpmodel.calibration.store import read
     from zpmodel.study.fleet import fleet, read_table
 
@@ -37,13 +38,13 @@ def command(table: Path, calibration: Path | None, zero_page: str, out: Path | N
             raise InputError(str(table), "calibration", "", "a file in the row, or --calibration")
         return read(calibration)
 
-    if out is not None and out.exists():
-        raise InputError(str(out), "file", "exists", "a new name: results are never overwritten")
+    if out is not None:
+        check_new(out, where="--out")
     found = fleet(read_table(table), load, policy=zero_page, where=str(table))
     rows: list[dict[str, Any]] = found.machines.to_dict("records")  # type: ignore[assignment]
     bad: list[dict[str, Any]] = found.bad.to_dict("records")  # type: ignore[assignment]
     if out is not None:
-        found.machines.to_csv(out, index=False)
+        write_atomically(out, found.machines.to_csv(index=False))
     if as_json:
         totals = {name: value.as_dict() for name, value in found.totals.items()}
         emit_json({"machines": rows, "bad": bad, "totals": totals, "words": found.words})

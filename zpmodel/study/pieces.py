@@ -16,7 +16,7 @@ import pandas as pd
 
 from zpmodel.base.accelerate import cores
 from zpmodel.base.errors import InputError
-from zpmodel.base.files import publish, write_atomically
+from zpmodel.base.files import check_new, publish, write_atomically
 from zpmodel.study.sweep import Plan, work_out
 
 QUICK_ROWS, SLOW_ROWS = 1 << 16, 1 << 12
@@ -99,11 +99,10 @@ def to_parquet(plan: Plan, out: Path, *, jobs: int | None = None, client: Any = 
     :param done: called with the number of scenarios that are done.
     :raises InputError: where the file exists, or an unfinished sweep of something else is in its way.
     """
-    if out.exists():
-        raise InputError(str(out), "file", "exists", "a new name: results are never overwritten")
-    if not out.parent.is_dir():
-        raise InputError(str(out.parent), "folder", "missing", "a folder that exists")
+    check_new(out)
     parts = out.with_name(f".{out.name}.parts")
+    if parts.is_symlink():
+        raise InputError(str(parts), "folder", "a symlink", "a folder of the sweep's own")
     parts.mkdir(exist_ok=True)
     about, key = parts / "plan", hashlib.sha256(plan.describe().encode()).hexdigest()
     if about.exists() and about.read_text() != key:

@@ -30,8 +30,9 @@ def summarise(folder: Path, length: str, resamples: int) -> dict[str, Any]:
 
     :param length: the range to zero [size with unit].
     :param resamples: bootstrap resamples.
-    :return: ``machine`` in words; ``gains``: rows of ``policy speedup saved verdict`` (estimates as ``value low high``;
-        saved in ms/GiB); ``measured``: rows of ``block_bytes depth ratio low high`` (2 MiB / 4 KiB throughput).
+    :return: ``machine`` in words; ``gains``: rows of ``policy speedup saved verdict`` (estimates as ``value low high``,
+        None where unknown; saved in ms/GiB); ``measured``: rows of ``block_bytes depth ratio low high`` (2 MiB / 4 KiB
+        throughput).
     """
     from zpmodel.base.units import GIB, parse_size
     from zpmodel.calibration.calibrate import calibrate
@@ -46,8 +47,8 @@ def summarise(folder: Path, length: str, resamples: int) -> dict[str, Any]:
     gains = [
         {
             "policy": item.policy,
-            "speedup": item.speedup.as_dict(),
-            "saved": item.cpu_saved_s.scaled(1e3 * GIB / size).as_dict(),
+            "speedup": _written(item.speedup),
+            "saved": _written(item.cpu_saved_s.scaled(1e3 * GIB / size)),
             "verdict": item.verdict,
         }
         for item in found
@@ -58,9 +59,14 @@ def summarise(folder: Path, length: str, resamples: int) -> dict[str, Any]:
     return {"machine": data.describe(), "gains": gains, "measured": json.loads(table.to_json(orient="records"))}
 
 
-def estimate(found: dict[str, float]) -> Estimate:
+def _written(found: Estimate) -> dict[str, float] | None:
+    """An estimate as JSON has it, which knows no NaN: null where it is unknown."""
+    return found.as_dict() if found.known else None
+
+
+def estimate(found: dict[str, float] | None) -> Estimate:
     """An estimate as it was written."""
-    return Estimate(found["value"], found["low"], found["high"])
+    return Estimate.unknown() if found is None else Estimate(found["value"], found["low"], found["high"])
 
 
 if __name__ == "__main__":
