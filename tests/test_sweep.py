@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -138,6 +139,28 @@ def test_killed_and_resumed_gives_the_same_bytes(machine, calibration, tmp_path)
     assert len(pd.read_parquet(killed)) == SAMPLES
     # a result is never overwritten, nor mixed with another sweep's
     assert wait(start(killed)) == 2
+
+
+def test_workers_end_with_a_sweep_that_is_killed(calibration, tmp_path):
+    command = [*ZPMODEL, "sweep", "--calibration", str(calibration), "--range", "max_sectors=64:8192"]
+    command += ["--samples", "1048576", "--jobs", "2", "--out", str(tmp_path / "killed.parquet")]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    while len(workers := [pid for pid in children.read_text().split() if is_a_worker(pid)]) < 2:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    process.communicate()
+    end = time.monotonic() + 5
+    while any(map(is_a_worker, workers)):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def is_a_worker(pid):
+    with suppress(OSError):
+        return b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return False
 
 
 def test_the_command_shows_a_table_and_json(calibration):

@@ -12,7 +12,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from zpmodel.report.kernel import die_with_parent, manager, spare_imports
+from zpmodel.host.parent import die_with_parent
+from zpmodel.report.kernel import manager, spare_imports
 
 
 def main() -> None:

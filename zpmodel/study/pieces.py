@@ -7,6 +7,7 @@ bytes.
 
 import hashlib
 import multiprocessing
+import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from pathlib import Path
@@ -17,6 +18,7 @@ import pandas as pd
 from zpmodel.base.accelerate import cores
 from zpmodel.base.errors import InputError
 from zpmodel.base.files import check_new, publish, write_atomically
+from zpmodel.host.parent import die_with_parent
 from zpmodel.study.sweep import Plan, work_out
 
 QUICK_ROWS, SLOW_ROWS = 1 << 16, 1 << 12
@@ -52,7 +54,9 @@ def run(
             yield start, work_out(plan, start, stop)
         return
     # Forked processes would share numba's and the threads' locks in whatever state they are.
-    pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
+    # Those of a sweep that is killed end with it, also in the middle of a piece.
+    spawn = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(jobs, mp_context=spawn, initializer=die_with_parent, initargs=(os.getpid(),))
     try:
         running: dict[Future[pd.DataFrame], int] = {}
         waiting = iter(todo)

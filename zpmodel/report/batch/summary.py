@@ -10,7 +10,8 @@ from typing import Any
 
 from zpmodel.base.estimate import Estimate
 from zpmodel.base.files import write_atomically
-from zpmodel.report.kernel import die_with_parent, spare_imports
+from zpmodel.host.parent import die_with_parent
+from zpmodel.report.kernel import spare_imports
 
 FILE = "summary.json"
 
