@@ -19,8 +19,8 @@ from pygments.lexers import PythonLexer
 
 from zpmodel.base.files import write_atomically
 from zpmodel.report import escape
-from zpmodel.report.charts.theme import CHART_TYPE, TABLE_TYPE
 from zpmodel.report.describe import describe, title_of
+from zpmodel.report.outputs import CHART_TYPE, SCHEMA, TABLE_TYPE
 
 HEADLINE_TAG = "headline"
 """The tag of the cell whose output is repeated on the site's first page."""
@@ -56,12 +56,11 @@ class PageFiles:
 
         :param picture: the chart as the kernel drew it, SVG; drawn here where there is none.
         """
-        import altair as alt
         import vl_convert
 
         self.charts += 1
         stem, text = f"charts/{self.name}-{self.charts}", describe(spec)
-        spec = {**spec, "description": text, "$schema": alt.SCHEMA_URL}
+        spec = {**spec, "description": text, "$schema": SCHEMA}
         picture = picture or vl_convert.vegalite_to_svg(spec)
         svg = self.keep(f"{stem}.svg", picture)
         png = self.keep(f"{stem}.png", _small_png(vl_convert.svg_to_png(picture, scale=_PNG_SCALE)))
