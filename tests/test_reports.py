@@ -1,10 +1,13 @@
 """Reports: pages run beside each other, kept, refused, resumed, and ended whatever ends the report."""
 
+import gzip
+import hashlib
 import json
 import os
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -15,6 +18,7 @@ from zpmodel.base.errors import InputError, RefusedError
 from zpmodel.report import pages
 from zpmodel.report import site as reports
 from zpmodel.report.folder import claimed
+from zpmodel.report.part import path_of, read_part, write_part
 
 ALL = ["compare", "machine", "sweep", "callers", "answers", "zeroing", "lifetime", "validate"]
 # One that depends on the data and more, one on the data, one on neither: a page takes seconds, as its kernel has to start.
@@ -55,6 +59,34 @@ def test_pages_that_did_not_change_are_not_run_again(notebooks, data_set, tmp_pa
     (tmp_path / "out" / "parts" / "zeroing.json.gz").write_text('{"name": "zero')
     assert made() == ["zeroing"]
     assert made(resamples=30) == ["compare"]
+
+
+def test_a_page_whose_fragment_is_not_whole_is_run_again(notebooks, tmp_path):
+    """Whatever is in its place: a FIFO and a device would be waited for, and a few bytes may unpack to all memory."""
+    out = tmp_path / "out"
+    assert reports.make_report(out, {}, ["zeroing"]).ran == ["zeroing"]
+    path = path_of(out, "zeroing")
+    good = read_part(out, "zeroing")
+    outside = hashlib.sha256(Path("/etc/hostname").read_bytes()).hexdigest()
+    wrong = [{"charts": None}, {"seconds": "1"}, {"provenance": {"a": 1}}, {"files": {"../../etc/hostname": outside}}]
+    wrong += [{"files": {"/etc/hostname": outside}}, {"files": {"notebooks/../notebooks/zeroing.ipynb": outside}}]
+    for change in wrong:
+        write_part(out, "zeroing", good | change)
+        assert read_part(out, "zeroing") is None, change
+    write_part(out, "zeroing", {name: value for name, value in good.items() if name != "body"})
+    assert read_part(out, "zeroing") is None
+    write_part(out, "zeroing", good)
+    assert read_part(out, "zeroing") == good
+    for make in (os.mkfifo, lambda path: path.symlink_to("/dev/zero"), lambda path: path.write_bytes(bomb())):
+        path.unlink()
+        make(path)
+        assert read_part(out, "zeroing") is None
+    assert reports.make_report(out, {}, ["zeroing"]).ran == ["zeroing"]
+
+
+def bomb():
+    """4 GiB of blanks, in 4 MiB."""
+    return gzip.compress(b" " * (64 << 20)) * 64
 
 
 def test_a_page_that_raises_is_kept_and_the_others_go_on(notebooks, tmp_path):

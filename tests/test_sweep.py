@@ -141,6 +141,30 @@ def test_killed_and_resumed_gives_the_same_bytes(machine, calibration, tmp_path)
     assert wait(start(killed)) == 2
 
 
+def test_a_damaged_piece_is_worked_out_anew(machine, tmp_path, monkeypatch):
+    plan = plan_of(machine)
+    pieces.to_parquet(plan, tmp_path / "whole.parquet", jobs=1)
+    parts = tmp_path / ".again.parquet.parts"
+    for change in (lambda raw: raw[:-1] + bytes([raw[-1] ^ 1]), lambda raw: raw[: len(raw) // 2], lambda raw: b""):
+        with monkeypatch.context() as patch:  # as if killed before the last step
+            patch.setattr(pieces, "_put_together", lambda *_: None)
+            pieces.to_parquet(plan, tmp_path / "again.parquet", jobs=1)
+        (piece,) = parts.glob("from-*")
+        piece.write_bytes(change(piece.read_bytes()))
+        pieces.to_parquet(plan, tmp_path / "again.parquet", jobs=1)
+        assert (tmp_path / "again.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()
+        assert not parts.exists()
+        (tmp_path / "again.parquet").unlink()
+
+
+def test_an_unfinished_sweep_whose_plan_is_damaged_is_nobodys(machine, tmp_path):
+    parts = tmp_path / ".out.parquet.parts"
+    parts.mkdir()
+    (parts / "plan").write_bytes(b"\xff")
+    with pytest.raises(InputError, match="another sweep"):
+        pieces.to_parquet(plan_of(machine), tmp_path / "out.parquet", jobs=1)
+
+
 def test_workers_end_with_a_sweep_that_is_killed(calibration, tmp_path):
     command = [*ZPMODEL, "sweep", "--calibration", str(calibration), "--range", "max_sectors=64:8192"]
     command += ["--samples", "1048576", "--jobs", "2", "--out", str(tmp_path / "killed.parquet")]

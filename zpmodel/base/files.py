@@ -9,6 +9,7 @@ import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
@@ -28,7 +29,7 @@ LARGEST_BYTES = 4 << 20
 """Of what is read whole, where nothing else is said; what `measure` writes for a point has some KiB."""
 
 
-def open_regular(path: Path | str) -> BinaryIO:
+def open_regular(path: Path | str) -> BufferedReader:
     """Open a regular file for reading; never waits for a FIFO.
 
     :raises ValueError: where it is something else.

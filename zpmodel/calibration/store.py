@@ -53,6 +53,7 @@ class _Cpu(msgspec.Struct, forbid_unknown_fields=True):
 class _Driver(msgspec.Struct, forbid_unknown_fields=True):
     source: _Name
     limits: dict[str, Any]
+    known: bool = True
 
 
 class _Device(msgspec.Struct, forbid_unknown_fields=True):
@@ -94,7 +95,11 @@ def save(machine: Machine, path: Path | str) -> None:
             "total": _named(EVENTS, cpu.total, cpu.total_draws.T),
             "path": _named(EVENTS, cpu.path, cpu.path_draws.T),
         },
-        "driver": {"source": _without_home(machine.driver.source), "limits": machine.limits.to_sysfs()},
+        "driver": {
+            "source": _without_home(machine.driver.source),
+            "limits": machine.limits.to_sysfs(),
+            "known": machine.driver.known,
+        },
         "device": {
             "source": device.source,
             "kind": device.best.KIND,
@@ -170,7 +175,7 @@ def _machine(document: _Document, where: str) -> Machine:
     return Machine(
         name=document.name,
         cpu=FittedCpu(cpu.source, total[0], path[0], total[1], path[1], cpu.cache_mib, cpu.scatter, _reach(cpu.reach)),
-        driver=Driver(document.driver.source, limits),
+        driver=Driver(document.driver.source, limits, document.driver.known),
         device=Device(
             device.source,
             unfitted.with_fitted(best),

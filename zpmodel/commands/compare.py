@@ -61,6 +61,11 @@ def command(
     emit_table(_shown(found))
     if caller not in (ZERO_OUT, FIO_WRITE):
         click.echo(f"{caller}: as in Linux 6.12 from PAGE_SIZE, and as it would be, converted, from larger pages.")
+    if found[0].offloaded:
+        click.echo(
+            "The device has Write Zeroes, so no zero page is written, and its size changes nothing; --limits with "
+            "write_zeroes_max_bytes 0 says what it would be worth without."
+        )
     for lack in missing(model):
         click.echo(str(lack))
     for text in sorted({row["beyond"] for row in rows} - {""}):

@@ -4,7 +4,6 @@ What fio's output does not say (the queue's limits, the driver, the pages of the
 what is assumed is said wherever the set is used.
 """
 
-import io
 import tomllib
 from collections import Counter
 from collections.abc import Iterable
@@ -16,7 +15,8 @@ import msgspec
 import pandas as pd
 
 from zpmodel.base.errors import InputError
-from zpmodel.base.files import read_bounded, read_text, write_atomically
+from zpmodel.base.files import read_text, write_atomically
+from zpmodel.base.table import read_columns
 from zpmodel.datasets.any_fio import Imported
 from zpmodel.datasets.point import HUGE_PAGE
 from zpmodel.datasets.schema import (
@@ -109,9 +109,10 @@ def read_set(folder: Path | str) -> DataSet:
         raise InputError(str(where), "format", found.format, f"{FORMAT}: import again with this version")
     rows = folder / _ROWS
     try:
-        table = pd.read_csv(io.BytesIO(read_bounded(rows, _LARGEST_BYTES)))
+        text = read_text(rows, _LARGEST_BYTES)
     except (OSError, ValueError) as error:
         raise InputError(str(rows), "file", str(error), "the rows.csv of a folder made by zpmodel import") from None
+    table = read_columns(text, str(rows), "the rows.csv of a folder made by zpmodel import")
     writes = conform(table, WRITES, str(rows))
     check_points(writes, str(rows))
     given = {name: value for name, value in found.limits.items() if name != "source"}

@@ -152,7 +152,8 @@ def set_aside(out: Path, left_out: Sequence[LeftOut]) -> None:
 def note_failure(out: Path, name: str, reason: str) -> None:
     """Add a line to ``failures.jsonl``, as far as there is room."""
     line = json.dumps({"id": name, "when": time.strftime("%FT%TZ", time.gmtime()), "reason": reason})
-    with suppress(OSError), (out / "failures.jsonl").open("a") as file:
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    with suppress(OSError), os.fdopen(os.open(out / "failures.jsonl", flags, 0o666), "a") as file:
         file.write(line + "\n")
 
 

@@ -3,7 +3,6 @@
 A fragment holds all that the site's page needs; its digests tell whether the page's files are whole.
 """
 
-import gzip
 import hashlib
 import io
 import json
@@ -21,6 +20,7 @@ from zpmodel.base.files import write_atomically
 from zpmodel.report import escape
 from zpmodel.report.describe import describe, title_of
 from zpmodel.report.outputs import CHART_TYPE, SCHEMA, TABLE_TYPE
+from zpmodel.report.part import write_part
 
 HEADLINE_TAG = "headline"
 """The tag of the cell whose output is repeated on the site's first page."""
@@ -142,7 +142,7 @@ def write(notebook: Any, *, out: Path, name: str, about: Mapping[str, Any]) -> N
         "charts": page.charts,
         "files": page.digests,
     }
-    write_atomically(out / "parts" / f"{name}.json.gz", gzip.compress(json.dumps(document).encode()))
+    write_part(out, name, document)
 
 
 def failure(notebook: Any) -> str:

@@ -6,6 +6,7 @@ bytes.
 """
 
 import hashlib
+import io
 import multiprocessing
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -17,13 +18,16 @@ import pandas as pd
 
 from zpmodel.base.accelerate import cores
 from zpmodel.base.errors import InputError
-from zpmodel.base.files import check_new, publish, write_atomically
+from zpmodel.base.files import check_new, new_file, publish, read_text, write_atomically
+from zpmodel.base.sealed import read_sealed, sealed
 from zpmodel.host.parent import die_with_parent
 from zpmodel.study.sweep import Plan, work_out
 
 QUICK_ROWS, SLOW_ROWS = 1 << 16, 1 << 12
 """Scenarios of a piece, and rows of a row group of the file, by whether the compiled pass answers them: never other
 numbers, as they decide the bytes."""
+
+_LARGEST_PIECE_BYTES = 1 << 30
 
 Done = Callable[[int], None]
 
@@ -109,19 +113,19 @@ def to_parquet(plan: Plan, out: Path, *, jobs: int | None = None, client: Any = 
         raise InputError(str(parts), "folder", "a symlink", "a folder of the sweep's own")
     parts.mkdir(exist_ok=True)
     about, key = parts / "plan", hashlib.sha256(plan.describe().encode()).hexdigest()
-    if about.exists() and about.read_text() != key:
+    if os.path.lexists(about) and _plan_in(about) != key:
         raise InputError(str(parts), "plan", "another sweep", f"the same sweep to go on with; or delete {parts}")
     write_atomically(about, key)
     piece_rows = rows_of_piece(plan)
     starts = range(0, plan.rows, piece_rows)
-    missing = [start for start in starts if not _part(parts, start).exists()]
+    missing = [start for start in starts if _kept(_part(parts, start)) is None]
     finished = plan.rows - sum(min(piece_rows, plan.rows - start) for start in missing)
     if done:
         done(finished)
     for start, rows in run(plan, missing, jobs=jobs, client=client):
-        temporary = parts / f"new-{start}"
-        rows.to_parquet(temporary, index=False)
-        publish(temporary, _part(parts, start))
+        content = io.BytesIO()
+        rows.to_parquet(content, index=False)
+        write_atomically(_part(parts, start), sealed(content.getvalue()))
         finished += len(rows)
         if done:
             done(finished)
@@ -129,18 +133,39 @@ def to_parquet(plan: Plan, out: Path, *, jobs: int | None = None, client: Any = 
 
 
 def _part(parts: Path, start: int) -> Path:
-    return parts / f"from-{start:012d}.parquet"
+    return parts / f"from-{start:012d}.piece"
+
+
+def _plan_in(path: Path) -> str:
+    try:
+        return read_text(path)
+    except (OSError, ValueError):
+        return ""  # damaged, so nobody knows whose it is
+
+
+def _kept(path: Path) -> bytes | None:
+    """A piece as it was written; None where there is none, or a damaged one, which is worked out anew."""
+    try:
+        return read_sealed(path, _LARGEST_PIECE_BYTES)
+    except OSError:
+        return None
 
 
 def _put_together(parts: Path, files: list[Path], out: Path, piece_rows: int) -> None:
     import pyarrow.parquet as pq
 
-    temporary = parts / "whole"
-    schema = pq.read_schema(files[0])
-    with pq.ParquetWriter(temporary, schema) as writer:
+    writer = None
+    with new_file(parts / "whole") as whole:
         for file in files:
-            writer.write_table(pq.read_table(file).cast(schema), row_group_size=piece_rows)
-    publish(temporary, out)
+            content = _kept(file)
+            if content is None:
+                raise InputError(str(file), "piece", "damaged", "the same command again, which works it out anew")
+            table = pq.read_table(io.BytesIO(content))
+            writer = writer or pq.ParquetWriter(whole, table.schema)
+            writer.write_table(table.cast(writer.schema), row_group_size=piece_rows)
+        if writer is not None:
+            writer.close()
+    publish(parts / "whole", out)
     for file in parts.iterdir():
         file.unlink()
     parts.rmdir()

@@ -46,6 +46,8 @@ def ring_share(page: Comparison, static: Comparison) -> Estimate | None:
 
 def beside(static: Comparison) -> str:
     """What a measured disk gains, in short; where its data can't tell, that, and what to measure."""
+    if static.offloaded:
+        return "nothing (it has Write Zeroes, and no zero page is written)"
     saved = static.cpu_saved_s.scaled(1e3)
     return f"{throughput(static)} and {f'{saved} ms' if saved.known else saves(saved)}"
 
@@ -54,7 +56,7 @@ def throughput(static: Comparison) -> str:
     """What is gained in throughput, in words; where the data can't tell, that, and what to measure."""
     if static.verdict != "unknown":
         return more(static.speedup)
-    unseen = "; ".join(str(item).rstrip(".") for item in static.lacking if item.hides == "elapsed")
+    unseen = "; ".join(str(item).rstrip(".") for item in static.lacking if "elapsed" in item.hides)
     return f"a throughput that its data can't tell{f' ({unseen})' if unseen else ''}"
 
 
