@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zpmodel.base.estimate import DEVIATIONS, Estimate
-from zpmodel.kernel_cpu.instructions import WORK, work_of
+from zpmodel.kernel_cpu.instructions import LOOPS, WORK, work_of
 from zpmodel.kernel_cpu.mapping import block_costs, driver_of, nvme_costs, stack_costs
 from zpmodel.kernel_cpu.nvme import Host, kernel_version
 from zpmodel.kernel_cpu.stacks import STACKS, Stack, stack_work
@@ -43,7 +43,6 @@ DOORBELL_AND_INTERRUPT = Estimate(
 """Of the driver for a command, the same whatever its segments [instructions]."""
 
 _BUILD_DOUBT = 0.05  # of counted costs between builds and neighbouring kernels, one standard deviation [1]
-_PER_SEGMENT = ("table_vector", "vector", "visit", "piece", "passed", "gap", "gap_walk")
 _PREPARE, _UNMAP, _INTERRUPT = "NVMe preparing", "NVMe unmapping", "NVMe interrupt"
 _STACKED = {stack: tuple(f"{stack} {kind}" for kind in kinds) for stack, kinds in STACKS.items()}
 _NAMES = (*WORK, _PREPARE, _UNMAP, _INTERRUPT, *(name for names in _STACKED.values() for name in names))
@@ -154,9 +153,7 @@ def _path(structure: Structure, spent: list[tuple[str, Floats]] | list[tuple[str
         if name == "call":
             call = call + time
         elif (
-            name in _PER_SEGMENT
-            or name.endswith(" segment")
-            or (name == _PREPARE and structure.segments > structure.requests)
+            name in LOOPS or name.endswith(" segment") or (name == _PREPARE and structure.segments > structure.requests)
         ):
             segment = segment + time
         else:
