@@ -47,6 +47,7 @@ def command(
       zpmodel measure --target /dev/nvme9n1 --destroy-data --out results/nvme
     """
     from zpmodel.base.errors import InputError
+    from zpmodel.host.signals import status_of
     from zpmodel.measure.run import measure
 
     if not target:
@@ -69,10 +70,10 @@ def command(
             progress=show.progress,
             note=show.note,
         )
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         show.clear()
         click.echo("zpmodel: stopped; every finished point is kept, and the same command goes on from there", err=True)
-        return 130
+        return status_of(error)
     show.clear()
     _print(summary, as_json)
     return None

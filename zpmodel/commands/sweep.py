@@ -46,6 +46,7 @@ def command(
     max_segments ...), of a device (device.latency [s], device.bandwidth [B/s] ...) and factors on what a CPU takes
     (cpu.factor, cpu.vector ...). The result is the same whatever --jobs and --scheduler.
     """
+    from zpmodel.host.signals import status_of
     from zpmodel.study import inputs
     from zpmodel.study.pieces import run, to_parquet
     from zpmodel.study.scenario import Scenario
@@ -59,9 +60,10 @@ def command(
         progress = Progress(plan.rows)
         try:
             to_parquet(plan, out, jobs=jobs, client=client, done=progress)
-        except KeyboardInterrupt:
-            click.echo("\nzpmodel: stopped; the same command goes on from here", err=True)
-            raise click.exceptions.Abort() from None
+        except KeyboardInterrupt as error:
+            progress.clear()
+            click.echo("zpmodel: stopped; the same command goes on from here", err=True)
+            click.get_current_context().exit(status_of(error))
         told = {"rows": plan.rows, "file": str(out)}
         if as_json:
             emit_json(told)
@@ -98,6 +100,11 @@ class Progress:
         if rate > 0:
             text += f", {rate:,.0f} a second, {(self.rows - done) / rate:,.0f} s left"
         click.echo(f"\r{text}   " if self.terminal else text, err=True, nl=not self.terminal or done == self.rows)
+
+    def clear(self) -> None:
+        """Remove the line that is rewritten."""
+        if self.terminal:
+            click.echo("\r\x1b[K", nl=False, err=True)
 
 
 def named(text: str) -> tuple[str, str]:

@@ -1,6 +1,5 @@
 """``zpmodel zeroout``: time BLKZEROOUT by length on this machine."""
 
-import signal
 import sys
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -45,7 +44,7 @@ def command(
         raise click.UsageError("give --scratch or --device, not both")
     from zpmodel.base.units import parse_size
     from zpmodel.host.running import running_zero_page
-    from zpmodel.host.signals import ends_orderly
+    from zpmodel.host.signals import ends_orderly, status_of
     from zpmodel.measure import zeroout
 
     zeroout.check_free(out)
@@ -75,7 +74,7 @@ def command(
         click.echo(f"zpmodel: stopped; the {len(rows)} rows measured so far are in {out}", err=True)
     _show(out, rows, as_json)
     if stopped is not None:
-        click.get_current_context().exit(128 + getattr(stopped, "number", signal.SIGINT))
+        click.get_current_context().exit(status_of(stopped))
 
 
 def _show(out: Path, rows: "list[Row]", as_json: bool) -> None:

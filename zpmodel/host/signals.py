@@ -25,6 +25,11 @@ class Stopped(KeyboardInterrupt):
         self.number = number
 
 
+def status_of(error: BaseException | None) -> int:
+    """The exit status of a program that ends because of this: 128 + the signal's number, or SIGINT's."""
+    return 128 + int(getattr(error, "number", signal.SIGINT))
+
+
 _asked: Stopped | None = None  # what was raised and has not yet arrived
 
 
