@@ -50,7 +50,11 @@ class Ended(NamedTuple):
 
 
 def end_one(command: Command, folder: Path, ending: signal.Signals | None, moment_s: float, cached: bool) -> Ended:
-    """Start, wait, end (without a signal: let it end by itself)."""
+    """Start, wait, end (without a signal: let it end by itself).
+
+    :param moment_s: after it has begun [s]; less than 0: so long after Python was started.
+    """
+    (folder / "begun").unlink(missing_ok=True)
     environment = {**os.environ, "TMPDIR": str(folder / "tmp"), "ZPMODEL_CACHE": "1" if cached else "0"}
     with (folder / "said").open("w+") as said:
         child = children.python(
@@ -59,11 +63,15 @@ def end_one(command: Command, folder: Path, ending: signal.Signals | None, momen
         )  # fmt: skip
         begun, owed, status = time.monotonic(), list[dict[str, Any]](), 999
         try:
+            # How long Python takes to start is the machine's affair; a tenth of the moments lie there.
+            while ending is not None and moment_s > 0 and not (folder / "begun").exists() and child.poll() is None:
+                time.sleep(0.01)
             with suppress(subprocess.TimeoutExpired):
-                status = child.wait(None if ending is None else moment_s)
+                status = child.wait(None if ending is None else abs(moment_s))
             if status == 999 and ending is not None:
                 begun, owed = time.monotonic(), debts(child.pid)
-                child.send_signal(ending)
+                # A terminal sends Ctrl-C to all of the group, kill(1) to one.
+                os.killpg(child.pid, ending) if ending == signal.SIGINT else child.send_signal(ending)
                 with suppress(subprocess.TimeoutExpired):
                     status = child.wait(PATIENCE_S)
             else:
@@ -166,14 +174,16 @@ def run(name: str, asked: argparse.Namespace, note: Callable[[dict[str, Any]], N
             share, cached = chance.random(), chance.random() > _UNCACHED
             if number < done:
                 continue
-            ended = end_one(command, folder, ending, 0.02 + share * latest, cached)
+            # The first tenth of the shares is for the time before it has begun.
+            moment_s = (share - 0.1) / 0.9 * latest if share >= 0.1 else -10 * share
+            ended = end_one(command, folder, ending, moment_s, cached)
             how = judged(ended, ending)
             was_killed = ending == signal.SIGKILL and ended.status != 0
             killed += [ended.pid] if was_killed else []
             wrong = [f"lost: {error}" for error in problems(command, folder)]
             wrong += left_by(ended, folder, killed=was_killed or bool(killed))
             row = {"command": name, "seed": asked.seed, "number": number, "signal": ending.name, "how": how,
-                   "moment_s": round(share * latest, 2), "took_s": round(ended.took_s, 2), "compiled": not cached,
+                   "moment_s": round(moment_s, 2), "took_s": round(ended.took_s, 2), "compiled": not cached,
                    "wrong": wrong}  # fmt: skip
             if not how.islower() or wrong:
                 row["said"] = ended.said[-2000:]

@@ -11,10 +11,11 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 import cut_sets
 import tiny_report
 
-CALL = "from zpmodel.commands.main import main; main()"
+CALL = "from zpmodel.commands.main import main; open('begun', 'w').close(); main()"
 SMALL = (
-    "import dataclasses; from zpmodel.measure import run; run.QUICK = dataclasses.replace("
-    "run.QUICK, file_bytes=16 << 20, seconds_per_point=0.05, min_rounds=1, max_rounds=1, rest_every=1, precision=0); "
+    "import dataclasses; from zpmodel.measure import plan; plan.QUICK = dataclasses.replace("
+    "plan.QUICK, blocks=(4 << 10, 1 << 20), depths=(4,), zero_blocks=(4 << 10,), file_bytes=16 << 20, "
+    "seconds_per_point=0.05, min_rounds=2, max_rounds=3, rest_every=1, precision=0); "
 )
 # Other notebooks than the shipped ones, whose kernels, charts and tables are the same.
 TINY = "from pathlib import Path; from zpmodel.base import shipped; shipped.notebooks = lambda: Path('notebooks'); "

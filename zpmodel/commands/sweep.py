@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zpmodel.commands.machine_options import AskedMachine, machine_options
-from zpmodel.commands.output import emit_json, emit_table, json_option
+from zpmodel.commands.output import emit_json, emit_table, json_option, say
 
 if TYPE_CHECKING:
     from zpmodel.study.sweep import Span
@@ -62,13 +62,13 @@ def command(
             to_parquet(plan, out, jobs=jobs, client=client, done=progress)
         except KeyboardInterrupt as error:
             progress.clear()
-            click.echo("zpmodel: stopped; the same command goes on from here", err=True)
+            say("zpmodel: stopped; the same command goes on from here", err=True)
             click.get_current_context().exit(status_of(error))
         told = {"rows": plan.rows, "file": str(out)}
         if as_json:
             emit_json(told)
         else:
-            click.echo(f"{plan.rows:,} scenarios in {out}")
+            say(f"{plan.rows:,} scenarios in {out}")
         return
     pieces = dict(run(plan, range(plan.rows), jobs=jobs or (1 if plan.rows < 2000 else None), client=client))
     rows: list[dict[str, Any]] = [row for start in sorted(pieces) for row in pieces[start].to_dict("records")]  # type: ignore[misc]
@@ -77,7 +77,7 @@ def command(
         return
     emit_table(rows[:60])
     if len(rows) > 60:
-        click.echo(f"... and {len(rows) - 60} more; --json or --out has all")
+        say(f"... and {len(rows) - 60} more; --json or --out has all")
 
 
 class Progress:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from zpmodel.commands.device import Seconds, open_device
-from zpmodel.commands.output import emit_json, emit_table, json_option
+from zpmodel.commands.output import emit_json, emit_table, json_option, say
 
 if TYPE_CHECKING:
     from zpmodel.measure.zeroout import Row
@@ -71,7 +71,7 @@ def command(
         raise stopped
     zeroout.write(out, rows, about | ({"stopped": "by a signal, before its time was up"} if stopped else {}))
     if stopped is not None:
-        click.echo(f"zpmodel: stopped; the {len(rows)} rows measured so far are in {out}", err=True)
+        say(f"zpmodel: stopped; the {len(rows)} rows measured so far are in {out}", err=True)
     _show(out, rows, as_json)
     if stopped is not None:
         click.get_current_context().exit(status_of(stopped))
@@ -97,5 +97,5 @@ def _show(out: Path, rows: "list[Row]", as_json: bool) -> None:
     if as_json:
         emit_json({"out": out, "medians": table})
         return
-    click.echo(f"medians of each call, {len(rows)} rows in {out / 'zeroout.csv'}")
+    say(f"medians of each call, {len(rows)} rows in {out / 'zeroout.csv'}")
     emit_table(table)
