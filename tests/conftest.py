@@ -20,8 +20,8 @@ settings.load_profile("zpmodel")
 # Programs that tests start may need what stands beside the tests.
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]))
 
-# Files whose tests take turns, in one process: those that share huge pages and fio's CPUs, and those that look at scratch
-# loop devices, which others make.
+# Files whose tests take turns, in one process: those that share huge pages and fio's CPUs, and those that look at
+# scratch loop devices, which others make.
 TURNS = {
     "fio": ("measure", "measure_stopping", "measure_troubles", "hugepages"),
     "scratch": ("tracing_kernel", "zeroout", "scratch"),
@@ -57,7 +57,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _kind(item: pytest.Item) -> str:
-    """The group of a test: of the files it takes turns with, its file's, or none, where it is long and shares nothing."""
+    """The group of a test: that of files that take turns, its file's, or none, where it is long and shares nothing."""
     name = item.path.stem.removeprefix("test_")
     for group, files in TURNS.items():
         if name in files:

@@ -21,7 +21,7 @@ from zpmodel.report.folder import claimed
 from zpmodel.report.part import path_of, read_part, write_part
 
 ALL = ["compare", "machine", "sweep", "callers", "answers", "zeroing", "lifetime", "validate"]
-# One that depends on the data and more, one on the data, one on neither: a page takes seconds, as its kernel has to start.
+# One that depends on the data and more, one on the data, one on neither: a page takes seconds, its kernel has to start.
 SOME = ["compare", "zeroing", "lifetime"]
 
 

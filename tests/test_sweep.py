@@ -9,12 +9,13 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import children
 import numpy as np
 import pandas as pd
 import pytest
 
 from zpmodel.base import shipped
-from zpmodel.base.errors import InputError
+from zpmodel.base.errors import InputError, RefusedError
 from zpmodel.calibration.calibrate import calibrate
 from zpmodel.calibration.store import save
 from zpmodel.datasets import read_data_set
@@ -166,19 +167,55 @@ def test_an_unfinished_sweep_whose_plan_is_damaged_is_nobodys(machine, tmp_path)
 
 
 def test_workers_end_with_a_sweep_that_is_killed(calibration, tmp_path):
-    command = [*ZPMODEL, "sweep", "--calibration", str(calibration), "--range", "max_sectors=64:8192"]
-    command += ["--samples", "1048576", "--jobs", "2", "--out", str(tmp_path / "killed.parquet")]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    while len(workers := [pid for pid in children.read_text().split() if is_a_worker(pid)]) < 2:
-        assert process.poll() is None
-        time.sleep(0.01)
+    process, workers = started(calibration, tmp_path / "killed.parquet")
     process.kill()
     process.communicate()
     end = time.monotonic() + 5
     while any(map(is_a_worker, workers)):
         assert time.monotonic() < end
         time.sleep(0.01)
+
+
+def started(calibration, out):
+    """A sweep of slow pieces in a group of its own, as a terminal starts it, once its workers are there."""
+    command = ["sweep", "--calibration", str(calibration), "--range", "max_sectors=64:8192", "--samples", "1048576"]
+    process = children.command(*command, "--jobs", "2", "--out", str(out), stderr=subprocess.PIPE, process_group=0)
+    below = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    while len(workers := [pid for pid in below.read_text().split() if is_a_worker(pid)]) < 2:
+        assert process.poll() is None
+        time.sleep(0.01)
+    return process, workers
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("later_s", [0.0, 2.0])  # workers start, and work
+def test_what_a_terminal_sends_to_all_is_one_line(calibration, tmp_path, ending, later_s):
+    process, workers = started(calibration, tmp_path / "out.parquet")
+    time.sleep(later_s)
+    os.killpg(process.pid, ending)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 128 + ending
+    assert [line for line in said.splitlines() if "of 1,048,576" not in line] == [
+        "zpmodel: stopped; the same command goes on from here"
+    ]
+    assert not any(map(is_a_worker, workers))
+
+
+def test_a_worker_that_is_killed_is_one_line(calibration, tmp_path):
+    process, workers = started(calibration, tmp_path / "out.parquet")
+    os.kill(int(workers[0]), signal.SIGKILL)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert said.splitlines()[-1].startswith("zpmodel: sweep: a process was killed")
+    assert "Traceback" not in said
+
+
+def test_two_sweeps_into_one_file(machine, tmp_path):
+    plan, out = plan_of(machine), tmp_path / "out.parquet"
+    with pieces._parts(out), pytest.raises(RefusedError, match="another sweep"):
+        pieces.to_parquet(plan, out, jobs=1)
+    pieces.to_parquet(plan, out, jobs=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["out.parquet"]
 
 
 def is_a_worker(pid):

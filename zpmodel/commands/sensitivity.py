@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from zpmodel.commands.machine_options import AskedMachine, machine_options
-from zpmodel.commands.output import emit_json, emit_table, json_option
+from zpmodel.commands.output import emit_json, emit_table, json_option, say
 
 
 @click.command("sensitivity")
@@ -56,4 +56,4 @@ def command(
         emit_json({"method": method, "output": output, "inputs": rows, "words": found.words})
         return
     emit_table(rows)
-    click.echo(f"\n{found.words}")
+    say(f"\n{found.words}")

@@ -5,22 +5,34 @@ When all are there they are put together in their order, so a run that was kille
 bytes.
 """
 
+import fcntl
 import hashlib
 import io
 import multiprocessing
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from zpmodel.base.accelerate import cores
-from zpmodel.base.errors import InputError
-from zpmodel.base.files import check_new, new_file, publish, read_text, write_atomically
+from zpmodel.base.errors import InputError, RefusedError
+from zpmodel.base.files import (
+    check_folder,
+    check_new,
+    new_file,
+    publish,
+    read_text,
+    remove_half_written,
+    write_atomically,
+)
 from zpmodel.base.sealed import read_sealed, sealed
 from zpmodel.host.parent import die_with_parent
+from zpmodel.host.signals import ends_orderly, kept_from_children
 from zpmodel.study.sweep import Plan, work_out
 
 QUICK_ROWS, SLOW_ROWS = 1 << 16, 1 << 12
@@ -39,11 +51,12 @@ def rows_of_piece(plan: Plan) -> int:
 
 def run(
     plan: Plan, rows: Iterable[int], *, jobs: int | None = None, client: Any = None, piece_rows: int | None = None
-) -> Iterator[tuple[int, pd.DataFrame]]:
+) -> Generator[tuple[int, pd.DataFrame]]:
     """Work out pieces, in any order.
 
     :param rows: the range of scenarios, or the first scenarios of pieces.
     :return: pairs of a piece's first scenario and its rows.
+    :raises RefusedError: where one of its processes was killed.
     """
     piece_rows = piece_rows or rows_of_piece(plan)
     if isinstance(rows, range) and rows.step == 1:
@@ -59,17 +72,30 @@ def run(
         return
     # Forked processes would share numba's and the threads' locks in whatever state they are.
     # Those of a sweep that is killed end with it, also in the middle of a piece.
-    spawn = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(jobs, mp_context=spawn, initializer=die_with_parent, initargs=(os.getpid(),))
+    spawn, others = multiprocessing.get_context("spawn"), multiprocessing.active_children()
+    with kept_from_children():  # multiprocessing starts one of its own
+        pool = ProcessPoolExecutor(jobs, mp_context=spawn, initializer=die_with_parent, initargs=(os.getpid(),))
     try:
         running: dict[Future[pd.DataFrame], int] = {}
         waiting = iter(todo)
         for start, stop in waiting:
-            running[pool.submit(work_out, plan, start, stop)] = start
+            with kept_from_children():
+                running[pool.submit(work_out, plan, start, stop)] = start
             if len(running) >= 2 * jobs:
                 yield from _finished(running)
         while running:
             yield from _finished(running)
+    except BaseException as error:
+        # A piece may take half a minute: whoever stops does not wait for it.
+        for worker in multiprocessing.active_children():
+            if worker not in others:
+                worker.kill()
+        if isinstance(error, BrokenProcessPool):
+            raise RefusedError(
+                "sweep: a process was killed, as where memory runs out; with --out what is finished is kept, and the"
+                " same command goes on, with fewer --jobs perhaps"
+            ) from None
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -106,12 +132,37 @@ def to_parquet(plan: Plan, out: Path, *, jobs: int | None = None, client: Any = 
 
     :param done: called with the number of scenarios that are done.
     :raises InputError: where the file exists, or an unfinished sweep of something else is in its way.
+    :raises RefusedError: while another sweep works on the same file.
     """
     check_new(out)
+    with ends_orderly(), _parts(out) as parts:
+        _into(parts, plan, out, jobs, client, done)
+
+
+@contextmanager
+def _parts(out: Path) -> Iterator[Path]:
+    """The folder of a sweep's pieces, for this sweep alone while the block lasts.
+
+    :raises InputError: where it is a symlink or somebody else's.
+    :raises RefusedError: while another sweep works in it.
+    """
     parts = out.with_name(f".{out.name}.parts")
     if parts.is_symlink():
         raise InputError(str(parts), "folder", "a symlink", "a folder of the sweep's own")
+    check_folder(parts)
     parts.mkdir(exist_ok=True)
+    lock = os.open(parts, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        remove_half_written(parts)
+        yield parts
+    except BlockingIOError:
+        raise RefusedError(f"{out}: another sweep is working on it; wait, or choose another") from None
+    finally:
+        os.close(lock)
+
+
+def _into(parts: Path, plan: Plan, out: Path, jobs: int | None, client: Any, done: Done | None) -> None:
     about, key = parts / "plan", hashlib.sha256(plan.describe().encode()).hexdigest()
     if os.path.lexists(about) and _plan_in(about) != key:
         raise InputError(str(parts), "plan", "another sweep", f"the same sweep to go on with; or delete {parts}")
@@ -122,13 +173,14 @@ def to_parquet(plan: Plan, out: Path, *, jobs: int | None = None, client: Any = 
     finished = plan.rows - sum(min(piece_rows, plan.rows - start) for start in missing)
     if done:
         done(finished)
-    for start, rows in run(plan, missing, jobs=jobs, client=client):
-        content = io.BytesIO()
-        rows.to_parquet(content, index=False)
-        write_atomically(_part(parts, start), sealed(content.getvalue()))
-        finished += len(rows)
-        if done:
-            done(finished)
+    with closing(run(plan, missing, jobs=jobs, client=client)) as worked_out:
+        for start, rows in worked_out:
+            content = io.BytesIO()
+            rows.to_parquet(content, index=False)
+            write_atomically(_part(parts, start), sealed(content.getvalue()))
+            finished += len(rows)
+            if done:
+                done(finished)
     _put_together(parts, [_part(parts, start) for start in starts], out, piece_rows)
 
 
