@@ -66,7 +66,8 @@ class PageFiles:
         png = self.keep(f"{stem}.png", _small_png(vl_convert.svg_to_png(picture, scale=_PNG_SCALE)))
         links = [f'<a href="{svg}">SVG</a>', f'<a href="{png}">PNG</a>']
         for number, rows in enumerate(spec.get("datasets", {}).values()):
-            links += self._data(f"{self.name}-chart-{self.charts}{f'-{number + 1}' if number else ''}", rows)
+            more = str(number + 1) if number else ""
+            links += self._data(f"{self.name}-chart-{self.charts}{more and '-'}{more}", rows, f" {more}".rstrip())
         # "</" would end the element; JSON may write it so.
         inside = json.dumps(spec, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
         title = escape.to_html(title_of(spec)[0] or "Chart")
@@ -91,19 +92,19 @@ class PageFiles:
             box = f"<details{long}><summary>Table of {rows} rows</summary>{box}</details>"
         return f'{box}<p class="files">{links}</p>' if links else box
 
-    def _data(self, stem: str, content: Any) -> list[str]:
+    def _data(self, stem: str, content: Any, more: str = "") -> list[str]:
         import pandas as pd
 
         frame = pd.read_csv(io.StringIO(content)) if isinstance(content, str) else pd.DataFrame(content)
         csv = content if isinstance(content, str) else frame.to_csv(index=False)
-        links = [f'<a href="{self.keep(f"data/{stem}.csv", csv)}">CSV</a>']
+        links = [f'<a href="{self.keep(f"data/{stem}.csv", csv)}">CSV{more}</a>']
         try:
             import pyarrow  # noqa: F401
         except ImportError:
             return links
         buffer = io.BytesIO()
         frame.to_parquet(buffer, index=False)
-        return [*links, f'<a href="{self.keep(f"data/{stem}.parquet", buffer.getvalue())}">Parquet</a>']
+        return [*links, f'<a href="{self.keep(f"data/{stem}.parquet", buffer.getvalue())}">Parquet{more}</a>']
 
 
 def write(notebook: Any, *, out: Path, name: str, about: Mapping[str, Any]) -> None:
@@ -159,7 +160,7 @@ def failure(notebook: Any) -> str:
 
 def _code(source: str) -> str:
     marked = highlight(source, PythonLexer(), _HIGHLIGHT)
-    return f'<details class="code"><summary>Code</summary><pre><code>{marked}</code></pre></details>'
+    return f'<details class="code"><summary>Code</summary><pre tabindex="0"><code>{marked}</code></pre></details>'
 
 
 def _text_to_the_left(markup: str) -> str:
@@ -200,13 +201,14 @@ def _small_png(raw: bytes) -> bytes:
 
 def _output(page: PageFiles, output: Any, picture: str) -> str:
     if output.output_type == "stream":
-        return f'<pre class="{"stderr" if output.name == "stderr" else "stdout"}">{_plain(output.text)}</pre>'
+        kind = "stderr" if output.name == "stderr" else "stdout"
+        return f'<pre tabindex="0" class="{kind}">{_plain(output.text)}</pre>'
     if output.output_type == "error":
         trace = _plain("\n".join(output.traceback))
         name, text = _plain(output.ename), _plain(output.evalue)
         return (
             f'<div class="failure" role="alert"><strong>{name}</strong>: {text}'
-            f"<details><summary>Where</summary><pre>{trace}</pre></details></div>"
+            f'<details><summary>Where</summary><pre tabindex="0">{trace}</pre></details></div>'
         )
     data = output.get("data", {})
     if CHART_TYPE in data:
@@ -218,7 +220,7 @@ def _output(page: PageFiles, output: Any, picture: str) -> str:
         ),
         ("text/markdown", escape.from_markdown),
         ("image/png", lambda text: f'<img alt="picture" src="data:image/png;base64,{escape.to_html(text.strip())}">'),
-        ("text/plain", lambda text: f"<pre>{_plain(text)}</pre>"),
+        ("text/plain", lambda text: f'<pre tabindex="0">{_plain(text)}</pre>'),
     ]
     for kind, show in shapes:
         if kind in data:

@@ -230,14 +230,20 @@ def _entry(part: Part, digest: str) -> Part:
 
 def _scripts(out: Path) -> list[str]:
     """Vega in one file for all pages, under a name that changes with it, and what draws charts with it."""
-    import vl_convert
-
     # The bundle takes half a second to make: it is kept for as long as the library is the same.
     vega = out / "assets" / f"vega-{version('vl-convert-python')}.js"
     if not vega.is_file():
         for old in (out / "assets").glob("vega-*.js"):
             old.unlink()
-        write_atomically(vega, vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
+        write_atomically(vega, _vega())
     draw = out / "assets" / "draw.js"
     write_atomically(draw, (_TEMPLATES / "draw.js").read_text(encoding="utf-8"))
     return [f"assets/{vega.name}", "assets/draw.js"]
+
+
+@cache
+def _vega() -> str:
+    """Vega, its compiler and its embedding as one script; made once for all sites of a batch."""
+    import vl_convert
+
+    return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))

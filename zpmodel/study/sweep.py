@@ -113,15 +113,16 @@ class Plan:
         if self.spans:
             shares = points_at(len(self.spans), self.seed, points)
             for i, (name, span) in enumerate(self.spans.items()):
-                columns[name] = self._rounded(name, span.at(shares[:, i]))
+                columns[name] = self.rounded(name, span.at(shares[:, i]))
         return pd.DataFrame(columns, index=pd.RangeIndex(start, stop))
 
-    def _rounded(self, name: str, values: Any) -> Any:
+    def rounded(self, name: str, values: Any) -> Any:
+        """Values of an input as it can have them: counts whole, ranges of whole blocks, of at least one."""
         if name not in WHOLE:
-            return values
+            return np.asarray(values)
         block = (self.base.limits or self.base.machine.limits).logical_block_size
         unit = block if name in ("length", "offset") else 1
-        return np.maximum(np.round(values / unit), int(name == "length")).astype(np.int64) * unit
+        return np.maximum(np.round(np.asarray(values) / unit), int(name == "length")).astype(np.int64) * unit
 
     def describe(self) -> str:
         """What decides the result, to recognise an unfinished one."""

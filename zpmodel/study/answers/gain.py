@@ -8,7 +8,7 @@ import pandas as pd
 from zpmodel.base import shipped
 from zpmodel.base.estimate import Estimate
 from zpmodel.base.units import GIB, KIB, MIB, format_size
-from zpmodel.study.answers.base import Answer, Asked, Figure, more, percent, saves
+from zpmodel.study.answers.base import Answer, Asked, Figure, more, saves
 from zpmodel.study.compare import Comparison, compare
 from zpmodel.study.folio_curve import KNEE_SHARE, folio_curve, knee_bytes, share_of
 from zpmodel.study.scenario import Scenario
@@ -80,7 +80,7 @@ def benefit(asked: Asked) -> Answer:
         says += f"; {beside(after)} on {asked.measured.name}, which was measured"
         if ring is not None:
             figures.append(Figure("of which its ring", ring, "1"))
-            says += f", {percent(ring)} of which is its ring that 4 KiB vectors fill, and which NVMe has not"
+            says += f", {ring.percent()} of which is its ring that 4 KiB vectors fill, and which NVMe has not"
     told, source = published_gain()
     figures.append(Figure("published throughput", Estimate.exactly(told), "1"))
     says += f". The one published gain, {told - 1:.0%}, {beside_published(asked.machine, ratio)}."
@@ -148,7 +148,7 @@ def folio_size(asked: Asked) -> Answer:
     at = "nowhere" if knee is None else f"at {format_size(knee)}"
     return Answer(
         3,
-        f"64 KiB is {word}: it saves {percent(enough)} of what 2 MiB saves. The knee ({KNEE_SHARE * 100:g} % of the "
+        f"64 KiB is {word}: it saves {enough.percent()} of what 2 MiB saves. The knee ({KNEE_SHARE * 100:g} % of the "
         f"most that can be saved) is {at}; 2 MiB reaches {best:.1%}, so 32 MiB and 512 MiB together add at the most "
         f"{1 - best:.1%}.",
         tuple(figures),
