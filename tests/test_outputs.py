@@ -106,7 +106,7 @@ class TestPlaces:
         }
         status, said = run(made, *(others[name] if name in others else OUTPUTS[name](made, out)))
         assert (status, len(said)) == (2, 1), said
-        assert f"belongs to user {NOBODY}" in said[0]
+        assert f"owner: user {NOBODY} is not accepted" in said[0]
         assert list(out.iterdir()) == []
 
     def test_a_sweeps_pieces_are_nobody_elses(self, made: Path, tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ class TestPlaces:
             (parts / name).symlink_to(tmp_path / "victim")
         status, said = run(made, *OUTPUTS["sweep"](made, tmp_path / "shared/out.parquet"))
         assert (status, len(said)) == (2, 1), said
-        assert f"belongs to user {NOBODY}" in said[0]
+        assert f"owner: user {NOBODY} is not accepted" in said[0]
         assert (tmp_path / "victim").read_text() == "precious"
 
     def test_ones_own_and_those_of_the_place_are_taken(self, tmp_path: Path) -> None:

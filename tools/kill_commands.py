@@ -109,6 +109,7 @@ def sweep(folder: Path) -> None:
         pq.read_table(parts / name)
     if (folder / "out.parquet").exists():
         assert pq.read_table(folder / "out.parquet").num_rows == _SWEPT
+        (folder / "out.parquet").unlink()
     else:
         assert set(before) <= set(now), f"{set(before) - set(now)} lost"
     record.write_text(json.dumps(now))

@@ -106,7 +106,7 @@ def check_new(path: Path, *, where: str = "output") -> None:
         raise InputError(str(path), "file", "exists", "a new name: results are never overwritten")
 
 
-def check_folder(folder: Path, *, where: str = "--out") -> None:
+def check_folder(folder: Path) -> None:
     """Refuse a folder for outputs that somebody else put where everybody may make one, such as /tmp.
 
     Its owner could change under our hands what we write there. It is the kernel's rule for files in such places
@@ -120,8 +120,8 @@ def check_folder(folder: Path, *, where: str = "--out") -> None:
         return
     shared = above.st_mode & stat.S_ISVTX and above.st_mode & 0o022
     if shared and found.st_uid not in (os.geteuid(), above.st_uid):
-        shown = f"{folder} belongs to user {found.st_uid}"
-        raise InputError(where, "folder", shown, f"in {folder.parent}, which others write to, a new one or your own")
+        accepted = f"you: in {folder.parent}, which others write to, name a new folder or one of your own"
+        raise InputError(str(folder), "owner", f"user {found.st_uid}", accepted)
 
 
 _TEMPORARY = re.compile(r"\..{1,60}\.[0-9a-f]{16}", re.DOTALL)
