@@ -17,6 +17,7 @@ from scratch_devices import loop_device, missing, mounted
 from zpmodel.base.errors import RefusedError
 from zpmodel.calibration.calibrate import calibrate
 from zpmodel.calibration.identify import missing as missing_of
+from zpmodel.calibration.store import read, save
 from zpmodel.commands.main import main
 from zpmodel.datasets import points as dataset
 from zpmodel.datasets import read_data_set
@@ -250,7 +251,10 @@ class TestPlaces:
         assert not dataset.load(summary.out).empty
         model = calibrate(read_data_set(summary.out), resamples=20)
         assert next(str(item) for item in missing_of(model)).startswith("The target was on no block device")
-        assert compare(Scenario(model))[2].verdict == "unknown"
+        save(model, tmp_path / "machine.json")
+        for machine in (model, read(tmp_path / "machine.json")):
+            assert not machine.driver.known
+            assert compare(Scenario(machine))[2].verdict == "unknown"
 
     @as_root
     def test_a_device_that_fails_under_way(self, tmp_path: Path) -> None:

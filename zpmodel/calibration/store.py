@@ -23,6 +23,7 @@ _KEPT_DRAWS = 400  # enough for an interval; the file stays small
 _LARGEST_BYTES = 64 << 20
 
 _Cost = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
+_Scatter = Annotated[float, msgspec.Meta(gt=0, le=20)]  # a factor of 500 million; no more is a number after exp()
 _Positive = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
 _Count = Annotated[int, msgspec.Meta(ge=1, le=1 << 40)]
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
@@ -44,7 +45,7 @@ class _Costs(msgspec.Struct, forbid_unknown_fields=True):
 class _Cpu(msgspec.Struct, forbid_unknown_fields=True):
     source: _Name
     cache_mib: _Positive
-    scatter: _Positive
+    scatter: _Scatter
     reach: _Reach
     total: _Costs
     path: _Costs
@@ -60,7 +61,7 @@ class _Device(msgspec.Struct, forbid_unknown_fields=True):
     source: _Name
     kind: _Name
     known: dict[str, _Count]
-    scatter: _Positive
+    scatter: _Scatter
     reach: _Reach
     parameters: _Costs
 
@@ -68,7 +69,7 @@ class _Device(msgspec.Struct, forbid_unknown_fields=True):
 class _Document(msgspec.Struct, forbid_unknown_fields=True):
     format: int
     name: _Name
-    ratio_scatter: _Positive
+    ratio_scatter: _Scatter
     cpu: _Cpu
     driver: _Driver
     device: _Device

@@ -49,6 +49,8 @@ def beside(static: Comparison) -> str:
     if static.offloaded:
         return "nothing (it has Write Zeroes, and no zero page is written)"
     saved = static.cpu_saved_s.scaled(1e3)
+    if not saved.known and static.prediction.cpu_s.known:  # it was measured, and tells nothing of a page's size
+        return f"{throughput(static)}, nor the CPU time saved"
     return f"{throughput(static)} and {f'{saved} ms' if saved.known else saves(saved)}"
 
 
