@@ -17,6 +17,7 @@ from zpmodel.kernel_cpu.time_per_instruction import (
 
 CLOCK = ("zeroout-native.csv", "zeroout-instructions.csv", "AMD EPYC, Zen 3, by the clock")
 CPU_TIME = ("zeroout-native-7.3.csv", "zeroout-instructions-7.3-tiny.csv", "AMD EPYC, Zen 3")
+NO_LOCKS = ("zeroout-native-7.3-up.csv", CPU_TIME[1], "AMD EPYC, Zen 3, no locks")
 
 
 def timed_and_counted(files: tuple[str, str, str]) -> tuple[pd.DataFrame, WorkCosts]:
@@ -24,7 +25,7 @@ def timed_and_counted(files: tuple[str, str, str]) -> tuple[pd.DataFrame, WorkCo
     return timed, fit_work(counted, rounded_to=1000) if files == CLOCK else fit_work(counted)
 
 
-@pytest.mark.parametrize("files", [CLOCK, CPU_TIME])
+@pytest.mark.parametrize("files", [CLOCK, CPU_TIME, NO_LOCKS])
 def test_the_table_s_zen_3_is_what_the_timed_calls_give(files: tuple[str, str, str]) -> None:
     timed, counted = timed_and_counted(files)
     found, kept = fit_time_per_instruction(timed, counted), known_times()[files[2]]
