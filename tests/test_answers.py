@@ -129,7 +129,7 @@ def test_the_first_screen_says_gain_cost_limit_and_how_sure(asked, answers):
         assert word in text
     # The published gain and what is predicted for it stand side by side.
     (beside,) = [line for line in text.split("\n") if line.startswith("- **Published:**")]
-    assert "4% more throughput" in beside
+    assert "4 % more throughput" in beside
     assert answers[0].sentence.split(" more throughput")[0] in beside
     table = answer_words.overview(answers)
     assert all(f"answers.html#question-{number})" in table for number in QUESTIONS)

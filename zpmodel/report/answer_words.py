@@ -38,7 +38,7 @@ def first_screen(asked: Asked, answers: Sequence[Answer]) -> str:
 
 def _published(asked: Asked, static: Comparison) -> str:
     """The one published gain beside what is predicted for it."""
-    gain = f"{published_gain()[0] - 1:.0%} more throughput"
+    gain = f"{Estimate.exactly(published_gain()[0] - 1).percent()} more throughput"
     if not asked.machine.composed:
         return f"{gain}, which {beside_published(asked.machine, static.speedup)}"
     return (

@@ -85,7 +85,8 @@ def benefit(asked: Asked) -> Answer:
             says += f", {ring.percent()} of which is its ring that 4 KiB vectors fill, and which NVMe has not"
     told, source = published_gain()
     figures.append(Figure("published throughput", Estimate.exactly(told), "1"))
-    says += f". The one published gain, {told - 1:.0%}, {beside_published(asked.machine, ratio)}."
+    gain = Estimate.exactly(told - 1).percent()
+    says += f". The one published gain, {gain}, {beside_published(asked.machine, ratio)}."
     return Answer(
         1,
         says,
