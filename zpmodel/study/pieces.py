@@ -9,9 +9,10 @@ import hashlib
 import multiprocessing
 import os
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pandas as pd
 
@@ -26,6 +27,7 @@ QUICK_ROWS, SLOW_ROWS = 1 << 16, 1 << 12
 numbers, as they decide the bytes."""
 
 Done = Callable[[int], None]
+Work = Callable[[Plan, int, int], Any]
 
 
 def rows_of_piece(plan: Plan) -> int:
@@ -45,32 +47,42 @@ def run(
     if isinstance(rows, range) and rows.step == 1:
         rows = range(rows.start, rows.stop, piece_rows)
     todo = [(start, min(start + piece_rows, plan.rows)) for start in rows]
-    if client is not None:
-        yield from _on_dask(plan, todo, client)
-        return
+    yield from _on_dask(plan, todo, client) if client is not None else _here(work_out, plan, todo, jobs)
+
+
+def _here(work: Work, plan: Plan, todo: list[tuple[int, int]], jobs: int | None) -> Iterator[tuple[int, Any]]:
+    """What ``work`` makes of each piece, on this machine."""
     jobs = min(jobs or cores(), len(todo))
     if jobs <= 1:
         for start, stop in todo:
-            yield start, work_out(plan, start, stop)
+            yield start, work(plan, start, stop)
         return
-    # Forked processes would share numba's and the threads' locks in whatever state they are.
-    # Those of a sweep that is killed end with it, also in the middle of a piece.
-    spawn = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(jobs, mp_context=spawn, initializer=die_with_parent, initargs=(os.getpid(),))
-    try:
-        running: dict[Future[pd.DataFrame], int] = {}
-        waiting = iter(todo)
-        for start, stop in waiting:
-            running[pool.submit(work_out, plan, start, stop)] = start
-            if len(running) >= 2 * jobs:
+    with _pool(plan, jobs) as pool:
+        running: dict[Future[Any], int] = {}
+        try:
+            for start, stop in todo:
+                running[pool.submit(work, plan, start, stop)] = start
+                if len(running) >= 2 * jobs:
+                    yield from _finished(running)
+            while running:
                 yield from _finished(running)
-        while running:
-            yield from _finished(running)
-    finally:
-        pool.shutdown(cancel_futures=True)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
-def _finished(running: dict[Future[pd.DataFrame], int]) -> Iterator[tuple[int, pd.DataFrame]]:
+def _pool(plan: Plan, jobs: int) -> Executor:
+    """Threads for the compiled pass, which lets go of Python's lock: they start at once and hand over nothing.
+
+    Processes for the rest, which is Python. Forked ones would share numba's and the threads' locks in whatever state
+    they are; those of a sweep that is killed end with it, also in the middle of a piece.
+    """
+    if plan.quick:
+        return ThreadPoolExecutor(jobs)
+    spawn = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(jobs, mp_context=spawn, initializer=die_with_parent, initargs=(os.getpid(),))
+
+
+def _finished(running: dict[Future[Any], int]) -> Iterator[tuple[int, Any]]:
     for future in wait(running, return_when=FIRST_COMPLETED).done:
         yield running.pop(future), future.result()
 
@@ -114,33 +126,85 @@ def to_parquet(plan: Plan, out: Path, *, jobs: int | None = None, client: Any = 
     write_atomically(about, key)
     piece_rows = rows_of_piece(plan)
     starts = range(0, plan.rows, piece_rows)
-    missing = [start for start in starts if not _part(parts, start).exists()]
+    keep = _Keep(parts)
+    missing = [start for start in starts if not keep.part(start).exists()]
     finished = plan.rows - sum(min(piece_rows, plan.rows - start) for start in missing)
     if done:
         done(finished)
-    for start, rows in run(plan, missing, jobs=jobs, client=client):
-        temporary = parts / f"new-{start}"
-        rows.to_parquet(temporary, index=False)
-        publish(temporary, _part(parts, start))
-        finished += len(rows)
-        if done:
-            done(finished)
-    _put_together(parts, [_part(parts, start) for start in starts], out, piece_rows)
-
-
-def _part(parts: Path, start: int) -> Path:
-    return parts / f"from-{start:012d}.parquet"
-
-
-def _put_together(parts: Path, files: list[Path], out: Path, piece_rows: int) -> None:
-    import pyarrow.parquet as pq
-
-    temporary = parts / "whole"
-    schema = pq.read_schema(files[0])
-    with pq.ParquetWriter(temporary, schema) as writer:
-        for file in files:
-            writer.write_table(pq.read_table(file).cast(schema), row_group_size=piece_rows)
-    publish(temporary, out)
+    todo = [(start, min(start + piece_rows, plan.rows)) for start in missing]
+    if client is None:
+        kept = _here(keep, plan, todo, jobs)
+    else:
+        kept = ((start, keep.rows(start, rows)) for start, rows in _on_dask(plan, todo, client))
+    with _Whole(parts, [keep.part(start) for start in starts], piece_rows) as whole:
+        for _, number in kept:
+            finished += number
+            if done:
+                done(finished)
+            whole.add_ready()
+        whole.add_ready()
+    publish(whole.path, out)
     for file in parts.iterdir():
         file.unlink()
     parts.rmdir()
+
+
+@dataclass(frozen=True)
+class _Keep:
+    """Works out a piece and keeps it beside the result, by whoever works it out: an Arrow file, quick to write."""
+
+    parts: Path
+
+    def __call__(self, plan: Plan, start: int, stop: int) -> int:
+        return self.rows(start, work_out(plan, start, stop))
+
+    def rows(self, start: int, rows: pd.DataFrame) -> int:
+        """Keep rows that are worked out; return how many."""
+        import pyarrow as pa
+
+        table, temporary = pa.Table.from_pandas(rows, preserve_index=False), self.parts / f"new-{start}"
+        with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+            writer.write_table(table)
+        publish(temporary, self.part(start))
+        return len(rows)
+
+    def part(self, start: int) -> Path:
+        """The file of a piece."""
+        return self.parts / f"from-{start:012d}.arrow"
+
+
+class _Whole:
+    """The result, put together in the pieces' order while later ones are still worked out.
+
+    :ivar path: where it is until it is finished.
+    """
+
+    def __init__(self, parts: Path, files: list[Path], piece_rows: int) -> None:
+        self.path, self._files, self._rows = parts / "whole", files, piece_rows
+        self._added = 0
+        self._writer: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *about: object) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+    def add_ready(self) -> None:
+        """Add each piece that is there and all before which are."""
+        while self._added < len(self._files) and self._files[self._added].exists():
+            self._add(self._files[self._added])
+            self._added += 1
+
+    def _add(self, file: Path) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        with pa.memory_map(str(file)) as memory:
+            table = pa.ipc.open_file(memory).read_all()
+            if self._writer is None:
+                # Real numbers hardly ever repeat: a dictionary of them is made in vain.
+                words = [field.name for field in table.schema if not pa.types.is_floating(field.type)]
+                self._writer = pq.ParquetWriter(self.path, table.schema, use_dictionary=words)
+            self._writer.write_table(table, row_group_size=self._rows)
