@@ -7,15 +7,16 @@ bytes.
 
 import fcntl
 import hashlib
-import io
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, Self
 
 import pandas as pd
 
@@ -42,6 +43,9 @@ numbers, as they decide the bytes."""
 _LARGEST_PIECE_BYTES = 1 << 30
 
 Done = Callable[[int], None]
+Work = Callable[..., Any]
+"""Of a plan, the first scenario of a piece, the first after it, and an event that tells a thread to stop."""
+Piece = tuple[int, int]
 
 
 def rows_of_piece(plan: Plan) -> int:
@@ -61,30 +65,53 @@ def run(
     piece_rows = piece_rows or rows_of_piece(plan)
     if isinstance(rows, range) and rows.step == 1:
         rows = range(rows.start, rows.stop, piece_rows)
-    todo = [(start, min(start + piece_rows, plan.rows)) for start in rows]
-    if client is not None:
-        yield from _on_dask(plan, todo, client)
-        return
+    todo = _pieces(plan, rows, piece_rows)
+    yield from _on_dask(plan, todo, client) if client is not None else _here(work_out, plan, todo, jobs)
+
+
+def _pieces(plan: Plan, starts: Iterable[int], piece_rows: int) -> list[Piece]:
+    return [(start, min(start + piece_rows, plan.rows)) for start in starts]
+
+
+def _here(work: Work, plan: Plan, todo: list[Piece], jobs: int | None) -> Generator[tuple[int, Any]]:
+    """What ``work`` makes of each piece, on this machine."""
     jobs = min(jobs or cores(), len(todo))
     if jobs <= 1:
         for start, stop in todo:
-            yield start, work_out(plan, start, stop)
-        return
-    # Forked processes would share numba's and the threads' locks in whatever state they are.
-    # Those of a sweep that is killed end with it, also in the middle of a piece.
+            yield start, work(plan, start, stop)
+    elif plan.quick:
+        yield from _on_threads(work, plan, todo, jobs)
+    else:
+        yield from _on_processes(work, plan, todo, jobs)
+
+
+def _on_threads(work: Work, plan: Plan, todo: list[Piece], jobs: int) -> Generator[tuple[int, Any]]:
+    """For the compiled pass, which lets go of Python's lock: threads start at once and hand over nothing."""
+    ended = threading.Event()
+    with ThreadPoolExecutor(jobs) as pool:
+        try:
+            yield from _in_turn(lambda start, stop: pool.submit(work, plan, start, stop, ended), todo, 2 * jobs)
+        finally:
+            # What the pass leaves is asked one by one, which may take minutes: whoever stops does not wait for it.
+            ended.set()
+            pool.shutdown(cancel_futures=True)
+
+
+def _on_processes(work: Work, plan: Plan, todo: list[Piece], jobs: int) -> Generator[tuple[int, Any]]:
+    """For what is Python: forked processes would share numba's and the threads' locks in whatever state they are.
+
+    Those of a sweep that is killed end with it, also in the middle of a piece.
+    """
     spawn, others = multiprocessing.get_context("spawn"), multiprocessing.active_children()
     with kept_from_children():  # multiprocessing starts one of its own
         pool = ProcessPoolExecutor(jobs, mp_context=spawn, initializer=die_with_parent, initargs=(os.getpid(),))
+
+    def submit(start: int, stop: int) -> Future[Any]:
+        with kept_from_children():
+            return pool.submit(work, plan, start, stop)
+
     try:
-        running: dict[Future[pd.DataFrame], int] = {}
-        waiting = iter(todo)
-        for start, stop in waiting:
-            with kept_from_children():
-                running[pool.submit(work_out, plan, start, stop)] = start
-            if len(running) >= 2 * jobs:
-                yield from _finished(running)
-        while running:
-            yield from _finished(running)
+        yield from _in_turn(submit, todo, 2 * jobs)
     except BaseException as error:
         # A piece may take half a minute: whoever stops does not wait for it.
         for worker in multiprocessing.active_children():
@@ -100,12 +127,23 @@ def run(
         pool.shutdown(cancel_futures=True)
 
 
-def _finished(running: dict[Future[pd.DataFrame], int]) -> Iterator[tuple[int, pd.DataFrame]]:
+def _in_turn(submit: Callable[[int, int], Future[Any]], todo: list[Piece], most: int) -> Iterator[tuple[int, Any]]:
+    """Each piece as it ends, so many of them submitted at a time."""
+    running: dict[Future[Any], int] = {}
+    for start, stop in todo:
+        running[submit(start, stop)] = start
+        if len(running) >= most:
+            yield from _finished(running)
+    while running:
+        yield from _finished(running)
+
+
+def _finished(running: dict[Future[Any], int]) -> Iterator[tuple[int, Any]]:
     for future in wait(running, return_when=FIRST_COMPLETED).done:
         yield running.pop(future), future.result()
 
 
-def _on_dask(plan: Plan, todo: list[tuple[int, int]], client: Any) -> Iterator[tuple[int, pd.DataFrame]]:
+def _on_dask(plan: Plan, todo: list[Piece], client: Any) -> Generator[tuple[int, pd.DataFrame]]:
     """The same pieces on a cluster; it does again what a lost worker had."""
     import distributed
 
@@ -167,25 +205,32 @@ def _into(parts: Path, plan: Plan, out: Path, jobs: int | None, client: Any, don
     if os.path.lexists(about) and _plan_in(about) != key:
         raise InputError(str(parts), "plan", "another sweep", f"the same sweep to go on with; or delete {parts}")
     write_atomically(about, key)
-    piece_rows = rows_of_piece(plan)
+    piece_rows, keep = rows_of_piece(plan), _Keep(parts)
     starts = range(0, plan.rows, piece_rows)
-    missing = [start for start in starts if _kept(_part(parts, start)) is None]
-    finished = plan.rows - sum(min(piece_rows, plan.rows - start) for start in missing)
+    missing = [start for start in starts if _kept(keep.part(start)) is None]
+    finished = plan.rows - sum(stop - start for start, stop in _pieces(plan, missing, piece_rows))
     if done:
         done(finished)
-    with closing(run(plan, missing, jobs=jobs, client=client)) as worked_out:
-        for start, rows in worked_out:
-            content = io.BytesIO()
-            rows.to_parquet(content, index=False)
-            write_atomically(_part(parts, start), sealed(content.getvalue()))
-            finished += len(rows)
+    todo = _pieces(plan, missing, piece_rows)
+    if client is None:
+        kept = _here(keep, plan, todo, jobs)
+    else:
+        kept = ((start, keep.rows(start, rows)) for start, rows in _on_dask(plan, todo, client))
+    files = [keep.part(start) for start in starts]
+    # A damaged piece stands in no other's way: those before the first that is missing are there, whole.
+    with new_file(parts / "whole") as file, _Whole(file, files, piece_rows) as whole, closing(kept):
+        waiting = set(missing)
+        for start, number in kept:
+            waiting.discard(start)
+            finished += number
             if done:
                 done(finished)
-    _put_together(parts, [_part(parts, start) for start in starts], out, piece_rows)
-
-
-def _part(parts: Path, start: int) -> Path:
-    return parts / f"from-{start:012d}.piece"
+            whole.add_before(min(waiting, default=plan.rows))
+        whole.add_before(plan.rows)
+    publish(parts / "whole", out)
+    for file_of_piece in parts.iterdir():
+        file_of_piece.unlink()
+    parts.rmdir()
 
 
 def _plan_in(path: Path) -> str:
@@ -203,21 +248,61 @@ def _kept(path: Path) -> bytes | None:
         return None
 
 
-def _put_together(parts: Path, files: list[Path], out: Path, piece_rows: int) -> None:
-    import pyarrow.parquet as pq
+@dataclass(frozen=True)
+class _Keep:
+    """Works out a piece and keeps it beside the result, by whoever works it out: an Arrow file, quick to write."""
 
-    writer = None
-    with new_file(parts / "whole") as whole:
-        for file in files:
-            content = _kept(file)
-            if content is None:
-                raise InputError(str(file), "piece", "damaged", "the same command again, which works it out anew")
-            table = pq.read_table(io.BytesIO(content))
-            writer = writer or pq.ParquetWriter(whole, table.schema)
-            writer.write_table(table.cast(writer.schema), row_group_size=piece_rows)
-        if writer is not None:
-            writer.close()
-    publish(parts / "whole", out)
-    for file in parts.iterdir():
-        file.unlink()
-    parts.rmdir()
+    parts: Path
+
+    def __call__(self, plan: Plan, start: int, stop: int, ended: threading.Event | None = None) -> int:
+        return self.rows(start, work_out(plan, start, stop, ended))
+
+    def rows(self, start: int, rows: pd.DataFrame) -> int:
+        """Keep rows that are worked out; return how many."""
+        import pyarrow as pa
+
+        table, content = pa.Table.from_pandas(rows, preserve_index=False), pa.BufferOutputStream()
+        with pa.ipc.new_file(content, table.schema) as writer:
+            writer.write_table(table)
+        write_atomically(self.part(start), sealed(content.getvalue().to_pybytes()))
+        return len(rows)
+
+    def part(self, start: int) -> Path:
+        """The file of a piece."""
+        return self.parts / f"from-{start:012d}.piece"
+
+
+class _Whole:
+    """The result, put together in the pieces' order while later ones are still worked out."""
+
+    def __init__(self, file: BinaryIO, files: list[Path], piece_rows: int) -> None:
+        self._file, self._files, self._rows = file, files, piece_rows
+        self._added = 0
+        self._writer: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *about: object) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+    def add_before(self, scenario: int) -> None:
+        """Add each piece before that of this scenario that was not yet added."""
+        while self._added < min(len(self._files), -(-scenario // self._rows)):
+            self._add(self._files[self._added])
+            self._added += 1
+
+    def _add(self, path: Path) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        content = _kept(path)
+        if content is None:
+            raise InputError(str(path), "piece", "damaged", "the same command again, which works it out anew")
+        table = pa.ipc.open_file(pa.py_buffer(content)).read_all()
+        if self._writer is None:
+            # Real numbers hardly ever repeat: a dictionary of them is made in vain.
+            words = [field.name for field in table.schema if not pa.types.is_floating(field.type)]
+            self._writer = pq.ParquetWriter(self._file, table.schema, use_dictionary=words)
+        self._writer.write_table(table, row_group_size=self._rows)
