@@ -21,10 +21,10 @@ settings.load_profile("zpmodel")
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]))
 
 # Files whose tests take turns, in one process: those that share huge pages and fio's CPUs, and those that look at
-# scratch loop devices, which others make.
+# scratch loop devices and traces, which others make.
 TURNS = {
     "fio": ("measure", "measure_stopping", "measure_troubles", "hugepages"),
-    "scratch": ("tracing_kernel", "zeroout", "scratch"),
+    "scratch": ("tracing", "tracing_kernel", "zeroout", "scratch", "outputs"),
 }
 
 # Groups that take longest begin first, so that no process is left alone with one at the end.
