@@ -208,10 +208,10 @@ def _into(parts: Path, plan: Plan, out: Path, jobs: int | None, client: Any, don
     piece_rows, keep = rows_of_piece(plan), _Keep(parts)
     starts = range(0, plan.rows, piece_rows)
     missing = [start for start in starts if _kept(keep.part(start)) is None]
-    finished = plan.rows - sum(stop - start for start, stop in _pieces(plan, missing, piece_rows))
+    todo = _pieces(plan, missing, piece_rows)
+    finished = plan.rows - sum(stop - start for start, stop in todo)
     if done:
         done(finished)
-    todo = _pieces(plan, missing, piece_rows)
     if client is None:
         kept = _here(keep, plan, todo, jobs)
     else:
