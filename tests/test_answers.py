@@ -2,6 +2,7 @@
 
 import html
 import json
+import re
 import shlex
 from dataclasses import replace
 
@@ -10,7 +11,7 @@ import synthetic
 from click.testing import CliRunner
 
 from zpmodel.base.errors import InputError
-from zpmodel.base.estimate import Estimate
+from zpmodel.base.estimate import UNTOLD, Estimate
 from zpmodel.calibration.calibrate import calibrate
 from zpmodel.commands.main import app
 from zpmodel.report import answer_words
@@ -136,6 +137,17 @@ def test_the_first_screen_says_gain_cost_limit_and_how_sure(asked, answers):
     assert all(f'id="question-{each.number}"' in answer_words.section(each) for each in answers)
 
 
+@pytest.mark.parametrize("device", ["7 GB/s", "0.5 GB/s"])
+def test_no_page_of_the_answers_has_in_bold_what_says_nothing(device, measured, answers):
+    question = asked_of(device=device, measured=measured)
+    texts = [answer_words.first_screen(question, answers), *map(answer_words.section, answers)]
+    loud = [part for text in texts for part in html.unescape(text).split("**")[1::2]]
+    assert loud
+    for part in loud:
+        for low, high in re.findall(r"\[([-\d.,]+), ([-\d.,]+)\]", part):
+            assert 0 < float(high.replace(",", "")) <= UNTOLD * float(low.replace(",", "")), part
+
+
 def test_charts_show_intervals(answers):
     for each in answers:
         chart = charts.figures(each)
@@ -145,6 +157,7 @@ def test_charts_show_intervals(answers):
 def test_ratios_and_shares_in_words():
     assert more(Estimate(1.02, 1.0, 1.08)) == "2 % [0, 8] more throughput"
     assert more(Estimate(2.5, 2.0, 3.0)) == "2.5 [2, 3] times the throughput"
+    assert more(Estimate(0.9, 0.8, 0.95)) == "10 % [5, 20] less throughput"
     assert Estimate.exactly(0.25).percent() == "25 %"
 
 

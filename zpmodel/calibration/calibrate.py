@@ -60,7 +60,8 @@ def calibrate(data: DataSet, *, resamples: int = RESAMPLES, seed: int = 0) -> Ma
         reach=reach,
     )
     device = Device(data.name, once.device.best, device_draws, _scatter(held_out, "rate"), reach)
-    return Machine(data.name, cpu, Driver(data.name, data.limits, data.limits_known), device, _scatter(ratios, "ratio"))
+    driver = Driver(data.name, data.limits, data.limits_known, data.limits_assumed)
+    return Machine(data.name, cpu, driver, device, _scatter(ratios, "ratio"))
 
 
 def _draws(

@@ -55,6 +55,7 @@ class _Driver(msgspec.Struct, forbid_unknown_fields=True):
     source: _Name
     limits: dict[str, Any]
     known: bool = True
+    assumed: Annotated[str, msgspec.Meta(max_length=4000)] = ""
 
 
 class _Device(msgspec.Struct, forbid_unknown_fields=True):
@@ -100,6 +101,7 @@ def save(machine: Machine, path: Path | str) -> None:
             "source": _without_home(machine.driver.source),
             "limits": machine.limits.to_sysfs(),
             "known": machine.driver.known,
+            "assumed": machine.driver.assumed,
         },
         "device": {
             "source": device.source,
@@ -176,7 +178,7 @@ def _machine(document: _Document, where: str) -> Machine:
     return Machine(
         name=document.name,
         cpu=FittedCpu(cpu.source, total[0], path[0], total[1], path[1], cpu.cache_mib, cpu.scatter, _reach(cpu.reach)),
-        driver=Driver(document.driver.source, limits, document.driver.known),
+        driver=Driver(document.driver.source, limits, document.driver.known, document.driver.assumed),
         device=Device(
             device.source,
             unfitted.with_fitted(best),

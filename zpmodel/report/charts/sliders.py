@@ -72,7 +72,7 @@ def _panel(table: pd.DataFrame, field: str, axis: str, scale: alt.Scale) -> Any:
     said = [
         here.transform_filter(f"datum.policy == '{policy}'")
         .transform_calculate(text=f"'{policy}: ' + datum.{field}_says")
-        .mark_text(align="left", baseline="bottom", fontSize=13, fontWeight="bold")
+        .mark_text(align="left", baseline="bottom", fontSize=13)
         .encode(x=alt.value(0), y=alt.value(-6 - 18 * place), text="text:N", color=_COLOUR)
         for place, policy in enumerate(reversed(_POLICIES))
     ]

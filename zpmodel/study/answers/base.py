@@ -24,12 +24,23 @@ QUESTIONS = {
 }
 """The questions by number, in short."""
 
+_FACTOR = 1.5  # from here on a ratio is said as one, below in per cent
+
 
 def more(ratio: Estimate) -> str:
     """A ratio as how much more: in per cent below one and a half, else as a factor."""
-    if ratio.value >= 1.5:
+    if ratio.value >= _FACTOR:
         return f"{ratio} times the throughput"
-    return f"{Estimate(ratio.value - 1, ratio.low - 1, ratio.high - 1).percent()} more throughput"
+    if ratio.high < 1:
+        return f"{as_more(ratio).scaled(-1).percent()} less throughput"
+    return f"{as_more(ratio).percent()} more throughput"
+
+
+def as_more(ratio: Estimate) -> Estimate:
+    """What :func:`more` says of a ratio [1]: what it is more than 1, or the factor."""
+    if ratio.value >= _FACTOR:
+        return ratio
+    return Estimate(ratio.value - 1, ratio.low - 1, ratio.high - 1)
 
 
 def saves(saved: Estimate) -> str:
@@ -66,7 +77,7 @@ class Figure:
     @property
     def shown(self) -> str:
         """The value and its interval, as people read it; exact ones without one."""
-        text = str(self.estimate)
+        text = self.estimate.as_ratio() if self.unit == "1" else str(self.estimate)
         return text if self.unit == "1" or not self.estimate.known else f"{text} {self.unit}"
 
     def row(self) -> dict[str, Any]:

@@ -57,7 +57,9 @@ def beside(static: Comparison) -> str:
 def throughput(static: Comparison) -> str:
     """What is gained in throughput, in words; where the data can't tell, that, and what to measure."""
     if static.verdict != "unknown":
-        return more(static.speedup)
+        hedge = f", if the queue's limits are those assumed ({static.stands_on})" if static.stands_on else ""
+        says = more(static.speedup)
+        return f"{f'no gain in throughput ({says})' if static.verdict == 'no gain' else says}{hedge}"
     unseen = "; ".join(str(item).rstrip(".") for item in static.lacking if "elapsed" in item.hides)
     return f"a throughput that its data can't tell{f' ({unseen})' if unseen else ''}"
 

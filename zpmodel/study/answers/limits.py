@@ -13,7 +13,7 @@ from zpmodel.memory.machines import read_machine
 from zpmodel.memory.reading.cpus import known_readers, read_zeroes
 from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.structure.count import count
-from zpmodel.study.answers.base import Answer, Asked, Figure
+from zpmodel.study.answers.base import Answer, Asked, Figure, more
 from zpmodel.study.answers.gain import rests, static_gain
 from zpmodel.study.compare import compare
 from zpmodel.study.scenario import Scenario
@@ -43,9 +43,9 @@ def no_gain(asked: Asked) -> Answer:
     figures += [Figure(f"throughput over 4 KiB, device of {speed}", ratio, "1") for speed, ratio in by_speed.items()]
     return Answer(
         7,
-        f"In throughput it is next to nothing where the device is the bottleneck: {slow} times at {SPEEDS[0]}, {fast} "
-        f"at {SPEEDS[-1]}; CPU time is saved all the same. It is a loss where a CPU reads the zeroes: copying from "
-        f"2 MiB goes at {reads} times the bandwidth of a hot 4 KiB page ({', '.join(CPU_READERS)}).",
+        f"In throughput it is next to nothing where the device is the bottleneck: {more(slow)} at {SPEEDS[0]}, "
+        f"{more(fast)} at {SPEEDS[-1]}; CPU time is saved all the same. It is a loss where a CPU reads the zeroes: "
+        f"copying from 2 MiB goes at {reads} times the bandwidth of a hot 4 KiB page ({', '.join(CPU_READERS)}).",
         tuple(figures),
         f"{rests(varied(asked))}; reading measured on {', '.join(known_readers())}",
         f"zpmodel compare {_option(asked)} --device 1GB/s",
@@ -96,13 +96,13 @@ def iommu(asked: Asked) -> Answer:
     figures += [Figure(f"CPU time saved for each GiB, {mode}", saved[mode], "ms") for mode in ("none", "strict")]
     figures += [Figure(f"throughput over 4 KiB, {mode}", ratios[mode], "1") for mode in IOMMUS]
     figures.append(Figure("the same by a published latency a vector, strict", published, "ms"))
-    more = saved["lazy"].value / saved["none"].value
+    times = saved["lazy"].value / saved["none"].value
     return Answer(
         10,
-        f"Translation multiplies the gain by {more:.1f} (lazy): {saved['none']} ms of CPU time saved for each GiB "
-        f"without it, {saved['lazy']} ms with lazy, throughput {ratios['none']} and {ratios['lazy']} times. Strict "
-        f"counts the same here, as its flushes are not counted; a published latency says {told * 1e9:.0f} ns a 4 KiB "
-        f"vector, {published.value:.0f} ms for each GiB.",
+        f"Translation multiplies the gain by {times:.1f} (lazy): {saved['none']} ms of CPU time saved for each GiB "
+        f"without it, {saved['lazy']} ms with lazy; {more(ratios['none'])} without, {more(ratios['lazy'])} with. "
+        f"Strict counts the same here, as its flushes are not counted; a published latency says {told * 1e9:.0f} ns a "
+        f"4 KiB vector, {published.value:.0f} ms for each GiB.",
         tuple(figures),
         f"the NVMe driver's counted instructions by IOMMU mode; published: {source}",
         f"zpmodel compare {_option(asked)} --iommu lazy",
