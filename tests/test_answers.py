@@ -10,14 +10,19 @@ import pytest
 import synthetic
 from click.testing import CliRunner
 
+from zpmodel.base import shipped
 from zpmodel.base.errors import InputError
 from zpmodel.base.estimate import UNTOLD, Estimate
+from zpmodel.base.units import format_size
 from zpmodel.calibration.calibrate import calibrate
 from zpmodel.commands.main import app
+from zpmodel.memory.life.price import price
 from zpmodel.report import answer_words
 from zpmodel.report.charts import answers as charts
 from zpmodel.study.answers.all import answer, answer_all, asked_of
 from zpmodel.study.answers.base import QUESTIONS, Asked, more
+from zpmodel.study.answers.limits import SPEEDS
+from zpmodel.study.answers.memory import FOLIOS
 from zpmodel.study.compare import compare
 from zpmodel.study.conversions import gains
 from zpmodel.study.scenario import Scenario
@@ -81,6 +86,12 @@ def test_memory_is_arithmetic(answers):
     assert shares["512 MiB of 512 MiB"] == pytest.approx(100)
 
 
+def test_the_documentation_says_the_same_sizes_of_ram():
+    said = (shipped.data().parent / "docs/memory.md").read_text(encoding="utf-8")
+    sizes = [format_size(price(folio, 1 << 30).smallest_ram_bytes) for folio in FOLIOS]
+    assert f"2 MiB from {sizes[0]} on, 32 MiB from {sizes[1]}, 512 MiB from {sizes[2]}\n" in said
+
+
 def test_an_hour_is_sixty_minutes(answers):
     minute, hour = answers[1].figures[:2]
     assert hour.estimate.value == pytest.approx(60 * minute.estimate.value)
@@ -115,6 +126,18 @@ def test_each_command_runs(answers):
         done = CliRunner().invoke(app, words[1:])
         assert done.exit_code == 0, (line, done.output)
         assert done.output
+
+
+@pytest.mark.parametrize("parts", [{}, {"iommu": "strict"}, {"device": "2 GB/s", "iommu": "lazy"}])
+def test_the_command_of_an_answer_names_each_part_once(parts):
+    question = asked_of(**parts)
+    for number in (1, 2, 7, 10):
+        words = shlex.split(answer(question, number).command)
+        options = [word for word in words if word.startswith("--")]
+        assert len(options) == len({*options}), words
+        given = {"device": SPEEDS[0]} if number == 7 else {"iommu": "lazy"} if number == 10 else {}
+        for name, value in {**parts, **given}.items():
+            assert words[words.index(f"--{name}") + 1] == value
 
 
 def test_a_command_prints_the_answers_own_figure(answers):

@@ -16,6 +16,10 @@ TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 DEVIATIONS = NormalDist().inv_cdf(TAILS[1])
 """From the middle of a normal to the end of its interval [standard deviations]: 1.645."""
 
+RESAMPLES = 1000
+"""Draws of a calibration by default (also a page's and the command's), and as many as its file keeps: the same question
+has the same interval wherever it is asked."""
+
 UNTOLD = 10.0
 """An interval that spans more than this factor says nothing: to hold the truth is no merit, and it is never in bold."""
 

@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 
 from zpmodel.base.errors import InputError
+from zpmodel.base.estimate import RESAMPLES
 from zpmodel.base.files import check_output, read_text, write_atomically
 from zpmodel.base.text import printable_within
 from zpmodel.devices import kind_named
@@ -19,7 +20,6 @@ from zpmodel.timing.fitted import FittedCpu
 from zpmodel.timing.machine import Device, Driver, Machine
 
 FORMAT = 4
-_KEPT_DRAWS = 400  # enough for an interval; the file stays small
 _LARGEST_BYTES = 64 << 20
 
 _Cost = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
@@ -121,7 +121,7 @@ def save(machine: Machine, path: Path | str) -> None:
 def _named(names: tuple[str, ...], best: Any, draws: Any) -> dict[str, Any]:
     return {
         "best": {name: _short(best[i]) for i, name in enumerate(names)},
-        "draws": {name: [_short(value) for value in draws[i][:_KEPT_DRAWS]] for i, name in enumerate(names)},
+        "draws": {name: [_short(value) for value in draws[i][:RESAMPLES]] for i, name in enumerate(names)},
     }
 
 

@@ -86,8 +86,9 @@ def _shown(found: "list[Comparison]") -> list[dict[str, Any]]:
             f"CPU saved [{saved}]": "-" if item.policy == "page" else str(item.cpu_saved_s.scaled(in_saved)),
             "bound by": item.prediction.bound_by,
             "verdict": item.row()["verdict"],
-            "vectors": item.prediction.structure.vectors,
-            "requests": item.prediction.structure.requests,
+            # As in --json: of an on-demand page the mean over its calls, some of which fall back to 4 KiB.
+            "vectors": round(item.row()["vectors"]),
+            "requests": round(item.row()["requests"]),
         }
         for item in found
     ]

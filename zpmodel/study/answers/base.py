@@ -1,7 +1,8 @@
 """An answer: a sentence with its figures, what they rest on, how to get them again, and when they don't hold."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from zpmodel.base.estimate import Estimate
@@ -55,7 +56,8 @@ class Asked:
     """Whom to ask.
 
     :ivar machine: the machine that answers.
-    :ivar option: the options that name it on a command line.
+    :ivar option: the option that names it on a command line.
+    :ivar parts: other parts of it that were asked for, by the names of their options.
     :ivar vary: the same machine with other parts (``device``, ``iommu``); None where it is one piece, a calibration.
     :ivar measured: a disk that was measured as a whole, to set beside it.
     """
@@ -64,6 +66,12 @@ class Asked:
     option: str
     vary: Callable[..., Machine] | None = None
     measured: Machine | None = None
+    parts: Mapping[str, str] = field(default_factory=dict)
+
+    def options(self, **parts: str) -> str:
+        """Options of a command that asks it, with other parts still."""
+        given = {**self.parts, **parts}
+        return " ".join([self.option, *(f"--{name} {shlex.quote(value)}" for name, value in given.items())])
 
 
 @dataclass(frozen=True)
