@@ -13,6 +13,7 @@ from zpmodel.calibration.calibrate import calibrate
 from zpmodel.calibration.machine_file import load_machine
 from zpmodel.calibration.store import save
 from zpmodel.commands.fleet import command
+from zpmodel.commands.sensitivity import command as sensitivity_command
 from zpmodel.datasets import read_data_set
 from zpmodel.study.compare import compare
 from zpmodel.study.fleet import fleet, read_table
@@ -50,6 +51,29 @@ def test_a_sum_of_two_terms_is_explained_by_their_variances(machine):
     expected = dict(zip(spans, variances / variances.sum(), strict=True))
     for name, first in zip(found.table["input"], found.table["first"], strict=True):
         assert first == pytest.approx(expected[name], abs=0.15), name
+
+
+def test_ranks_that_the_samples_do_not_tell_apart_are_marked(machine, tmp_path):
+    # Two inputs that do the same to a sum, as much each, and one that does next to nothing.
+    spans = {"cpu.vector": Span(0.0, 1.0), "cpu.factor": Span(0.5, 0.5001), "device.latency": Span(0, 1e-9)}
+    scenario = Scenario(machine, zero_page="page")
+    clear = sensitivity(scenario, spans, output="cpu_s", samples=64)
+    assert clear.table["input"][0] == "cpu.vector"
+    assert clear.table["rank"].tolist() == [1, 2, 3]
+    assert clear.table["not_told_from"][0] == []
+    assert clear.words.endswith("Know cpu.vector better first.")
+    terms = {t.name: t.number * t.each_s for t in compare(scenario, ("page",))[0].prediction.terms}
+    even = {"cpu.vector": Span(0.0, terms["stall"] / terms["vector"]), "cpu.stall": Span(0.0, 1.0)}
+    for method, samples in (("sobol", 64), ("morris", 8)):
+        found = sensitivity(scenario, even, output="cpu_s", method=method, samples=samples)
+        assert found.table["not_told_from"].tolist() == [[2], [1]], method
+        assert "the samples don't tell its weight from that of" in found.words
+    save(machine, tmp_path / "machine.json")
+    asked = ["--calibration", str(tmp_path / "machine.json"), "--samples", "4", "--output", "cpu_s"]
+    printed = CliRunner().invoke(sensitivity_command, asked, catch_exceptions=False).stdout
+    assert "not to be told apart from" in printed.splitlines()[0]
+    written = json.loads(CliRunner().invoke(sensitivity_command, [*asked, "--json"], catch_exceptions=False).stdout)
+    assert all(isinstance(row["not_told_from"], list) for row in written["inputs"])
 
 
 def test_what_changes_nothing_is_said_and_what_makes_no_sense_refused(machine):
