@@ -59,8 +59,12 @@ def _slider(name: str) -> alt.Parameter:
 def _panel(table: pd.DataFrame, field: str, axis: str, scale: alt.Scale) -> Any:
     chosen = " && ".join(f"datum.{name} == {name}" for name in ("length", "mdts", "iommu"))
     base = alt.Chart(table).transform_filter(chosen)
-    x = alt.X("speed_gb_s:Q", title=f"the device writes [GB/s]{LOG}", scale=alt.Scale(type="log", nice=False, padding=12),
-              axis=alt.Axis(values=list(SPEEDS_GB_S), format="~g"))  # fmt: skip
+    x = alt.X(
+        "speed_gb_s:Q",
+        title=f"the device writes [GB/s]{LOG}",
+        scale=alt.Scale(type="log", nice=False, padding=12),
+        axis=alt.Axis(values=list(SPEEDS_GB_S), format="~g"),
+    )
     y = alt.Y(f"{field}:Q", title=axis, scale=scale)
     band = base.mark_area(opacity=0.15).encode(
         x=x, y=alt.Y(f"{field}_low:Q", title=axis, scale=scale), y2=f"{field}_high:Q", color=_COLOUR
