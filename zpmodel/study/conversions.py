@@ -147,8 +147,7 @@ def _device(
     same = before.structure.work == after.structure.work and before.structure.vectors == after.structure.vectors
     same = same and counts[0].waits == counts[1].waits
     if same and before.structure.request_histogram() == after.structure.request_histogram():
-        missing = _unpriced(caller, step, gib, ("waits", "vectors_allocated"))
-        return Gain(name, step, Estimate.exactly(0.0), Estimate.exactly(0.0), Estimate.exactly(1.0), calls, missing)
+        return Gain(name, step, Estimate.exactly(0.0), Estimate.exactly(0.0), Estimate.exactly(1.0), calls)
     speedup = machine.estimate(
         before.elapsed_s.value / after.elapsed_s.value,
         before.elapsed_draws / after.elapsed_draws,
@@ -165,18 +164,17 @@ def _device(
         Estimate.of(saved / before.cpu_s.value, draws / before.cpu_draws),
         speedup,
         calls,
-        # A prediction has one wait, at its end; what was fitted to fio has no tables of vectors.
-        _unpriced(caller, step, gib, ("waits",) if draws.any() else ("waits", "vectors_allocated")),
+        "" if draws.any() else _unpriced(caller, step, gib),
     )
 
 
-def _unpriced(caller: Caller, step: str, gib: float, names: tuple[str, ...]) -> str:
-    """Counts that a step changes and no cost here is of, for each GiB of zeroes."""
+def _unpriced(caller: Caller, step: str, gib: float) -> str:
+    """Counts that a step changes for each GiB of zeroes, of which no cost here is: what is fitted to fio has no tables
+    of vectors."""
     changed = change(caller, *STEPS[step]).changed
     said = [
         f"{name.replace('_', ' ')} from {before * gib:,.0f} to {after * gib:,.0f}"
         for name, (before, after) in changed.items()
-        if name in names
     ]
     return f"no cost here is of {', '.join(said)} for each GiB" if said else ""
 
