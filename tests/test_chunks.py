@@ -61,7 +61,7 @@ def walked(limits: QueueLimits, zero_bytes: int, offset: int, length: int):
     """The same without arithmetic on chunks."""
     bios, requests, states = new_log(1 << 20), new_log(1 << 20), new_states(STATES)
     status = zero_out(limits.for_kernel(), zero_bytes, 4096, offset, length, states, bios, requests)
-    assert not (bios.reach[0]["full"] or requests.reach[0]["full"])
+    assert not any(log.reach[0]["full"] for log in (bios, requests))
     return None if status else make_structure("write", length, states.flat, bios, requests)
 
 
