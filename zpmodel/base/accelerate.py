@@ -23,8 +23,8 @@ def few_answers(chunk_sectors: int = 0) -> None:
 
     It must come before any module with kernels is imported; after numba was, it changes nothing.
 
-    :param chunk_sectors: of the queue that is asked about: chunks that are no power of two are walked one by one, a
-        million of them in compiled code sooner.
+    :param chunk_sectors: of the queue that is asked about: chunks that are no power of two take thousands of steps
+        and more, in compiled code sooner.
     """
     global _plain
     few = chunk_sectors & (chunk_sectors - 1) == 0

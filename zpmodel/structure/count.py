@@ -7,10 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from zpmodel.base.errors import InputError
+from zpmodel.base.units import SECTOR
 from zpmodel.queue.limits import QueueLimits
 from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.structure.records import COUNTS, WORK, Log, new_log
-from zpmodel.structure.zeroout import zero_out
+from zpmodel.structure.zeroout import count_into
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 Operation = Literal["write", "write_zeroes"]
 
 _LAST_BYTE = (1 << 63) - 1
-_FIRST_ROWS = 128
+_FIRST_ROWS, _MANY_ROWS = 128, 1 << 14
 _MOST_ROWS = 1 << 24
 _FEW_ROWS = 64
 
@@ -208,10 +209,10 @@ def _count_one(zero_page: ZeroPage, limits: QueueLimits, offset: int, length: in
     check_range(offset, length, limits)
     kernel_limits = limits.for_kernel(zero_page.base_page_bytes)
     size, page = zero_page.size_bytes, zero_page.base_page_bytes
-    rows = _FIRST_ROWS
+    rows = _FIRST_ROWS if kernel_limits.chunk_sectors == 0 else _MANY_ROWS
     while True:
         bios, requests = new_log(rows), new_log(rows)
-        status, states = zero_out(kernel_limits, size, page, int(offset), int(length), bios, requests)
+        status, states = count_into(kernel_limits, size, page, int(offset), int(length), bios, requests)
         if status:
             raise impossible(limits)
         if not (bios.reach[0]["full"] or requests.reach[0]["full"]):
@@ -260,6 +261,11 @@ def _kinds(log: Log) -> Table:
         for size, parts, detail, number in rows.tolist():
             counts[size, parts, detail] = counts.get((size, parts, detail), 0) + number
         return np.array([(*key, counts[key]) for key in sorted(counts)], np.int64).reshape(-1, 4)
-    rows = rows[np.lexsort((rows[:, 2], rows[:, 1], rows[:, 0]))]
-    starts = np.flatnonzero(np.r_[True, (rows[1:, :3] != rows[:-1, :3]).any(axis=1)])
-    return np.column_stack([rows[starts, :3], np.add.reduceat(rows[:, 3], starts)])
+    # One number that orders them: less than 2^32 sectors, 2^17 parts, and 4096 bytes or vectors.
+    keys = (rows[:, 0] // SECTOR << 29) + (rows[:, 1] << 12) + rows[:, 2]
+    order = np.argsort(keys)
+    rows, keys = rows[order], keys[order]
+    starts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
+    found = rows[starts]
+    found[:, 3] = np.add.reduceat(rows[:, 3], starts)
+    return found

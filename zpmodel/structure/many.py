@@ -7,9 +7,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from zpmodel.base.accelerate import in_pieces, kernel
-from zpmodel.queue.limits import QueueLimits
+from zpmodel.queue.limits import KernelLimits, QueueLimits
 from zpmodel.queue.zeropage import ZeroPage
-from zpmodel.structure.zeroout import count_range
+from zpmodel.structure.records import new_log
+from zpmodel.structure.zeroout import count_into, count_range
 
 COLUMNS = ("bios", "vectors", "vectors_allocated", "splits", "back_merges", "requests", "segments")
 """Columns of the table, after offset, operation and length; see :class:`zpmodel.structure.count.Structure`."""
@@ -40,6 +41,16 @@ def count_ranges(limits, zero_bytes, base_page_bytes, offsets, lengths, counts):
     return failed
 
 
+def count_chunked(limits: KernelLimits, zero_bytes: int, page: int, offsets: Ints, lengths: Ints, counts: Ints) -> int:
+    """As :func:`count_ranges`, by :func:`zpmodel.structure.zeroout.count_into`, where chunks are no power of two."""
+    failed = 0
+    for offset, length, row in zip(offsets.tolist(), lengths.tolist(), counts, strict=True):
+        status, states = count_into(limits, zero_bytes, page, offset, length, new_log(0), new_log(0))
+        failed += status != 0
+        row[:] = states.flat[: len(COLUMNS)]
+    return failed
+
+
 def count_many(zero_page: ZeroPage, limits: QueueLimits, offsets: Ints, lengths: Ints, operation: str) -> pd.DataFrame:
     """Count ranges that were checked, a row each.
 
@@ -49,6 +60,8 @@ def count_many(zero_page: ZeroPage, limits: QueueLimits, offsets: Ints, lengths:
     queue, counts = limits.for_kernel(page), np.empty((len(offsets), len(COLUMNS)), np.int64)
 
     def piece(at: slice) -> int:
+        if queue.chunk_sectors & (queue.chunk_sectors - 1):
+            return count_chunked(queue, zero_page.size_bytes, page, offsets[at], lengths[at], counts[at])
         return int(count_ranges(queue, zero_page.size_bytes, page, offsets[at], lengths[at], counts[at]))
 
     if sum(in_pieces(piece, len(offsets))):

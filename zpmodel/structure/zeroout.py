@@ -10,14 +10,17 @@ import numpy as np
 from zpmodel.base.accelerate import borrowing_kernel, kernel
 from zpmodel.base.units import SECTOR
 from zpmodel.queue.kernel import BIO_INLINE_VECS, BIO_MAX_VECS, UINT_MAX
+from zpmodel.queue.limits import KernelLimits
+from zpmodel.structure.chunks import add_chunks, cutting_of, reach_of
 from zpmodel.structure.plug import finish_plug
-from zpmodel.structure.records import REACH, Log, add_kind, new_states
+from zpmodel.structure.records import REACH, Log, States, add_kind, new_states
 from zpmodel.structure.search import ANYWHERE, INSIDE, look_back
 from zpmodel.structure.uniform import submit_uniform, submit_write_zeroes
 
 # mypy: disable-error-code="no-untyped-def"
 
-_STATES = 5
+STATES = 5
+"""How many states a count needs: the present, and those of the searches."""
 
 
 class Filling(NamedTuple):
@@ -93,20 +96,57 @@ def skip_ahead(limits, states, sector, bios, requests, sectors_left):
     return far
 
 
+@borrowing_kernel
+def add_bios(filling, number, vectors, left, state, bios):
+    """Count ``number`` bios of so many vectors alike, of which ``left`` bytes are left to zero before the last."""
+    zero_bytes, page = filling.zero_bytes, filling.base_page_bytes
+    allocated = vector_table(min((left + page - 1) // page, BIO_MAX_VECS))
+    state.bios += number
+    state.vectors += number * vectors
+    state.allocated += number * allocated
+    state.tables += number * (allocated > BIO_INLINE_VECS)
+    add_kind(bios, min(left, vectors * zero_bytes), vectors, allocated, number)
+
+
 @kernel
-def zero_out(limits, zero_bytes, base_page_bytes, offset, length, bios, requests):
+def skip_chunks(limits, zero_bytes, base_page_bytes, offset, length, states, bios, requests):
+    """Count a range of many chunks, or all but its last bio, where :mod:`zpmodel.structure.chunks` can.
+
+    Parameters as of :func:`zero_out`, which counts the rest.
+
+    :return: the bytes counted [byte].
+    """
+    filling, sector, state = how_filled(limits, zero_bytes, base_page_bytes), offset // SECTOR, states.records[0]
+    cutting = cutting_of(limits, zero_bytes, filling.full_bytes, filling.by_bytes, sector)
+    if cutting.part == 0:
+        return 0
+    reach = reach_of(cutting, filling.by_bytes, sector, length // SECTOR)
+    if reach.end == 0:
+        return 0
+    full = reach.bios * filling.full_bytes
+    if reach.bios:
+        add_bios(filling, reach.bios, filling.full_bytes // zero_bytes, filling.full_bytes, state, bios)
+    rest = reach.end * SECTOR - full
+    if rest:
+        add_bios(filling, 1, (rest + zero_bytes - 1) // zero_bytes, rest, state, bios)
+    add_chunks(limits, cutting, reach, zero_bytes, sector, state, requests)
+    return reach.end * SECTOR
+
+
+@borrowing_kernel
+def zero_out(limits, zero_bytes, base_page_bytes, offset, length, states, bios, requests):
     """Count what zeroing a range makes.
 
     :param limits: :class:`zpmodel.queue.limits.KernelLimits`.
     :param zero_bytes: size of the zero page in use [byte].
     :param base_page_bytes: the kernel's PAGE_SIZE [byte].
-    :param offset, length: the range [byte], in whole logical blocks.
+    :param offset, length: the range [byte], in whole logical blocks; or what :func:`skip_chunks` left of it.
+    :param states: :class:`zpmodel.structure.records.States`, as many as :data:`STATES`; the first says what was
+        counted, and is added to.
     :param bios: log of bios by (bytes, vectors, allocated), filled here.
     :param requests: log of requests by (bytes, segments, offset of the first byte in its page), filled here.
-    :return: (IMPOSSIBLE where the kernel fails the write, else 0; :class:`zpmodel.structure.records.States`, of which
-        the first says what was counted).
+    :return: IMPOSSIBLE where the kernel fails the write, else 0.
     """
-    states = new_states(_STATES)
     filling = how_filled(limits, zero_bytes, base_page_bytes)
     # What may not be skipped, so that the last bio is filled as it would be.
     kept = zero_bytes if filling.by_bytes else 1
@@ -122,11 +162,33 @@ def zero_out(limits, zero_bytes, base_page_bytes, offset, length, bios, requests
             left -= far * SECTOR
         status, size = submit_next(limits, filling, left, sector, states, bios, requests)
         if status:
-            return status, states
+            return status
         sector += size // SECTOR
         left -= size
     finish_plug(states.records[0], requests)
-    return 0, states
+    return 0
+
+
+def count_into(
+    limits: KernelLimits,
+    zero_bytes: int,
+    base_page_bytes: int,
+    offset: int,
+    length: int,
+    bios: Log,
+    requests: Log,
+) -> tuple[int, States]:
+    """Count a range by arithmetic on its chunks as far as that goes, and the rest as it is zeroed.
+
+    Two kernels called from Python, so that the one for odd chunks is not compiled for those who have none.
+
+    :return: (status, states), as :func:`zero_out` has them.
+    """
+    states, chunk, counted = new_states(STATES), limits.chunk_sectors, 0
+    if chunk & (chunk - 1):
+        counted = int(skip_chunks(limits, zero_bytes, base_page_bytes, offset, length, states, bios, requests))
+    offset, length = offset + counted, length - counted
+    return zero_out(limits, zero_bytes, base_page_bytes, offset, length, states, bios, requests), states
 
 
 class RangeCounts(NamedTuple):
@@ -176,7 +238,8 @@ def count_range(limits, zero_bytes, base_page_bytes, offset, length):
     """
     bios = Log(np.empty((0, 4), np.int64), np.zeros(1, REACH))
     requests = Log(bios.rows, np.zeros(1, REACH))
-    status, states = zero_out(limits, zero_bytes, base_page_bytes, offset, length, bios, requests)
+    states = new_states(STATES)
+    status = zero_out(limits, zero_bytes, base_page_bytes, offset, length, states, bios, requests)
     t, reach = states.records[0], requests.reach[0]
     return RangeCounts(
         int(status == 0),

@@ -7,8 +7,8 @@ from zpmodel.base.units import MIB
 from zpmodel.devices.closed_loop import latency_of, link_time
 from zpmodel.queue.kernel import PAGE_BYTES
 from zpmodel.structure.alike import Alike, count_alike
-from zpmodel.structure.records import REACH, Log
-from zpmodel.structure.zeroout import zero_out
+from zpmodel.structure.records import REACH, Log, new_states
+from zpmodel.structure.zeroout import STATES, zero_out
 from zpmodel.timing.bulk.records import MOST_KINDS
 
 # mypy: disable-error-code="no-untyped-def"
@@ -29,7 +29,8 @@ def count_repeats(limits, zero_bytes, offset, length, kinds):
     """As :func:`zpmodel.structure.alike.count_alike`, by looking for what repeats."""
     log = Log(np.empty((MOST_KINDS, 4), np.int64), np.zeros(1, REACH))
     bios = Log(np.empty((0, 4), np.int64), np.zeros(1, REACH))
-    status, states = zero_out(limits, zero_bytes, PAGE_BYTES, offset, length, bios, log)
+    states = new_states(STATES)
+    status = zero_out(limits, zero_bytes, PAGE_BYTES, offset, length, states, bios, log)
     reach, counted = log.reach[0], states.records[0]
     if status or reach.full:
         return Alike(0, 0, 0, 0, 0, 0)
