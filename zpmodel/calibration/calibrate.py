@@ -45,7 +45,7 @@ def calibrate(data: DataSet, *, resamples: int = RESAMPLES, seed: int = 0) -> Ma
     groups = group(data)
     seen = {name: observe(data, groups, name) for name in QUANTITIES}
     once = fit_once(data.device, groups.events, groups.load, seen)
-    groups = replace(groups, events=with_cold(groups.events, groups.load, once.cache_mib))
+    groups = replace(groups, events=with_cold(data.device, groups.events, groups.load, once.cache_mib))
     total_draws, path_draws, device_draws = _draws(data, groups, seen, once, resamples, seed)
     held_out, reach = left_out(data), _reach(data, groups)
     ratios = ratio_table(held_out)

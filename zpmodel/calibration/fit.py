@@ -38,11 +38,11 @@ class Once:
 def fit_once(device: DeviceKind, events: Floats, load: Load, seen: dict[str, Observed]) -> Once:
     """Fit costs to medians; points whose CPU time nobody told have a say in the rates alone.
 
-    :param events: counts of each point without their cold share, shape (points, events).
+    :param events: counts of each point without cold vectors, shape (points, events).
     """
     cpu = seen["cpu_s"]
-    cache = _cache_of(events[cpu.told], _some(load, cpu.told), cpu.median[cpu.told], cpu.sigma[cpu.told])
-    full = with_cold(events, load, cache)
+    cache = _cache_of(device, events[cpu.told], _some(load, cpu.told), cpu.median[cpu.told], cpu.sigma[cpu.told])
+    full = with_cold(device, events, load, cache)
     total, path = (_fit_told(full, seen[name]) for name in ("cpu_s", "path_s"))
     rate = seen["rate"]
     loaded = load._replace(path=np.maximum(full @ path.costs, LEAST_PATH_S))
@@ -59,21 +59,22 @@ def _some(load: Load, which: npt.NDArray[np.bool_]) -> Load:
     return Load(*(field[which] for field in load))
 
 
-def with_cold(events: Floats, load: Load, cache_mib: float) -> Floats:
-    """The events with the share of the data that a cache of this size [MiB] doesn't hold, shape (points, events)."""
+def with_cold(device: DeviceKind, events: Floats, load: Load, cache_mib: float) -> Floats:
+    """The events with the vectors that a cache of this size [MiB] doesn't hold, shape (points, events); none where no
+    CPU of this kernel copies them."""
     share = np.array([cold_share(float(size), cache_mib) for size in load.working_set])
     filled = events.copy()
-    filled[:, EVENTS.index("cold MiB")] = events[:, EVENTS.index("MiB")] * share
+    filled[:, EVENTS.index("cold vector")] = events[:, EVENTS.index("vector")] * share * device.COPIED_HERE
     return filled
 
 
-def _cache_of(events: Floats, load: Load, cpu_s: Floats, sigma: Floats) -> float:
+def _cache_of(device: DeviceKind, events: Floats, load: Load, cpu_s: Floats, sigma: Floats) -> float:
     """The cache [MiB] with which CPU times fit best; only its rough size can be told, so a few are tried."""
     if not len(cpu_s):
         return _CACHES[0]
 
     def misfit(cache_mib: float) -> float:
-        residuals = fit_costs(with_cold(events, load, cache_mib), cpu_s, sigma).residuals / sigma
+        residuals = fit_costs(with_cold(device, events, load, cache_mib), cpu_s, sigma).residuals / sigma
         return float(np.sum(np.minimum(np.abs(residuals), 3.0)))
 
     return min(_CACHES, key=misfit)

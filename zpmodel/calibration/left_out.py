@@ -45,7 +45,7 @@ def _predict(device: DeviceKind, groups: Groups, seen: dict[str, Observed], out:
     kept = {name: Observed(item.median[~out], item.sigma[~out], item.runs) for name, item in seen.items()}
     load_in, load_out = (Load(*(field[mask] for field in groups.load)) for mask in (~out, out))
     once = fit_once(device, groups.events[~out], load_in, kept)
-    events = with_cold(groups.events[out], load_out, once.cache_mib)
+    events = with_cold(device, groups.events[out], load_out, once.cache_mib)
     load_out = load_out._replace(path=np.maximum(events @ once.path.costs, 1e-9))
     rows = [rows for rows, is_out in zip(groups.rows, out, strict=True) if is_out]
 

@@ -58,12 +58,12 @@ def costs_fit(cost):
     least = min(least, cost.device_mebibyte, cost.device_cold, cost.device_cache)
     least = min(least, cost.device_rounds, cost.device_cold_segment, cost.device_overlap)
     least = min(least, cost.cpu_operation, cost.cpu_wait, cost.cpu_vector, cost.cpu_request)
-    least = min(least, cost.cpu_stall, cost.cpu_mebibyte, cost.cpu_cold_mebibyte)
+    least = min(least, cost.cpu_stall, cost.cpu_mebibyte, cost.cpu_cold_vector)
     total = cost.device_latency + cost.device_stream + cost.device_request + cost.device_segment
     total += cost.device_mebibyte + cost.device_cold + cost.device_cache + cost.device_rounds
     total += cost.device_cold_segment + cost.device_overlap
     total += cost.cpu_operation + cost.cpu_wait + cost.cpu_vector + cost.cpu_request
-    total += cost.cpu_stall + cost.cpu_mebibyte + cost.cpu_cold_mebibyte
+    total += cost.cpu_stall + cost.cpu_mebibyte + cost.cpu_cold_vector
     # NaN is below nothing and above nothing, so the sum says it.
     return least >= 0.0 and np.isfinite(total) and not (cost.fallback_share < 0.0 or cost.fallback_share > 1.0)
 
