@@ -13,16 +13,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "benchmarks")]
 
 import naive  # noqa: E402
 import naive_lifetime  # noqa: E402
+import numpy_pass  # noqa: E402
 
 from zpmodel.base import shipped  # noqa: E402
 from zpmodel.base.accelerate import cores  # noqa: E402
@@ -36,14 +38,19 @@ from zpmodel.queue.limits import UINT_MAX, QueueLimits  # noqa: E402
 from zpmodel.queue.zeropage import ZeroPage  # noqa: E402
 from zpmodel.structure import count  # noqa: E402
 from zpmodel.study.bulk import answer_table  # noqa: E402
+from zpmodel.study.pieces import to_parquet  # noqa: E402
 from zpmodel.study.scenario import Scenario, predict  # noqa: E402
 from zpmodel.study.sweep import Plan, Span, answer_all, work_out  # noqa: E402
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 QUEUES = {
     "NVMe, 128 KiB": QueueLimits(256, 33, UINT_MAX, virt_boundary_mask=4095),
     "null_blk, 255 sectors": QueueLimits(255, 128, 65536),
 }
+ODD_CHUNK = QueueLimits(256, 33, UINT_MAX, virt_boundary_mask=4095, chunk_sectors=65537)
 Row = tuple[str, float, str, str]
 
 
@@ -55,6 +62,17 @@ def best(function: Callable[[], Any], times: int = 5) -> float:
         started = time.perf_counter()
         function()
         found.append(time.perf_counter() - started)
+    return min(found)
+
+
+def spent(function: Callable[[], Any], times: int) -> float:
+    """CPU seconds of the cheapest call, the first one left out."""
+    function()
+    found = []
+    for _ in range(times):
+        started = time.process_time()
+        function()
+        found.append(time.process_time() - started)
     return min(found)
 
 
@@ -74,6 +92,15 @@ def structure() -> list[Row]:
             for length in (MIB, TIB, 1024 * TIB):
                 fast = best(lambda page=page, queue=queue, length=length: count(page, queue, 0, length), 30)
                 rows.append((f"structure: {length >> 20:,} MiB from {size >> 10:,} KiB, {name}", fast * 1e6, "us", ""))
+    for size in (4096, 2 << 20, 512 << 20):
+        page = ZeroPage("folio", size)
+        name = f"structure: {TIB >> 20:,} MiB from {size >> 10:,} KiB, a chunk of 65,537 sectors"
+        rows.append((name, best(lambda page=page: count(page, ODD_CHUNK, 0, TIB), 3) * 1e6, "us", "bar: 50"))
+        for queue_name, queue in QUEUES.items():
+            ranges = np.full(20_000, TIB)
+            one = spent(lambda page=page, queue=queue, ranges=ranges: count(page, queue, 0, ranges), 3) / len(ranges)
+            name = f"structure: {TIB >> 20:,} MiB from {size >> 10:,} KiB, {queue_name}, one of an array"
+            rows.append((name, one * 1e6, "us of a CPU", "bar: 10"))
     lengths = np.full(200_000, GIB)
     page, queue = ZeroPage.named("static"), QUEUES["NVMe, 128 KiB"]
     many = best(lambda: count(page, queue, 0, lengths), 3) / len(lengths)
@@ -110,27 +137,92 @@ def sweeping(base: Scenario) -> list[Row]:
     plan = Plan(base, {"zero_page": ["static"]}, spans, 1 << 20)
     inputs = plan.inputs(0, 1 << 17)
 
-    def spent(function: Callable[[], Any], times: int) -> float:
-        function()
-        found = []
-        for _ in range(times):
-            started = time.process_time()
-            function()
-            found.append(time.process_time() - started)
-        return min(found)
-
     whole = spent(lambda: work_out(plan, 0, len(inputs)), 5) / len(inputs)
     kernel = spent(lambda: answer_table(base, {n: inputs[n] for n in inputs}, len(inputs)), 5) / len(inputs)
     few = inputs.iloc[:200]
     general = spent(lambda: answer_all(base, few, quick=False), 1) / len(few)
+    plain = by_numpy(base, inputs)
+    slow = spent(lambda: naive_structure(base, int(inputs["max_sectors"].iloc[0])), 1)
+    says_pass = (
+        f"NumPy {plain / kernel:.1f} times (bar: 5), naive, only its structure, {slow / kernel:,.0f} times as long"
+    )
     # What the machine needs at the least: to write the columns of the result.
     written = spent(lambda: np.zeros((13, len(inputs))) + 1.0, 5) / len(inputs)
     says = f"general path {general / whole:,.0f} times, writing the columns {written / whole:.3f} times as long"
     return [
         ("sweep: scenarios, each with PAGE_SIZE beside it, one draw", 1 / whole, "a second and core", says),
-        ("sweep: the same, the compiled pass alone", 1 / kernel, "a second and core", ""),
+        ("sweep: the same, the compiled pass alone", 1 / kernel, "a second and core", says_pass),
         ("sweep: calls (two a scenario), the compiled pass alone", 2 / kernel, "a second and core", "bar: 5,000,000"),
+        two_cores(replace(plan, samples=1 << 22)),
     ]
+
+
+def by_numpy(base: Scenario, inputs: "pd.DataFrame") -> float:
+    """CPU seconds a scenario of the NumPy version, both its calls, which must say what the pass says."""
+    max_sectors = inputs["max_sectors"].to_numpy()
+    others = (inputs["device.bandwidth"].to_numpy(), inputs["cpu.vector"].to_numpy())
+
+    def both() -> list[Any]:
+        return [numpy_pass.elapsed(base, page, max_sectors, *others) for page in ("page", "static")]
+
+    page_s, static_s = both()
+    found = answer_table(base, {n: inputs[n] for n in inputs}, len(inputs))
+    away = max_sectors != base.machine.limits.max_sectors
+    np.testing.assert_allclose(static_s[away], found["elapsed_s"][away], rtol=1e-9)
+    np.testing.assert_allclose((page_s / static_s)[away], found["speedup"][away], rtol=1e-9)
+    return spent(both, 3) / len(inputs)
+
+
+def naive_structure(base: Scenario, max_sectors: int) -> None:
+    """One scenario's two structures by the slow and obvious version."""
+    limits = base.machine.limits
+    queue = {name: getattr(limits, name) for name in ("max_segments", "max_segment_size", "physical_block_size")}
+    for size in (4096, 2 << 20):
+        naive.zeroout({**queue, "max_sectors": max_sectors}, size, 0, base.length)
+
+
+_LOOP = """
+import sys, time
+sys.stdin.readline()
+started, x = time.perf_counter(), 0
+for i in range(20_000_000):
+    x += i
+print(time.perf_counter() - started)
+"""
+
+
+def loops(number: int) -> float:
+    """Seconds that so many independent loops take at once."""
+    command = [sys.executable, "-c", _LOOP]
+    running = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(number)
+    ]
+    time.sleep(1)  # until all are there
+    for process in running:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    return max(float(process.communicate()[0]) for process in running)
+
+
+def two_cores(plan: Plan) -> Row:
+    """How much sooner a sweep is done by two, beside what two loops gain that share nothing, in turns."""
+    gains, limits = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        for i in range(6):
+            took = []
+            for jobs in (1, 2):
+                started = time.perf_counter()
+                to_parquet(plan, Path(folder) / f"{i}-{jobs}.parquet", jobs=jobs)
+                took.append(time.perf_counter() - started)
+            gains.append(took[0] / took[1])
+            limits.append(2 * loops(1) / loops(2))
+            for file in Path(folder).iterdir():
+                file.unlink()
+    # The first may have compiled something.
+    gain, limit = float(np.median(gains[1:])), float(np.median(limits[1:]))
+    says = f"bar: 1.8; two independent loops {limit:.2f} times one"
+    return (f"sweep: {plan.rows:,} scenarios to Parquet, by two instead of one", gain, "times as fast", says)
 
 
 def start_up(folder: Path) -> list[Row]:

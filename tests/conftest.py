@@ -20,32 +20,31 @@ settings.load_profile("zpmodel")
 # Programs that tests start may need what stands beside the tests.
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]))
 
-# Files that take turns anyway, by the lock in measuring.py or because they look at what others change (huge pages, loop
-# devices): first of all, as they take longest.
-ONE_AT_A_TIME = (
-    *("measure", "measure_stopping", "measure_troubles", "hugepages", "signals"),
-    *("tracing", "tracing_kernel", "zeroout", "scratch", "safety"),
-)
+# Files whose tests take turns, in one process: those that share huge pages and fio's CPUs, and those that look at
+# scratch loop devices, which others make.
+TURNS = {
+    "fio": ("measure", "measure_stopping", "measure_troubles", "hugepages"),
+    "scratch": ("tracing_kernel", "zeroout", "scratch"),
+}
 
 # Groups that take longest begin first, so that no process is left alone with one at the end.
-LONGEST = (
-    "machine",
-    "alone",
-    "golden",
-    "reports",
-    "batch",
-    "cli",
-    "how_to_add",
-    "growing_costs",
-    "site_pages",
-    "docs",
-    "callers",
-)
+LONGEST = ("fio", "scratch", "alone", "golden", "reports", "batch", "site_pages", "jupyterlab", "cli", "how_to_add")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Processes for ``-n auto``: two more than cores, as those that wait for fio, kernels and browsers take turns."""
+    return min(8, len(os.sched_getaffinity(0)) + 2)
 
 
 def pytest_report_header() -> list[str]:
     """Say first what will be skipped, and how to get it."""
     return needs.report()
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Say in which group a test is, before xdist asks."""
+    kind = _kind(item)
+    item.add_marker(pytest.mark.xdist_group(item.name if kind == "alone" else kind))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -58,10 +57,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _kind(item: pytest.Item) -> str:
-    """The group of a test: its file's, that of the machine, or none, where it is long and shares nothing."""
+    """The group of a test: that of files that take turns, its file's, or none, where it is long and shares nothing."""
     name = item.path.stem.removeprefix("test_")
-    if name in ONE_AT_A_TIME:
-        return "machine"
+    for group, files in TURNS.items():
+        if name in files:
+            return group
     return "alone" if item.get_closest_marker("slow") and not getattr(item, "fixturenames", ()) else name
 
 

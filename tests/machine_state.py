@@ -27,7 +27,7 @@ def snapshot() -> dict[str, set[str]]:
         "temporary files": {
             str(path) for folder in (temporary, Path("/var/tmp"), Path("/run")) for path in folder.glob("*zpmodel-*")
         },
-        "processes": _marked_processes(),
+        "processes": marked_processes(),
     }
 
 
@@ -56,7 +56,7 @@ def _ours_or_tests(line: str) -> bool:
     return "zpmodel" in line or "pytest" in line
 
 
-def _marked_processes() -> set[str]:
+def marked_processes() -> set[str]:
     mark = f"{MARK}={os.environ.get(MARK)}".encode()
     own, found = _ancestors(), set()
     for process in Path("/proc").glob("[0-9]*"):

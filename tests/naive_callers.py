@@ -11,10 +11,12 @@ UINT_MAX = 2**32 - 1
 class Bio:
     """bio_alloc() and bio_add_folio() of one zero page at offset 0 (block/bio.c)."""
 
-    def __init__(self, nr_vecs):
+    def __init__(self, nr_vecs, old=False):
         self.size = 0
         self.vcnt = 0
         self.max_vecs = nr_vecs
+        if old and 0 < nr_vecs <= 4:
+            self.max_vecs = 4  # bio_init(..., bio->bi_inline_vecs, BIO_INLINE_VECS, ...) of 6.12 to 6.18
         if nr_vecs > 4:  # BIO_INLINE_VECS
             for slab in (16, 64, 128, 256):
                 if nr_vecs <= slab:
@@ -32,7 +34,7 @@ class Bio:
         return (self.size, self.vcnt, self.max_vecs)
 
 
-def zero_pages(length, folio, finished=False):
+def zero_pages(length, folio, finished=False, old=False):
     """__blkdev_issue_zero_pages (block/blk-lib.c)."""
     bios = []
     left = length
@@ -41,7 +43,7 @@ def zero_pages(length, folio, finished=False):
         nr_vecs = 0
         while nr_vecs < BIO_MAX_VECS and nr_vecs * unit < left:
             nr_vecs += 1
-        bio = Bio(nr_vecs)
+        bio = Bio(nr_vecs, old)
         while left:
             size = min(folio, left)
             if not bio.add(size):
@@ -59,7 +61,7 @@ def iomap_dio_write(block, pos, length, folio, own_page):
             return
         if own_page:
             assert size <= 65536
-            bio = Bio(1)
+            bio = Bio(1, old=True)
             bio.add(size)
         else:
             bio = Bio(max(1, block // folio))
@@ -134,7 +136,7 @@ def fscrypt_6_12_software(length, data_unit):
     per_page = PAGE_SIZE // data_unit
     nr_pages = min(16, (remaining + per_page - 1) // per_page)
     while remaining:
-        bio = Bio(nr_pages)
+        bio = Bio(nr_pages, old=True)
         i = offset = 0
         while i != nr_pages and remaining:
             encrypted += 1
@@ -148,7 +150,7 @@ def fscrypt_6_12_software(length, data_unit):
     return bios, encrypted
 
 
-def kcopyd(block, subjob):
+def kcopyd(block, subjob, old=False):
     """dm_kcopyd_zero, segment_complete (drivers/md/dm-kcopyd.c), do_region (dm-io.c)."""
     bios = []
     progress = 0
@@ -158,7 +160,7 @@ def kcopyd(block, subjob):
         remaining = count
         while remaining:
             num_bvecs = min((remaining + PAGE_SIZE - 1) // PAGE_SIZE + 1, BIO_MAX_VECS)
-            bio = Bio(num_bvecs)
+            bio = Bio(num_bvecs, old)
             while remaining:
                 size = min(PAGE_SIZE, remaining)
                 if not bio.add(size):

@@ -16,7 +16,7 @@ from zpmodel.commands.main import app
 from zpmodel.report import answer_words
 from zpmodel.report.charts import answers as charts
 from zpmodel.study.answers.all import answer, answer_all, asked_of
-from zpmodel.study.answers.base import QUESTIONS, Asked, more, percent
+from zpmodel.study.answers.base import QUESTIONS, Asked, more
 from zpmodel.study.compare import compare
 from zpmodel.study.conversions import gains
 from zpmodel.study.scenario import Scenario
@@ -125,8 +125,12 @@ def test_a_command_prints_the_answers_own_figure(answers):
 
 def test_the_first_screen_says_gain_cost_limit_and_how_sure(asked, answers):
     text = answer_words.first_screen(asked, answers)
-    for word in ("Published", "It costs", "Not", "It matters from", "How sure", "more throughput", "composed"):
+    for word in ("It costs", "When not", "To notice it", "How sure", "Your drive", "more throughput", "composed"):
         assert word in text
+    # The published gain and what is predicted for it stand side by side.
+    (beside,) = [line for line in text.split("\n") if line.startswith("- **Published:**")]
+    assert "4 % more throughput" in beside
+    assert answers[0].sentence.split(" more throughput")[0] in beside
     table = answer_words.overview(answers)
     assert all(f"answers.html#question-{number})" in table for number in QUESTIONS)
     assert all(f'id="question-{each.number}"' in answer_words.section(each) for each in answers)
@@ -141,7 +145,7 @@ def test_charts_show_intervals(answers):
 def test_ratios_and_shares_in_words():
     assert more(Estimate(1.02, 1.0, 1.08)) == "2 % [0, 8] more throughput"
     assert more(Estimate(2.5, 2.0, 3.0)) == "2.5 [2, 3] times the throughput"
-    assert percent(Estimate.exactly(0.25)) == "25 %"
+    assert Estimate.exactly(0.25).percent() == "25 %"
 
 
 @pytest.fixture(scope="module")

@@ -169,12 +169,33 @@ def test_a_table_names_sets_and_their_parameters(notebooks, fleet, tmp_path):
     assert "1GiB" in (tmp_path / "out" / "sets" / "two" / "compare.html").read_text()
 
 
+def test_a_summary_that_is_not_whole_is_none(batch):
+    folder = batch.index.parent / "sets" / "one"
+    good = overview.read(folder)
+    path = folder / "summary.json"
+    static = next(gain for gain in good["gains"] if gain["policy"] == "static")
+    wrong = [{"gains": []}, {"gains": [static, static]}, {"gains": [static | {"speedup": None}]}, {"machine": 1}]
+    wrong += [{"gains": [static | {"speedup": {"value": "1"}}]}, {"measured": [{}]}, {"measured": None}]
+    before = path.read_text()
+    try:
+        for change in wrong:
+            path.write_text(json.dumps(good | change))
+            assert overview.read(folder) is None, change
+        path.write_text("[" * 100_000)
+        assert overview.read(folder) is None
+    finally:
+        path.write_text(before)
+    assert overview.read(folder) == good
+
+
 @pytest.mark.parametrize(
     ("text", "wrong"),
     [
+        ("data_set,name\nx,a,b\n", "at most 2 cells"),
+        ("data_set,data_set\nx,x\n", "different names"),
         ("folder\nx\n", "column"),
         ("data_set,length\n.,many\n", "length"),
-        ("data_set\n\n,\n", "column"),
+        ("data_set\n\n,\n", "at most 1 cells"),
         ("data_set,name\n,a\n", "data_set"),
         ("data_set\nnowhere\n", "data sets"),
         ("data_set\n", "none in it"),

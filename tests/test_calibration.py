@@ -248,6 +248,7 @@ def test_a_calibration_tells_no_path_of_whoever_made_it(model, tmp_path):
         {"cpu": None},
         {"driver": {}},
         {"ratio_scatter": -1},
+        {"ratio_scatter": 1e9},
         {"device": "x"},
         {"more": 1},
     ],

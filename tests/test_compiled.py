@@ -62,10 +62,14 @@ def test_eight_at_once_on_an_empty_cache(home):
     assert run(home)[1] == 1
 
 
-@pytest.mark.parametrize("damage", [b"", b"x" * 100, None])
+@pytest.mark.parametrize("damage", [b"", b"x" * 100, None, "a FIFO", "a hole"])
 def test_what_is_damaged_is_compiled_anew(home, damage):
     value = run(home)[0]
     for path in kept(home):
+        if isinstance(damage, str):
+            path.unlink()
+            os.mkfifo(path) if damage == "a FIFO" else os.truncate(os.open(path, os.O_CREAT | os.O_WRONLY), 8 << 30)
+            continue
         content = path.read_bytes()
         path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]) if damage is None else damage)
     assert run(home)[:2] == (value, 0)

@@ -77,6 +77,7 @@ def test_a_shipped_curve_has_its_source_and_its_reach():
         "block_bytes,depth,rate\n4096,1e300,5\n",
         "block_bytes,depth,rate\n9999999999999,1,5\n",
         "block_bytes,depth,rate,memory\n4096,1,5,rope\n",
+        "block_bytes,depth,rate\n4096,1,5,6\n",
         "block_bytes,depth,rate\n",
         '"',
     ],

@@ -112,7 +112,9 @@ def test_the_contrast_is_2_mib_over_4_kib():
 def test_only_what_is_faster_than_measured_is_said_to_be(fastest, said):
     # Half a second for 1 GiB.
     prediction = SimpleNamespace(structure=SimpleNamespace(length=GIB), elapsed_s=Estimate(0.5, 0.4, 0.6))
-    text = beside_measured(SimpleNamespace(prediction=prediction), pd.DataFrame({"gib_per_s": [0.1, fastest, 1.0]}))
+    text = beside_measured(
+        SimpleNamespace(prediction=prediction, offloaded=False), pd.DataFrame({"gib_per_s": [0.1, fastest, 1.0]})
+    )
     if not said:
         assert text == ""
     else:

@@ -56,8 +56,7 @@ def tried(raw: bytes) -> None:
     try:
         jobs = read_text(text.decode(raw, "fuzz"), "fuzz").jobs
         assert len(jobs) > 0
-        counted = jobs[COUNTED]
-        assert not ((counted < 0) | (counted == float("inf"))).any(axis=None)
+        assert not any((jobs[name] < 0).any() or (jobs[name] == float("inf")).any() for name in COUNTED)
     except InputError as error:
         message = str(error)
     assert "\n" not in message
@@ -78,7 +77,7 @@ def mutated(raw: bytes, changes: list[tuple[str, float, float, bytes]]) -> bytes
 
 
 @pytest.mark.slow
-@settings(max_examples=6000, **FREE)
+@settings(max_examples=2500, **FREE)
 @given(source=st.sampled_from(SOURCES), changes=st.lists(st.one_of(cut, flip, copy, truncate), min_size=1, max_size=4))
 def test_mutated_bytes(source: bytes, changes: list[tuple[str, float, float, bytes]]) -> None:
     tried(mutated(source, changes))
@@ -96,7 +95,7 @@ PLACES = [places(whole) for whole in PARSED]
 
 
 @pytest.mark.slow
-@settings(max_examples=4000, **FREE)
+@settings(max_examples=2000, **FREE)
 @given(
     index=st.integers(0, len(PARSED) - 1),
     changes=st.lists(
@@ -131,7 +130,7 @@ OPTION_TEXT = st.text(alphabet="0123456789abkmgix,:/-%.", max_size=12)
 
 
 @pytest.mark.slow
-@settings(max_examples=1000, **FREE)
+@settings(max_examples=500, **FREE)
 @given(st.dictionaries(st.sampled_from(OPTIONS), st.one_of(st.sampled_from(ODD_VALUES), OPTION_TEXT), max_size=6))
 def test_odd_options(options: dict[str, object]) -> None:
     whole = json.loads(json.dumps(PARSED[0]))

@@ -1,6 +1,7 @@
 """Sensitivities and fleets: against what must come out, and bad rows beside good ones."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 
@@ -65,6 +66,7 @@ d,10,1,0,,
 e,10,1,,,nonsense
 f,50,2,,,nvme-mdts5
 """
+SHORT = "name,gib_per_day,machines\n"
 
 
 def test_a_fleet_is_the_sum_of_its_machines(machine, tmp_path):
@@ -102,3 +104,42 @@ def test_the_command_lists_bad_rows_and_does_the_rest(machine, tmp_path):
     for bad in ("a,b\n1,2\n", "gib_per_day,nonsense\n1,2\n"):
         (tmp_path / "fleet.csv").write_text(bad)
         assert isinstance(CliRunner().invoke(command, arguments).exception, InputError)
+
+
+@pytest.mark.parametrize(
+    ("rows", "why"),
+    [("a,1e308,1\n", "1e\\+12"), ("a,1,1e300\n", "1e\\+09"), ("a,1e999,1\n", "1e\\+12"), ("a,-0.1,1\n", "from 0")],
+)
+def test_more_than_there_can_be_is_a_bad_row(machine, tmp_path, rows, why):
+    (tmp_path / "fleet.csv").write_text(SHORT + rows + "b,1000,2\n")
+    found = fleet(read_table(tmp_path / "fleet.csv"), lambda name: machine)
+    assert found.machines["name"].tolist() == ["b"]
+    assert found.bad["why"].str.contains(why).tolist() == [True]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "\0", SHORT + "a,100,1,7\n", "gib_per_day,gib_per_day\n1,2\n", SHORT + 'a,"1\n', "\xff"]
+)
+def test_what_is_no_table_is_refused(tmp_path, text):
+    """Cells beyond the header would have moved all others into the next column."""
+    (tmp_path / "fleet.csv").write_bytes(text.encode("latin-1"))
+    with pytest.raises(InputError, match=r"fleet\.csv"):
+        read_table(tmp_path / "fleet.csv")
+    (tmp_path / "fleet.parquet").write_bytes(text.encode("latin-1"))
+    with pytest.raises(InputError, match=r"fleet\.parquet"):
+        read_table(tmp_path / "fleet.parquet")
+
+
+def test_cells_that_a_row_lacks_at_its_end_are_empty(machine, tmp_path):
+    (tmp_path / "fleet.csv").write_text(SHORT + "a,100\n\nb,100,1\n")
+    found = fleet(read_table(tmp_path / "fleet.csv"), lambda name: machine)
+    assert found.machines["machines"].tolist() == [1, 1]
+
+
+def test_a_parquet_file_of_a_few_bytes_and_many_rows_is_refused(tmp_path):
+    rows = pd.DataFrame({"gib_per_day": np.ones(1_000_001)})
+    rows.to_parquet(tmp_path / "many.parquet")
+    pd.DataFrame({"gib_per_day": [[1.0, 2.0]]}).to_parquet(tmp_path / "lists.parquet")
+    for name, why in (("many", "at most 1000000"), ("lists", "a number or a text")):
+        with pytest.raises(InputError, match=why):
+            read_table(tmp_path / f"{name}.parquet")

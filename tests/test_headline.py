@@ -1,5 +1,8 @@
 """The answer in words: its verdict, its numbers, and that it says where they come from."""
 
+from dataclasses import replace
+
+import pandas as pd
 import pytest
 import synthetic
 
@@ -8,7 +11,8 @@ from zpmodel.calibration.calibrate import calibrate
 from zpmodel.calibration.summary import contrast
 from zpmodel.devices.base import PathCosts
 from zpmodel.queue.limits import UINT_MAX, QueueLimits
-from zpmodel.report.words import headline, measured_line
+from zpmodel.report.words import beside_measured, headline, measured_line
+from zpmodel.study.answers.gain import beside
 from zpmodel.study.compare import compare
 from zpmodel.study.scenario import Scenario
 
@@ -38,6 +42,21 @@ def test_no_gain_is_said_plainly():
     text = words(synthetic.data_set(1, device=device, ring=None, noise=0.03), GIB)
     assert text.startswith("**No gain in elapsed time**")
     assert "It saves" in text
+
+
+def test_where_the_device_zeroes_by_itself_no_page_is_written_and_none_is_said_to_gain():
+    data = synthetic.data_set(1)
+    plain = words(data, GIB)
+    offloading = replace(data, limits=replace(data.limits, write_zeroes_max_bytes=1 << 30))
+    text = words(offloading, GIB)
+    said, _, without = text.partition("\n\n")
+    assert said.startswith("**No zero page is written here:** the device has Write Zeroes")
+    assert "times" not in said
+    assert without == f"If Write Zeroes were switched off (0 in that file): {plain}"
+    model = calibrate(offloading, resamples=20)
+    static = compare(Scenario(model, GIB))[2]
+    assert beside_measured(static, pd.DataFrame({"gib_per_s": [0.1]})) == ""
+    assert beside(static).startswith("nothing (it has Write Zeroes")
 
 
 def test_a_ring_that_explains_most_is_named():

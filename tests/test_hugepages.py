@@ -14,7 +14,6 @@ POOL = Path("/proc/sys/vm/nr_hugepages")
 pytestmark = [
     pytest.mark.root,
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root for huge pages"),
-    pytest.mark.xdist_group("hugepages"),
 ]
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from zpmodel.base import shipped
 from zpmodel.report import pages
+from zpmodel.report.charts import sliders
 
 pytest.importorskip("jupyterlab")
 pytestmark = [pytest.mark.slow, pytest.mark.chromium]
@@ -104,6 +105,31 @@ def test_each_notebook_opens_runs_and_draws(lab, browser, name):
     )
     assert drawn > 0
     assert page.query_selector(".jp-RenderedSVG") is None  # pictures where charts should be
+    assert asked == []
+    page.evaluate("async () => { await jupyterapp.shell.currentWidget.sessionContext.shutdown() }")
+    page.context.close()
+
+
+def test_choices_say_their_values_and_controls_ask_the_model(lab, browser):
+    pytest.importorskip("ipywidgets")
+    page, asked = panel(browser, lab, "sweep")
+    page.set_default_timeout(240_000)
+    page.evaluate(READY)
+    page.evaluate(RUN)
+    page.wait_for_function("window.ran")
+    # A chart's own choices: values, no positions.
+    offered = page.locator(".vega-bindings select").first.locator("option").all_inner_texts()
+    assert offered == sliders.LABELS["speed"]
+    said = page.locator(".widget-html-content").last
+    before = said.inner_text()
+    assert "Zeroing 1 GiB is predicted" in before
+    handle = page.locator(".widget-hslider", has_text="A call zeroes").locator(".noUi-handle")
+    handle.focus()
+    handle.press("ArrowLeft")
+    page.wait_for_function(
+        "text => [...document.querySelectorAll('.widget-html-content')].at(-1).innerText != text", arg=before
+    )
+    assert "Zeroing 512 MiB is predicted" in said.inner_text()
     assert asked == []
     page.evaluate("async () => { await jupyterapp.shell.currentWidget.sessionContext.shutdown() }")
     page.context.close()

@@ -39,6 +39,7 @@ GOOD = {"max_segments": 128, "max_segment_size": 65536, "max_sectors_kb": 1280}
         ({"write_zeroes_max_bytes": 1000}, "multiple of 512"),
         ({"nomerges": 3}, "0, 1 or 2"),
         ({"nr_requests": 0}, "at least 1"),
+        ({"nr_requests": 10**400}, "at most 4294967295"),
         ({"scheduler": ""}, "mq-deadline"),
         ({"max_segmets": 5}, "max_segments"),
         ({"chunk_sector": 5}, "chunk_sectors"),

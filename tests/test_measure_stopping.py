@@ -121,7 +121,7 @@ def test_asked_to_stop_it_stops_fio_and_says_how_to_go_on(tmp_path: Path, number
     process = started(tmp_path, 30, default_signals)
     os.killpg(process.pid, number)
     _, said = process.communicate(timeout=20)
-    assert process.returncode == 130
+    assert process.returncode == 128 + number
     assert "the same command goes on" in said
     assert "Traceback" not in said
     assert not list(out.glob(".run-*"))

@@ -6,6 +6,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,10 +15,17 @@ from measuring import MIB, ONCE, TINY, one_at_a_time, planned, quick_start
 from scratch_devices import loop_device, missing, mounted
 
 from zpmodel.base.errors import RefusedError
+from zpmodel.calibration.calibrate import calibrate
+from zpmodel.calibration.identify import missing as missing_of
+from zpmodel.calibration.store import read, save
 from zpmodel.commands.main import main
 from zpmodel.datasets import points as dataset
+from zpmodel.datasets import read_data_set
+from zpmodel.measure.folder import note_failure
 from zpmodel.measure.plan import plan
 from zpmodel.measure.run import Progress, measure
+from zpmodel.study.compare import compare
+from zpmodel.study.scenario import Scenario
 
 __all__ = ["one_at_a_time", "quick_start"]  # fixtures
 
@@ -158,6 +166,21 @@ class TestResuming:
         for name in names[3:]:
             assert (out / "points" / name).read_bytes() == whole[name]
 
+    @pytest.mark.parametrize("text", [b"\xff", b"[[session]]\n", b"session = 3\n", b"a = " + b"[" * 5000])
+    def test_a_damaged_machine_file_is_written_anew(self, tmp_path: Path, text: bytes) -> None:
+        out = tmp_path / "out"
+        measure(tmp_path, out, matrix=ONCE, seed=0)
+        (out / "machine.toml").write_bytes(text)
+        measure(tmp_path, out, matrix=ONCE, seconds=1e-6)
+        assert len(tomllib.loads((out / "machine.toml").read_text())["session"]) == 1
+
+    @pytest.mark.parametrize("planted", ["symlink", "FIFO"])
+    def test_a_planted_list_of_failures_is_not_written(self, tmp_path: Path, planted: str) -> None:
+        path, other = tmp_path / "failures.jsonl", tmp_path / "other"
+        path.symlink_to(other) if planted == "symlink" else os.mkfifo(path)
+        note_failure(tmp_path, "point", "why")
+        assert not other.exists()
+
 
 class TestPlaces:
     @pytest.mark.parametrize(
@@ -226,6 +249,12 @@ class TestPlaces:
         assert any("no block device whose queue limits" in text for text in said[: first[0]])
         assert set(dataset.finished(summary.out)) == planned(ONCE)
         assert not dataset.load(summary.out).empty
+        model = calibrate(read_data_set(summary.out), resamples=20)
+        assert next(str(item) for item in missing_of(model)).startswith("The target was on no block device")
+        save(model, tmp_path / "machine.json")
+        for machine in (model, read(tmp_path / "machine.json")):
+            assert not machine.driver.known
+            assert compare(Scenario(machine))[2].verdict == "unknown"
 
     @as_root
     def test_a_device_that_fails_under_way(self, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 
+import cut_sets
 import pytest
 from golden import inputs, pages
 
@@ -58,6 +59,7 @@ SUBSETS = {
     "a point cut short": (early, cut_short),
     "a point without usage": (early, without_usage),
     "a CPU reading of zero": (early, no_cpu_told),
+    "on no block device": (early, lambda folder, names: cut_sets.without_queue(folder)),
 }
 
 
@@ -72,9 +74,9 @@ def test_every_page_is_made(name, tmp_path):
     given = {"data_set": str(data), "length": "1GiB", "resamples": inputs.RESAMPLES}
     for page in PAGES:
         pages._run(page, given, out)
-        part = pages.reports._part(out, page)
+        part = pages.read_part(out, page)
         assert part["status"] == "ok", part["error"]
-    text = pages.reports._part(out, "compare")["body"]
-    if name in ("malloc only", "mmaphuge only"):
+    text = pages.read_part(out, "compare")["body"]
+    if name in ("malloc only", "mmaphuge only", "on no block device"):
         assert "can&#39;t be known from these data" in text or "can't be known from these data" in text
         assert "No gain" not in text

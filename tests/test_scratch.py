@@ -15,6 +15,7 @@ from scratch_devices import run
 
 from zpmodel.base.errors import InputError, RefusedError
 from zpmodel.host import leftovers, scratch
+from zpmodel.host.programs import run_program
 from zpmodel.host.scratch import remove_leftovers, scratch_device
 from zpmodel.host.signals import Stopped, ends_orderly
 
@@ -228,3 +229,10 @@ def test_whose_name_is_a_leftover() -> None:
     assert leftovers.is_leftover(f"zpmodel-scratch-{os.getpid()}-1-abc", "scratch")  # the number was used again
     assert not leftovers.is_leftover("zpmodel-scratch-notes", "scratch")
     assert not leftovers.is_leftover(f"zpmodel-scratch-{os.getpid()}-1", "trace")
+
+
+def test_a_program_that_unmounts_is_out_of_reach_of_a_ctrl_c() -> None:
+    """Also in the moment before it has a session of its own, when a terminal's signal to the group still finds it."""
+    run_program("test", "sh", "-c", "kill -INT $$; kill -TERM $$; kill -HUP $$")
+    with pytest.raises(RefusedError, match="test: sh failed: why"):
+        run_program("test", "sh", "-c", "echo why >&2; exit 3")

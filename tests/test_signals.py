@@ -1,5 +1,6 @@
 """Being asked to end: at once, in order, and never lost, whatever swallows exceptions on the way."""
 
+import os
 import signal
 import subprocess
 import time
@@ -8,7 +9,7 @@ from contextlib import suppress
 import children
 import pytest
 
-from zpmodel.host.signals import Stopped, ends_orderly, signals_held
+from zpmodel.host.signals import Stopped, ends_orderly, kept_from_children, signals_held
 
 ENDING = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
@@ -89,6 +90,40 @@ def test_a_block_does_not_end_as_if_nothing_had_happened() -> None:
 
     with pytest.raises(Stopped), ends_orderly():
         swallow()
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_another_error_that_a_library_makes_of_it_is_not_the_end(known: bool) -> None:
+    """As an extension module does that is imported at that moment: ImportError("initialization failed")."""
+
+    def made_into_another() -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except BaseException as error:
+            made = ImportError("initialization failed")
+            made.__context__ = error if known else None
+        raise made
+
+    with pytest.raises(Stopped, match="SIGTERM"), ends_orderly():
+        made_into_another()
+
+
+def test_children_do_not_get_what_a_terminal_sends_to_all() -> None:
+    with kept_from_children():
+        child = children.python("import time; print('ready', flush=True); time.sleep(60)")
+    with child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+        for ending in ENDING:
+            child.send_signal(ending)
+        time.sleep(0.2)
+        assert child.poll() is None
+        child.kill()
+    with pytest.raises(Stopped), ends_orderly():  # noqa: PT012
+        with kept_from_children():
+            os.kill(os.getpid(), signal.SIGINT)
+            waited = True
+        assert waited
 
 
 def test_cleaning_up_is_not_interrupted_by_asking_again() -> None:

@@ -1,14 +1,17 @@
 """A chart is drawn once: the kernel's picture is the site's SVG, and its PNG is made of that."""
 
 import json
+import subprocess
+import sys
 
+import altair as alt
 import nbformat
 import pytest
 import vl_convert
 from PIL import Image
 
 from zpmodel.report import fragment
-from zpmodel.report.charts.theme import CHART_TYPE
+from zpmodel.report.outputs import CHART_TYPE, SCHEMA
 
 SPEC = {
     "data": {"values": [{"x": 1}, {"x": 2}]},
@@ -58,3 +61,13 @@ def test_a_run_notebook_is_compact_and_whole(out):
     assert text.count("\n") == 1
     read = nbformat.reads(text, as_version=4)
     assert read.cells[1].outputs[0].data[CHART_TYPE] == json.loads(json.dumps(SPEC))
+
+
+def test_the_schema_is_altairs_own():
+    assert f"/{alt.SCHEMA_VERSION.partition('.')[0]}.json" in SCHEMA
+
+
+def test_writing_a_page_imports_no_altair():
+    code = "import sys, zpmodel.report.fragment; print('altair' in sys.modules or 'pandas' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "False\n"

@@ -129,6 +129,28 @@ def test_kernel_agrees_with_the_slow_version(limits, zero_bytes, offset_blocks, 
         assert {name: n for name, n in vars(model.work).items() if n} == {name: n for name, n in seen.work.items() if n}
 
 
+@pytest.mark.slow
+@settings(max_examples=30, deadline=None)
+@given(
+    queues(),
+    st.integers(14, 22).map(lambda n: 1 << n),
+    st.integers(300, 3000),
+    st.integers(200, 2000),
+    st.integers(0, 5000),
+    st.integers(1, 5000),
+)
+def test_thousands_of_odd_chunks(limits, zero_bytes, half, chunks, offset, rest):
+    limits |= {"logical_block_size": 512, "physical_block_size": 512, "write_zeroes_max_bytes": 0}
+    limits |= {"chunk_sectors": 2 * half + 1, "max_segments": max(8, limits["max_segments"])}
+    offset, length = offset * 512, (chunks * (2 * half + 1) + rest) * 512
+    seen = naive.zeroout(limits, zero_bytes, offset, length)
+    model = count(ZeroPage("folio", zero_bytes), QueueLimits.from_mapping(limits), offset, length)
+    assert {(a, b, c): n for a, b, c, n in model.bio_table.tolist()} == seen.bios
+    assert {(a, b, c): n for a, b, c, n in model.request_table.tolist()} == seen.prp
+    assert (model.splits, model.back_merges) == (seen.splits, seen.back_merges)
+    assert {name: n for name, n in vars(model.work).items() if n} == {name: n for name, n in seen.work.items() if n}
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     queues(),

@@ -14,6 +14,7 @@ from zpmodel.calibration.identify import cost_table, doubts
 from zpmodel.calibration.left_out import left_out
 from zpmodel.calibration.summary import contrast, medians
 from zpmodel.datasets import read_data_set
+from zpmodel.queue.presets import find_limits
 from zpmodel.report import tables, words
 from zpmodel.study.compare import compare
 from zpmodel.study.scenario import Scenario
@@ -55,7 +56,7 @@ SETS = {
 }
 
 
-@pytest.fixture(scope="module", params=[*SETS, "no CPU", "damaged and lonely"])
+@pytest.fixture(scope="module", params=[*SETS, "no CPU", "no queue", "damaged and lonely"])
 def subset(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("subset") / "set"
     keep, edit = SETS.get(request.param, (base, None))
@@ -65,6 +66,8 @@ def subset(request, tmp_path_factory):
         (folder / "points" / f"{first}.json").unlink()
         (folder / "points" / f"{first}.json").write_text('{"jobs": [')
         (folder / "usage" / f"{second}.json").unlink()
+    if request.param == "no queue":
+        cut_sets.without_queue(folder)
     data = read_data_set(folder)
     if request.param == "no CPU":  # as an imported set has it
         data = replace(data, writes=data.writes.assign(cpu_s=np.nan, path_s=np.nan))
@@ -99,7 +102,7 @@ def test_left_out_points_are_scored_where_there_are_enough(subset):
 
 
 def test_what_a_set_cannot_tell_is_said_with_what_to_measure(subset):
-    name, _, model = subset
+    name, data, model = subset
     page, _, static = compare(Scenario(model))
     text = words.headline(model, static, page)
     if name in ("malloc", "mmaphuge", "one run"):
@@ -107,6 +110,13 @@ def test_what_a_set_cannot_tell_is_said_with_what_to_measure(subset):
         assert "can't be known from these data" in text
         assert "What it saves in CPU time can't be known from this set." in text
         assert "measure buffers of" in text
+    if name == "no queue":
+        assert (static.verdict, data.limits_known, model.driver.known) == ("unknown", False, False)
+        assert "can't be known from these data" in text
+        assert "What it saves in CPU time can't be known from this set." in text
+        assert "on no block device" in text
+        assert "measure in a directory on a local disk" in text
+        assert not model.with_limits(find_limits("sata")).driver.known
     if name == "no CPU":
         assert "What it saves in CPU time can't be known from this set." in text
         assert "No CPU time was measured" in text

@@ -9,12 +9,13 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import children
 import numpy as np
 import pandas as pd
 import pytest
 
 from zpmodel.base import shipped
-from zpmodel.base.errors import InputError
+from zpmodel.base.errors import InputError, RefusedError
 from zpmodel.calibration.calibrate import calibrate
 from zpmodel.calibration.store import save
 from zpmodel.datasets import read_data_set
@@ -141,20 +142,102 @@ def test_killed_and_resumed_gives_the_same_bytes(machine, calibration, tmp_path)
     assert wait(start(killed)) == 2
 
 
+def test_a_damaged_piece_is_worked_out_anew(machine, tmp_path, monkeypatch):
+    plan = plan_of(machine)
+    pieces.to_parquet(plan, tmp_path / "whole.parquet", jobs=1)
+    parts = tmp_path / ".again.parquet.parts"
+    for change in (lambda raw: raw[:-1] + bytes([raw[-1] ^ 1]), lambda raw: raw[: len(raw) // 2], lambda raw: b""):
+        with monkeypatch.context() as patch:  # as if killed before the last step
+            patch.setattr(pieces, "publish", interrupted)
+            with pytest.raises(InterruptedError):
+                pieces.to_parquet(plan, tmp_path / "again.parquet", jobs=1)
+        (piece,) = parts.glob("from-*")
+        piece.write_bytes(change(piece.read_bytes()))
+        pieces.to_parquet(plan, tmp_path / "again.parquet", jobs=1)
+        assert (tmp_path / "again.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()
+        assert not parts.exists()
+        (tmp_path / "again.parquet").unlink()
+
+
+def interrupted(*_):
+    raise InterruptedError
+
+
+def test_an_unfinished_sweep_whose_plan_is_damaged_is_nobodys(machine, tmp_path):
+    parts = tmp_path / ".out.parquet.parts"
+    parts.mkdir()
+    (parts / "plan").write_bytes(b"\xff")
+    with pytest.raises(InputError, match="another sweep"):
+        pieces.to_parquet(plan_of(machine), tmp_path / "out.parquet", jobs=1)
+
+
 def test_workers_end_with_a_sweep_that_is_killed(calibration, tmp_path):
-    command = [*ZPMODEL, "sweep", "--calibration", str(calibration), "--range", "max_sectors=64:8192"]
-    command += ["--samples", "1048576", "--jobs", "2", "--out", str(tmp_path / "killed.parquet")]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    while len(workers := [pid for pid in children.read_text().split() if is_a_worker(pid)]) < 2:
-        assert process.poll() is None
-        time.sleep(0.01)
+    process, workers = started(calibration, tmp_path / "killed.parquet")
     process.kill()
     process.communicate()
     end = time.monotonic() + 5
     while any(map(is_a_worker, workers)):
         assert time.monotonic() < end
         time.sleep(0.01)
+
+
+def started(calibration, out):
+    """A sweep of slow pieces in a group of its own, as a terminal starts it, once its workers are there."""
+    command = ["sweep", "--calibration", str(calibration), "--range", "max_sectors=64:8192", "--samples", "1048576"]
+    command += ["--grid", "caller=fscrypt_zeroout_range"]  # nothing for the compiled pass, which has threads
+    process = children.command(*command, "--jobs", "2", "--out", str(out), stderr=subprocess.PIPE, process_group=0)
+    below = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    while len(workers := [pid for pid in below.read_text().split() if is_a_worker(pid)]) < 2:
+        assert process.poll() is None
+        time.sleep(0.01)
+    return process, workers
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("later_s", [0.0, 2.0])  # workers start, and work
+def test_what_a_terminal_sends_to_all_is_one_line(calibration, tmp_path, ending, later_s):
+    process, workers = started(calibration, tmp_path / "out.parquet")
+    time.sleep(later_s)
+    os.killpg(process.pid, ending)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 128 + ending
+    assert [line for line in said.splitlines() if "of 1,048,576" not in line] == [
+        "zpmodel: stopped; the same command goes on from here"
+    ]
+    assert not any(map(is_a_worker, workers))
+
+
+def test_stopped_while_threads_ask_what_the_pass_leaves(calibration, tmp_path):
+    # A chunk of another size for each row, none of whole blocks: all are refused, one by one, which takes minutes.
+    command = ["sweep", "--calibration", str(calibration), "--range", "chunk_sectors=1:8192", "--samples", "1048576"]
+    command += ["--grid", "logical_block_size=4096", "--jobs", "2", "--out", str(tmp_path / "out.parquet")]
+    process = children.command(*command, stderr=subprocess.PIPE, process_group=0)
+    while not (tmp_path / ".out.parquet.parts/plan").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    time.sleep(4)
+    os.killpg(process.pid, signal.SIGINT)
+    begun = time.monotonic()
+    _, said = process.communicate(timeout=20)
+    assert (process.returncode, time.monotonic() - begun < 5) == (130, True)
+    assert said.splitlines()[-1] == "zpmodel: stopped; the same command goes on from here"
+
+
+def test_a_worker_that_is_killed_is_one_line(calibration, tmp_path):
+    process, workers = started(calibration, tmp_path / "out.parquet")
+    os.kill(int(workers[0]), signal.SIGKILL)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert said.splitlines()[-1].startswith("zpmodel: sweep: a process was killed")
+    assert "Traceback" not in said
+
+
+def test_two_sweeps_into_one_file(machine, tmp_path):
+    plan, out = plan_of(machine), tmp_path / "out.parquet"
+    with pieces._parts(out), pytest.raises(RefusedError, match="another sweep"):
+        pieces.to_parquet(plan, out, jobs=1)
+    pieces.to_parquet(plan, out, jobs=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["out.parquet"]
 
 
 def is_a_worker(pid):

@@ -60,7 +60,7 @@ def test_sizes_as_people_write_them(text, size):
     assert parse_size(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "-1", "1.5M", "4 kk", "0x10", "MiB", True, None, -3])
+@pytest.mark.parametrize("text", ["", "-1", "1.5M", "4 kk", "0x10", "MiB", True, None, -3, "8EiB", 1 << 63, "9" * 25])
 def test_sizes_that_are_none(text):
     with pytest.raises(InputError):
         parse_size(text)

@@ -1,5 +1,6 @@
 """What tools/fuzz_doors.py hands to the command line: good input for every door, and how it is spoilt."""
 
+import gzip
 import os
 import random
 import re
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import click
+import fuzz_folders
 
 ROOT = Path(__file__).parent.parent
 SET = ROOT / "data/fio/kvm-zen5-virtio"
@@ -58,6 +60,15 @@ class Door(NamedTuple):
     share: float
     make: Callable[[Path, random.Random], list[str]]
     files: str = "**/*"
+
+
+def spoil(path: Path, chance: random.Random) -> None:
+    """Change a file's bytes; of a compressed one mostly those that are inside, which no checksum guards."""
+    raw = path.read_bytes()
+    if path.suffix == ".gz" and chance.random() < 0.8:
+        path.write_bytes(gzip.compress(spoiled(gzip.decompress(raw), chance), 1))
+    else:
+        path.write_bytes(spoiled(raw, chance))
 
 
 def spoiled(raw: bytes, chance: random.Random) -> bytes:
@@ -140,13 +151,18 @@ def _questions(folder: Path, chance: random.Random) -> list[str]:
     return ["instructions", "--cases", str(folder / "cases.jsonl")]
 
 
-def _measured(folder: Path, chance: random.Random) -> list[str]:
+def measured(folder: Path) -> None:
+    """A small measured set: some points of a shipped one."""
     for kind in ("points", "usage"):
-        (folder / kind).mkdir()
+        (folder / kind).mkdir(parents=True)
         for name in POINTS:
             shutil.copy(SET / kind / f"{name}.json", folder / kind)
     for name in ("plan.json", "machine.toml"):
         shutil.copy(SET / name, folder)
+
+
+def _measured(folder: Path, chance: random.Random) -> list[str]:
+    measured(folder)
     return ["calibrate", str(folder), "--resamples", "20", *chance.choice(([], ["--json"]))]
 
 
@@ -202,7 +218,7 @@ def _word(parameter: click.Parameter, chance: random.Random) -> str:
 def doors(made: Path) -> Iterator[Door]:
     """Every door.
 
-    :param made: a folder with ``calibration.json`` and ``imported/``, which the package wrote.
+    :param made: a folder with ``calibration.json``, ``imported/`` and what `fuzz_folders.prepare` writes.
     """
 
     def calibration(folder: Path, chance: random.Random) -> list[str]:
@@ -245,7 +261,7 @@ def doors(made: Path) -> Iterator[Door]:
     yield Door("limits as TOML", 1, _one_of("data/devices/*.toml", "structure", "--limits", "FILE", "--length", "1MiB"))
     yield Door("limits folders", 2, _queue)
     yield Door(
-        "device curves", 1, _one_of("data/published/*-write.csv", "zpmodel.calibration.curve:named_device", "FILE")
+        "device curves", 0.4, _one_of("data/published/*-write.csv", "zpmodel.calibration.curve:named_device", "FILE")
     )
     yield Door(
         "devices of machine files", 1,
@@ -255,3 +271,4 @@ def doors(made: Path) -> Iterator[Door]:
     yield Door("blkparse and btt", 1, _one_of("tests/fixtures/trace/*[xt].*t", "trace", "--from", "FILE", *trace))
     yield Door("notebook parameters", 2, _parameters, "")
     yield Door("options of every command", 3, _options, "")
+    yield from (Door(*each) for each in fuzz_folders.doors(made))

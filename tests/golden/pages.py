@@ -28,6 +28,7 @@ from zpmodel.report import fragment
 from zpmodel.report import site as reports
 from zpmodel.report.charts.theme import table_html
 from zpmodel.report.fingerprint import package_digest
+from zpmodel.report.part import read_part
 
 NAMES = ("answers", "callers", "compare", "lifetime", "machine", "sweep", "validate", "zeroing")
 
@@ -50,7 +51,7 @@ def site() -> Site:
     # The page on zeroing has its own, finer sweep where no set is named.
     finer = {key: value for key, value in given.items() if key != "data_set"}
     charts = {name: _run(name, finer if name == "zeroing" else given, out) for name in NAMES}
-    parts = [reports._part(out, name) for name in reports.notebook_names()]
+    parts = [read_part(out, name) for name in reports.notebook_names()]
     reports._write_site(out, [part for part in parts if part is not None], "")
     texts = {path.stem: _text(path.read_text(encoding="utf-8")) for path in out.glob("*.html")}
     return Site({name: text.replace(str(folder), "...") for name, text in texts.items()}, charts)

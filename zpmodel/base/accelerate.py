@@ -31,8 +31,26 @@ def few_answers(chunk_sectors: int = 0) -> None:
     _plain = _plain or (few and "numba" not in sys.modules)
 
 
+def compiles() -> bool:
+    """Whether kernels are compiled in this process, and not run as plain Python."""
+    return not _plain
+
+
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a function that takes and returns scalars, arrays and NamedTuples only."""
+    return _compiled(function, counts_references=True)
+
+
+def borrowing_kernel(function: Callable[..., Any]) -> Callable[..., Any]:
+    """As :func:`kernel`, for one that makes no array and returns none.
+
+    What it is given outlives it, so that no references are counted; elsewhere a look at an array costs two of them,
+    each an atomic addition.
+    """
+    return _compiled(function, counts_references=False)
+
+
+def _compiled(function: Callable[..., Any], *, counts_references: bool) -> Callable[..., Any]:
     if _plain:
         return function
     import numba
@@ -41,6 +59,8 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
 
     # Nobody calls kernels from C: without the wrapper for that they compile sooner.
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+    # Said either way: else it would be as whoever calls it first has it.
+    options["_nrt"] = counts_references
     compiled: Any = numba.njit(**options)(function)
     if hasattr(compiled, "_cache") and cache_folder() is not None:
         compiled._cache = KernelCache(function)

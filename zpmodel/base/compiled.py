@@ -24,8 +24,10 @@ from numba.core.caching import NullCache
 from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
 
+from zpmodel.base.sealed import read_sealed, sealed
+
 _KEPT_VERSIONS = 6
-_DIGEST_BYTES = 32
+_LARGEST_BYTES = 64 << 20
 
 
 @cache
@@ -85,7 +87,8 @@ class KernelCache(NullCache):
             return None
         target_context.refresh()
         try:
-            content = _read(folder / self._file(sig, target_context.codegen()))
+            path = folder / self._file(sig, target_context.codegen())
+            content = read_sealed(path, _LARGEST_BYTES, mine=True)
             return CompileResult._rebuild(target_context, *pickle.loads(content))  # type: ignore[no-untyped-call]
         except Exception:
             return None  # missing, damaged, or of something that only looks alike: compiled anew
@@ -103,27 +106,12 @@ class KernelCache(NullCache):
         return hashlib.sha256(f"{self._name} {sig} {codegen.magic_tuple()}".encode()).hexdigest()
 
 
-def _read(path: Path) -> bytes:
-    """A file's content, if it is ours and whole.
-
-    :raises OSError: where it is not.
-    """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    with open(descriptor, "rb") as file:  # noqa: PTH123
-        if os.fstat(descriptor).st_uid != os.geteuid():
-            raise PermissionError(path)
-        digest, content = file.read(_DIGEST_BYTES), file.read()
-    if hashlib.sha256(content).digest() != digest:
-        raise OSError(f"{path} is damaged")
-    return content
-
-
 def _write(path: Path, content: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{token_hex(8)}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         with open(descriptor, "wb") as file:  # noqa: PTH123
-            file.write(hashlib.sha256(content).digest() + content)
+            file.write(sealed(content))
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)

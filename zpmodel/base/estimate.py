@@ -106,8 +106,11 @@ class Estimate:
         return {"value": self.value, "low": self.low, "high": self.high}
 
     def percent(self) -> str:
-        """A share in per cent."""
-        return f"{self.value:.0%} [{self.low:.0%}, {self.high:.0%}]"
+        """A share in per cent: ``0.48 % [0, 23]``."""
+        if not self.known:
+            return "unknown"
+        low, value, high = (digits(end * 100) for end in (self.low, self.value, self.high))
+        return f"{value} %" if self.low == self.high else f"{value} % [{low}, {high}]"
 
 
 def digits(value: float, significant: int = 3) -> str:

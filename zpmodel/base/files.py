@@ -5,10 +5,12 @@ would replace it, as root even /dev/null.
 """
 
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
@@ -28,7 +30,7 @@ LARGEST_BYTES = 4 << 20
 """Of what is read whole, where nothing else is said; what `measure` writes for a point has some KiB."""
 
 
-def open_regular(path: Path | str) -> BinaryIO:
+def open_regular(path: Path | str) -> BufferedReader:
     """Open a regular file for reading; never waits for a FIFO.
 
     :raises ValueError: where it is something else.
@@ -104,27 +106,72 @@ def check_new(path: Path, *, where: str = "output") -> None:
         raise InputError(str(path), "file", "exists", "a new name: results are never overwritten")
 
 
+def check_folder(folder: Path) -> None:
+    """Refuse a folder for outputs that somebody else put where everybody may make one, such as /tmp.
+
+    Its owner could change under our hands what we write there. It is the kernel's rule for files in such places
+    (``fs.protected_regular``), for folders; one that isn't there yet is not refused.
+
+    :raises InputError: with its owner.
+    """
+    try:
+        found, above = folder.lstat(), folder.parent.stat()
+    except (OSError, ValueError):
+        return
+    shared = above.st_mode & stat.S_ISVTX and above.st_mode & 0o022
+    if shared and found.st_uid not in (os.geteuid(), above.st_uid):
+        accepted = f"you: in {folder.parent}, which others write to, name a new folder or one of your own"
+        raise InputError(str(folder), "owner", f"user {found.st_uid}", accepted)
+
+
+_TEMPORARY = re.compile(r"\..{1,60}\.[0-9a-f]{16}", re.DOTALL)
+
+
+def remove_half_written(folder: Path) -> None:
+    """Remove files that a killed program had not yet given their names; nobody else may be writing there now.
+
+    :raises OSError: where they can't be removed.
+    """
+    for path in folder.iterdir():
+        if _TEMPORARY.fullmatch(path.name) and (path.is_symlink() or not path.is_dir()):
+            path.unlink(missing_ok=True)
+
+
 @contextmanager
 def new_file(path: Path) -> Iterator[BinaryIO]:
     """Open a file that gets the name ``path`` when the block ends, whole and durable; after an error nothing is left.
+
+    Nor is after a kill, where the file system can hold a file without a name: almost all can.
 
     :raises InputError: where ``path`` is neither a regular file nor new.
     :raises OSError: where writing fails, naming ``path``; the old file, or none, is then still there.
     """
     check_output(path)
+    # The name can't be guessed, and one that is taken, by a planted symlink too, is an error: neither O_EXCL nor
+    # link(2) follows any.
     temporary = path.with_name(f".{path.name[:60]}.{secrets.token_hex(8)}")
-    # The name can't be guessed, and one that is taken, by a planted symlink too, is an error: O_EXCL follows none.
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        with os.fdopen(os.open(temporary, flags, 0o666), "wb") as file:
+        fd, named = _opened(temporary)
+        with os.fdopen(fd, "wb") as file:
             yield file
             file.flush()
+            if not named:
+                # src_dir_fd is not looked at, but without one Python calls link(2), which links the link itself.
+                os.link(f"/proc/self/fd/{fd}", temporary, src_dir_fd=fd, follow_symlinks=True)
         publish(temporary, path)
     except OSError as error:
         raise _named(error, path) from None
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def _opened(temporary: Path) -> tuple[int, bool]:
+    """Open a file without a name in the folder of a temporary name, or under that name; and say whether it has it."""
+    with suppress(OSError):
+        return os.open(temporary.parent, os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC, 0o666), False
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.open(temporary, flags, 0o666), True
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:

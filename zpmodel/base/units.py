@@ -9,6 +9,9 @@ SECTOR = 512
 
 KIB, MIB, GIB, TIB = 1 << 10, 1 << 20, 1 << 30, 1 << 40
 
+_LARGEST = (1 << 63) - 1
+"""Of a file or a device [byte], to the kernel (loff_t)."""
+
 _POWERS = {letter: power for power, letter in enumerate("kmgtpe", 1)}
 _SIZE = re.compile(r"(\d{1,30})\s*(?:([kmgtpe])(i?b)?|b)?", re.IGNORECASE)
 
@@ -19,18 +22,25 @@ def parse_size(text: str | int, *, where: str = "command line", field: str = "si
     :param text: a whole number, with a unit or none: one letter alone (k, M, G, T, P, E) is binary as KiB and so on
         are; kB, MB, GB ... are decimal (IEC 80000-13).
     :return: the size [byte].
-    :raises InputError: on anything else, negative numbers included.
+    :raises InputError: on anything else, negative numbers and sizes that no kernel counts to included.
 
     >>> parse_size("64k"), parse_size("2MiB"), parse_size("1GB")
     (65536, 2097152, 1000000000)
     """
-    if isinstance(text, int) and not isinstance(text, bool) and text >= 0:
-        return text
-    match = _SIZE.fullmatch(text.strip()) if isinstance(text, str) else None
-    if match is None:
+    size = text if isinstance(text, int) and not isinstance(text, bool) and text >= 0 else _read(text)
+    if size is None:
         raise InputError(
             where, field, text, "a whole number of bytes, or one with a unit: 4096, 64KiB, 2MiB, 1TiB, 1GB"
         )
+    if size > _LARGEST:
+        raise InputError(where, field, text, "less than 8 EiB")
+    return size
+
+
+def _read(text: object) -> int | None:
+    match = _SIZE.fullmatch(text.strip()) if isinstance(text, str) else None
+    if match is None:
+        return None
     if not match[2]:
         return int(match[1])
     base = 1000 if (match[3] or "").lower() == "b" else 1024

@@ -12,7 +12,7 @@ from zpmodel.base.units import KIB
 from zpmodel.calibration.device_fit import draw_device
 from zpmodel.calibration.fit import LEAST_PATH_S, QUANTITIES, Once, fit_once, with_cold
 from zpmodel.calibration.groups import Groups, group
-from zpmodel.calibration.left_out import left_out, ratio_table
+from zpmodel.calibration.left_out import left_out_of, ratio_table
 from zpmodel.calibration.linear import Fit, draw_costs
 from zpmodel.calibration.observed import Observed, observe, round_medians
 from zpmodel.datasets.schema import DataSet
@@ -45,9 +45,9 @@ def calibrate(data: DataSet, *, resamples: int = RESAMPLES, seed: int = 0) -> Ma
     groups = group(data)
     seen = {name: observe(data, groups, name) for name in QUANTITIES}
     once = fit_once(data.device, groups.events, groups.load, seen)
+    held_out, reach = left_out_of(data.device, groups, seen), _reach(data, groups)
     groups = replace(groups, events=with_cold(data.device, groups.events, groups.load, once.cache_mib))
     total_draws, path_draws, device_draws = _draws(data, groups, seen, once, resamples, seed)
-    held_out, reach = left_out(data), _reach(data, groups)
     ratios = ratio_table(held_out)
     cpu = FittedCpu(
         source=data.name,
@@ -60,7 +60,7 @@ def calibrate(data: DataSet, *, resamples: int = RESAMPLES, seed: int = 0) -> Ma
         reach=reach,
     )
     device = Device(data.name, once.device.best, device_draws, _scatter(held_out, "rate"), reach)
-    return Machine(data.name, cpu, Driver(data.name, data.limits), device, _scatter(ratios, "ratio"))
+    return Machine(data.name, cpu, Driver(data.name, data.limits, data.limits_known), device, _scatter(ratios, "ratio"))
 
 
 def _draws(

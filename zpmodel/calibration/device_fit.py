@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from functools import cache, partial
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +18,7 @@ Floats = npt.NDArray[np.float64]
 
 _EDGE = 1e-3  # a share starts no closer to 0 and 1
 _HUBER = 2.0
+_SMALL = float(np.finfo(float).eps ** 0.5)  # step of a derivative that only leads to the best fit, relative
 _STEP = 1e-4  # of a numerical derivative, on the free scale
 _BELIED = 1e-3  # of draws of a linear model grow the misfit by more than is allowed here
 _LEAST_SHARE = 1e-3
@@ -63,12 +64,17 @@ def fit_device(unfitted: DeviceKind, load: Load, rate: Floats, sigma: Floats) ->
         robust = np.where(
             size > _HUBER, np.sign(scaled) * np.sqrt(np.maximum(2 * _HUBER * size - _HUBER**2, 0)), scaled
         )
-        return np.concatenate([robust, (free - prior) / width])
+        return np.concatenate([robust, (free - prior) / width], axis=-1)
 
-    found = least_squares(residuals, prior, method="lm", xtol=1e-4, ftol=1e-5, max_nfev=200)
+    def slopes(free: Floats) -> Floats:
+        ahead = free + np.diag(np.where(free < 0, -_SMALL, _SMALL) * np.maximum(1.0, np.abs(free)))
+        here, *there = residuals(np.vstack([free, ahead]))
+        return np.asarray((np.array(there) - here) / (np.diag(ahead) - free)[:, None]).T
+
+    found = least_squares(residuals, prior, jac=slopes, method="lm", xtol=1e-4, ftol=1e-5, max_nfev=200)
     free = np.asarray(found.x, dtype=float)
     at = logs(free)
-    jacobian = np.stack([(logs(free + step) - at) / _STEP for step in np.eye(len(free)) * _STEP], axis=1)
+    jacobian = ((logs(free + np.eye(len(free)) * _STEP) - at) / _STEP).T
     return DeviceFit(unfitted.with_fitted(from_free(table, free)), free, prior, width, jacobian, np.log(rate) - at)
 
 
@@ -93,35 +99,36 @@ def draw_device(
     weight = weight * np.sqrt(np.where(size > _HUBER, _HUBER / np.maximum(size, 1e-12), 1.0))
     system = np.vstack([fit.jacobian * weight[:, None], np.diag(1 / fit.width)])
     solve = np.linalg.pinv(system)
-    logs = np.stack([np.log(closed_loop(fit.best.path(), load._replace(path=path))) for path in paths])
+    loads = load._replace(path=paths)
+    logs = np.log(closed_loop(fit.best.path(), loads))
     observed = np.log(closed_loop(fit.best.path(), load)) + fit.residuals
     noisy = observed + rng.standard_normal(logs.shape) * sigma * widened
     pulled = (fit.prior - fit.free + rng.standard_normal((draws, len(table))) * fit.width) / fit.width
     right = np.concatenate([(noisy - logs) * weight, pulled], axis=1)
     far = _FARTHEST * fit.width
     steps = np.clip(right @ solve.T, -far, far)
-    for i, path in enumerate(paths):
-        rates = _log_rates(fit.best, load._replace(path=path))
-        steps[i] *= _allowed(partial(_misfit, rates, observed, weight), fit.free, steps[i])
+    steps *= _allowed(_log_rates(fit.best, loads), observed, weight, fit.free, steps)[:, None]
     return fit.best.with_fitted(from_free(table, (fit.free + steps).T))
 
 
-def _misfit(rates: Callable[[Floats], Floats], observed: Floats, weight: Floats, free: Floats) -> float:
-    return float(np.sum(((observed - rates(free)) * weight) ** 2))
+def _allowed(logs: Callable[[Floats], Floats], observed: Floats, weight: Floats, free: Floats, steps: Floats) -> Floats:
+    """How much of each step is taken [1], shape (draws,): where rates bend, a step that a straight line allows may
+    belie them; it is halved until the misfit (chi squared) has grown by no more than draws' does."""
 
+    def misfit(free: Floats) -> Floats:
+        return np.asarray(np.sum(((observed - logs(free)) * weight) ** 2, axis=1))
 
-def _allowed(misfit: Callable[[Floats], float], free: Floats, step: Floats) -> float:
-    """How much of a step is taken [1]: where rates bend, a step that a straight line allows may belie them; it is
-    halved until the misfit (chi squared) has grown by no more than draws' does."""
-    most, share = misfit(free) + float(chdtri(len(free), _BELIED)), 1.0
-    while misfit(free + share * step) > most and share > _LEAST_SHARE:
-        share /= 2
+    share = np.ones(len(steps))
+    most = misfit(np.tile(free, (len(steps), 1))) + float(chdtri(len(free), _BELIED))
+    while (halved := (misfit(free + share[:, None] * steps) > most) & (share > _LEAST_SHARE)).any():
+        share[halved] /= 2
     return share
 
 
 def _log_rates(unfitted: DeviceKind, load: Load) -> Callable[[Floats], Floats]:
+    """Logarithms of the rates [1/s] as a function of free parameters, (fitted,) or a row a draw."""
     table = unfitted.FITTED
-    return lambda free: np.log(closed_loop(unfitted.with_fitted(from_free(table, free)).path(), load))
+    return lambda free: np.log(closed_loop(unfitted.with_fitted(from_free(table, free.T)).path(), load))
 
 
 def _to_free(table: tuple[Parameter, ...], values: Floats) -> Floats:

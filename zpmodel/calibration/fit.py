@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zpmodel.calibration.device_fit import DeviceFit, fit_device
-from zpmodel.calibration.linear import Fit, fit_costs
+from zpmodel.calibration.linear import Fit, fit_each
 from zpmodel.calibration.observed import Observed
 from zpmodel.devices import DeviceKind
 from zpmodel.devices.closed_loop import Load
@@ -36,27 +36,41 @@ class Once:
 
 
 def fit_once(device: DeviceKind, events: Floats, load: Load, seen: dict[str, Observed]) -> Once:
-    """Fit costs to medians; points whose CPU time nobody told have a say in the rates alone.
+    """Fit costs to the medians of all points, see :func:`fit_each_time`."""
+    return fit_each_time(device, events, load, seen, np.ones((1, len(events)), dtype=bool))[0]
+
+
+def fit_each_time(
+    device: DeviceKind, events: Floats, load: Load, seen: dict[str, Observed], kept: npt.NDArray[np.bool_]
+) -> list[Once]:
+    """Fit costs to medians, each time to other points; those whose CPU time nobody told have a say in the rates alone.
 
     :param events: counts of each point without cold vectors, shape (points, events).
+    :param kept: the points of each fit, shape (fits, points).
     """
-    cpu = seen["cpu_s"]
-    cache = _cache_of(device, events[cpu.told], _some(load, cpu.told), cpu.median[cpu.told], cpu.sigma[cpu.told])
-    full = with_cold(device, events, load, cache)
-    total, path = (_fit_told(full, seen[name]) for name in ("cpu_s", "path_s"))
-    rate = seen["rate"]
-    loaded = load._replace(path=np.maximum(full @ path.costs, LEAST_PATH_S))
-    return Once(cache, total, path, fit_device(device, loaded, rate.median, rate.sigma))
+    cold = np.stack([with_cold(device, events, load, size) for size in _CACHES])
+    caches, totals = _caches_of(cold, seen["cpu_s"], kept)
+    spent, rate, found = seen["path_s"], seen["rate"], []
+    paths = fit_each(cold[caches], spent.median, spent.sigma, kept & spent.told)
+    for cache, total, path, own in zip(caches, totals, paths, kept, strict=True):
+        mine = Load(*(field[own] for field in load))
+        mine = mine._replace(path=np.maximum(cold[cache][own] @ path.costs, LEAST_PATH_S))
+        fitted = fit_device(device, mine, rate.median[own], rate.sigma[own])
+        found.append(Once(_CACHES[cache], total, path, fitted))
+    return found
 
 
-def _fit_told(events: Floats, seen: Observed) -> Fit:
-    if not seen.told.any():
-        return Fit(np.zeros(len(EVENTS)), np.zeros(0), np.zeros((0, len(EVENTS))), np.zeros(0))
-    return fit_costs(events[seen.told], seen.median[seen.told], seen.sigma[seen.told])
+def _caches_of(cold: Floats, cpu: Observed, kept: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.int64], list[Fit]]:
+    """Which of the caches CPU times fit best with, each time, and the fit; only its rough size can be told.
 
-
-def _some(load: Load, which: npt.NDArray[np.bool_]) -> Load:
-    return Load(*(field[which] for field in load))
+    :param cold: events with each of the caches, shape (caches, points, events).
+    """
+    told = np.repeat(kept & cpu.told, len(cold), axis=0)
+    tried = fit_each(np.tile(cold, (len(kept), 1, 1)), cpu.median, cpu.sigma, told)
+    scaled = [np.abs(fit.residuals / cpu.sigma[own]) for fit, own in zip(tried, told, strict=True)]
+    misfit = np.array([np.sum(np.minimum(size, 3.0)) for size in scaled]).reshape(len(kept), len(cold))
+    best = np.argmin(misfit, axis=1)
+    return best, [tried[i * len(cold) + cache] for i, cache in enumerate(best)]
 
 
 def with_cold(device: DeviceKind, events: Floats, load: Load, cache_mib: float) -> Floats:
@@ -66,15 +80,3 @@ def with_cold(device: DeviceKind, events: Floats, load: Load, cache_mib: float) 
     filled = events.copy()
     filled[:, EVENTS.index("cold vector")] = events[:, EVENTS.index("vector")] * share * device.COPIED_HERE
     return filled
-
-
-def _cache_of(device: DeviceKind, events: Floats, load: Load, cpu_s: Floats, sigma: Floats) -> float:
-    """The cache [MiB] with which CPU times fit best; only its rough size can be told, so a few are tried."""
-    if not len(cpu_s):
-        return _CACHES[0]
-
-    def misfit(cache_mib: float) -> float:
-        residuals = fit_costs(with_cold(device, events, load, cache_mib), cpu_s, sigma).residuals / sigma
-        return float(np.sum(np.minimum(np.abs(residuals), 3.0)))
-
-    return min(_CACHES, key=misfit)

@@ -7,7 +7,7 @@ alone, its scatter from what the rest scatter by among themselves.
 
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,7 @@ from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.timing.events import EVENTS
 from zpmodel.timing.fio_write import predict_fio_write
 from zpmodel.timing.machine import Machine
+from zpmodel.timing.predict import Prediction
 
 QUANTITIES = {"cpu_s": "CPU per I/O", "rate": "I/O rate", "ratio": "2 MiB / 4 KiB throughput ratio"}
 """What is predicted, and what it is called."""
@@ -46,9 +47,13 @@ def held_out_points(data: DataSet) -> pd.DataFrame:
         ``floor``: the error that the point's other replicates make [1]. No rows where the set is too small.
     """
     frames = []
+    every = _measured(data)
     for way, label, out in _folds(data):
-        rest, own = (replace(data, writes=data.writes[mask]) for mask in (~out, out))
-        measured = _measured(own)
+        rest = replace(data, writes=data.writes[~out])
+        if way == "replicates":
+            measured = _measured(replace(data, writes=data.writes[out]))
+        else:
+            measured = every[every[way] == label]
         if measured.empty:
             continue
         found = _predicted(calibrate(rest, resamples=_RESAMPLES), measured)
@@ -106,21 +111,21 @@ def _predicted(machine: Machine, points: pd.DataFrame) -> pd.DataFrame:
     """What the machine says of these points, in the words of ``predict``: rows as :func:`_measured`'s, with
     ``predicted``, ``low`` and ``high``; none of a quantity that it does not know."""
     rows: list[tuple[object, ...]] = []
-    for _, mine in points.groupby(["block_bytes", "depth"]):
-        size, in_flight = int(mine["block_bytes"].iloc[0]), int(mine["depth"].iloc[0])
-        found = {
-            memory: predict_fio_write(machine, ZeroPage.named(page), size, depth=in_flight)
-            for memory, page in PAGES.items()
-        }
-        for memory, quantity in mine[["memory", "quantity"]].itertuples(index=False):
-            if quantity == "ratio":
-                huge, small = found["mmaphuge"], found["malloc"]
-                value = small.elapsed_s.value / huge.elapsed_s.value
-                said = machine.estimate(value, small.elapsed_draws / huge.elapsed_draws, machine.ratio_scatter)
-            else:
-                said = found[memory].cpu_s if quantity == "cpu_s" else found[memory].elapsed_s.inverse()
-            if said.value > 0:
-                rows.append((size, in_flight, memory, quantity, *said.as_dict().values()))
+
+    @cache
+    def write(memory: str, size: int, in_flight: int) -> Prediction:
+        return predict_fio_write(machine, ZeroPage.named(PAGES[memory]), size, depth=in_flight)
+
+    for size, in_flight, memory, quantity in points[_POINT].itertuples(index=False):
+        if quantity == "ratio":
+            huge, small = (write(each, size, in_flight) for each in ("mmaphuge", "malloc"))
+            value = small.elapsed_s.value / huge.elapsed_s.value
+            said = machine.estimate(value, small.elapsed_draws / huge.elapsed_draws, machine.ratio_scatter)
+        else:
+            found = write(memory, size, in_flight)
+            said = found.cpu_s if quantity == "cpu_s" else found.elapsed_s.inverse()
+        if said.value > 0:
+            rows.append((size, in_flight, memory, quantity, *said.as_dict().values()))
     return pd.DataFrame(rows, columns=[*_POINT, "predicted", "low", "high"])
 
 

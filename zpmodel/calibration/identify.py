@@ -70,20 +70,21 @@ def doubts(machine: Machine) -> list[str]:
         for i, name in enumerate(said):
             low, high = np.quantile(draws[:, i], TAILS)
             if high > 0 and low <= _NEVER * high:
-                notes.append(f"{part}: the cost of {_a(name)} can't be told from zero here.")
+                what = _a(name) if "latency" in _a(name) else f"the cost of {_a(name)}"
+                notes.append(f"{part}: {what} can't be told from zero here.")
     return notes + [str(item) for item in missing(machine)]
 
 
 class Missing(NamedTuple):
     """What a verdict on zero pages needs and a calibration has not seen.
 
-    ``what`` was not measured, ``remedy`` what to measure; ``hides`` which verdict can't be known without it: of
-    ``elapsed`` time, of ``cpu`` time, or ``nothing``, where intervals say it all.
+    ``what`` was not measured, ``remedy`` what to measure; ``hides`` which verdicts can't be known without it: of
+    ``elapsed`` time, of ``cpu`` time; none where intervals say it all.
     """
 
     what: str
     remedy: str
-    hides: str
+    hides: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.what}: {self.remedy}."
@@ -94,27 +95,29 @@ def missing(machine: Machine) -> list[Missing]:
     cpu, found = machine.cpu, list[Missing]()
     if not isinstance(cpu, FittedCpu):
         return found
+    if not machine.driver.known:
+        what = "The target was on no block device, so what a vector and a request cost is not identifiable"
+        found.append(Missing(what, "measure in a directory on a local disk", ("elapsed", "cpu")))
     if len(cpu.reach.memories) < 2:
         other = "huge pages (as root, or vm.nr_hugepages)" if "malloc" in cpu.reach.memories else "4 KiB pages (malloc)"
         found.append(
             Missing(
                 f"Only buffers of {cpu.reach.memories[0]} were measured, so the cost of a vector is not identifiable",
                 f"measure buffers of {other} beside them",
-                "elapsed",
+                ("elapsed",),
             )
         )
         if cpu.total_draws[:, EVENTS.index("MiB")].any():
             what = "With one kind of buffer a vector's CPU time is not told from its bytes'"
-            found.append(Missing(what, f"measure buffers of {other} beside them", "cpu"))
+            found.append(Missing(what, f"measure buffers of {other} beside them", ("cpu",)))
     if not cpu.total.any():
         remedy = "measure with zpmodel measure, which reads it for all threads"
-        found.append(Missing("No CPU time was measured", remedy, "cpu"))
+        found.append(Missing("No CPU time was measured", remedy, ("cpu",)))
     if len(cpu.reach.depths) < 2:
         found.append(
             Missing(
                 "Only one queue depth was measured, so overlap is not known",
                 "measure depth 1 and a deeper queue",
-                "nothing",
             )
         )
     if cpu.reach.request_bytes[1] < min(_LARGE_BLOCK, machine.limits.max_bytes):
@@ -122,7 +125,6 @@ def missing(machine: Machine) -> list[Missing]:
             Missing(
                 f"No request was larger than {format_size(cpu.reach.request_bytes[1])}",
                 f"measure blocks of {format_size(_LARGE_BLOCK)} and more",
-                "nothing",
             )
         )
     return found
@@ -141,5 +143,10 @@ def _tied(names: tuple[str, ...], draws: Floats, part: str) -> list[str]:
     return notes
 
 
+_SAID = {"latency": "request's latency", "stream": "MiB's latency", "mebibyte": "MiB", "cold": "cold MiB"}
+"""Costs of a device by what they are the cost of."""
+
+
 def _a(name: str) -> str:
+    name = _SAID.get(name, name.replace("_", " "))
     return f"{'an' if name[0] in 'aeio' else 'a'} {name}"

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from zpmodel.calibration.fit import QUANTITIES, fit_once, with_cold
+from zpmodel.calibration.fit import LEAST_PATH_S, QUANTITIES, Once, fit_each_time, with_cold
 from zpmodel.calibration.groups import Groups, group
 from zpmodel.calibration.observed import Observed, observe
 from zpmodel.datasets.schema import KEYS, DataSet
@@ -29,41 +29,51 @@ def left_out(data: DataSet, *, by: tuple[str, ...] = ("block_bytes", "depth")) -
         no rows where the set has too few block sizes and depths for that.
     """
     groups = group(data)
-    seen = {name: observe(data, groups, name) for name in QUANTITIES}
-    frames = []
+    return left_out_of(data.device, groups, {name: observe(data, groups, name) for name in QUANTITIES}, by)
+
+
+def left_out_of(
+    device: DeviceKind, groups: Groups, seen: dict[str, Observed], by: tuple[str, ...] = ("block_bytes", "depth")
+) -> pd.DataFrame:
+    """The same of points that are gathered already, by :func:`zpmodel.calibration.groups.group` and ``observe``."""
+    names, outs = [], []
     for name in by:
         labels = groups.keys[name].to_numpy()
         for label in np.unique(labels):
             out = labels == label
-            if out.all() or (~out).sum() <= len(EVENTS):
-                continue
-            frames.append(_predict(data.device, groups, seen, out).assign(left_out=f"{name} {label}"))
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(COLUMNS))
-
-
-def _predict(device: DeviceKind, groups: Groups, seen: dict[str, Observed], out: npt.NDArray[np.bool_]) -> pd.DataFrame:
-    kept = {name: Observed(item.median[~out], item.sigma[~out], item.runs) for name, item in seen.items()}
-    load_in, load_out = (Load(*(field[mask] for field in groups.load)) for mask in (~out, out))
-    once = fit_once(device, groups.events[~out], load_in, kept)
-    events = with_cold(device, groups.events[out], load_out, once.cache_mib)
-    load_out = load_out._replace(path=np.maximum(events @ once.path.costs, 1e-9))
-    rows = [rows for rows, is_out in zip(groups.rows, out, strict=True) if is_out]
-
-    def noise(name: str) -> list[float]:
-        runs = [seen[name].runs[r] for r in rows]
-        logs = [np.log(values[np.isfinite(values)]) for values in runs]
-        return [float(np.std(values, ddof=1)) if len(values) > 1 else np.nan for values in logs]
-
-    predicted = events @ once.total.costs
-    return groups.keys[out].assign(
-        replicates=[len(r) for r in rows],
-        cpu_s=seen["cpu_s"].median[out],
-        cpu_s_predicted=np.where(predicted > 0, predicted, np.nan),
-        cpu_s_noise=noise("cpu_s"),
-        rate=seen["rate"].median[out],
-        rate_predicted=closed_loop(once.device.best.path(), load_out),
-        rate_noise=noise("rate"),
+            if not out.all() and (~out).sum() > len(EVENTS):
+                names.append(f"{name} {label}")
+                outs.append(out)
+    if not outs:
+        return pd.DataFrame(columns=list(COLUMNS))
+    fits = fit_each_time(device, groups.events, groups.load, seen, ~np.array(outs))
+    cpu_s, rates = zip(
+        *(_predict(device, groups, once, out) for once, out in zip(fits, outs, strict=True)), strict=True
     )
+    rows = np.concatenate([np.flatnonzero(out) for out in outs])
+    return (
+        groups.keys.take(rows)
+        .reset_index(drop=True)
+        .assign(
+            replicates=np.array([len(repeats) for repeats in groups.rows])[rows],
+            cpu_s=seen["cpu_s"].median[rows],
+            cpu_s_predicted=np.concatenate(cpu_s),
+            cpu_s_noise=seen["cpu_s"].spread[rows],
+            rate=seen["rate"].median[rows],
+            rate_predicted=np.concatenate(rates),
+            rate_noise=seen["rate"].spread[rows],
+            left_out=np.repeat(names, [out.sum() for out in outs]),
+        )
+    )
+
+
+def _predict(device: DeviceKind, groups: Groups, once: Once, out: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """CPU time [s], NaN where there is none, and rate [1/s] of the points that were out."""
+    load = Load(*(field[out] for field in groups.load))
+    events = with_cold(device, groups.events[out], load, once.cache_mib)
+    load = load._replace(path=np.maximum(events @ once.path.costs, LEAST_PATH_S))
+    cpu_s = events @ once.total.costs
+    return np.where(cpu_s > 0, cpu_s, np.nan), closed_loop(once.device.best.path(), load)
 
 
 def ratio_table(held_out: pd.DataFrame) -> pd.DataFrame:

@@ -59,23 +59,52 @@ def fit_costs(counts: npt.ArrayLike, observed: npt.ArrayLike, sigma: npt.ArrayLi
     x, y = np.asarray(counts, dtype=float), np.asarray(observed, dtype=float)
     scale = np.broadcast_to(np.asarray(sigma, dtype=float), y.shape)
     _check(x, y, scale)
-    fitted, costs = y.copy(), np.zeros(x.shape[1])
+    return fit_each(x[None], y, scale, np.ones((1, len(y)), dtype=bool))[0]
+
+
+def fit_each(counts: Floats, observed: Floats, sigma: Floats, kept: npt.NDArray[np.bool_]) -> list[Fit]:
+    """Fit many times in one pass, each time as :func:`fit_costs` does, to the points that are kept for it.
+
+    :param counts: shape (fits, points, events).
+    :param observed, sigma: shape (points,).
+    :param kept: shape (fits, points); where none is, all costs are 0.
+    """
+    costs, weights = np.zeros((len(kept), counts.shape[2])), np.zeros(kept.shape)
+    all_fitted = np.where(kept, observed, 1.0)
+    going = np.flatnonzero(kept.any(axis=1))  # fits that still change
+    x, told = counts[going], kept[going]
+    y, scale = np.where(told, observed, 1.0), np.where(told, sigma, 1.0)
+    fitted = y
     for _ in range(_ROUNDS):
-        residual = np.log(y / fitted) / scale
-        centre = 1.4826 * np.median(np.abs(residual)) or 1.0
-        size = np.abs(residual) / centre
-        weight = np.sqrt(np.where(size > _HUBER, _HUBER / np.maximum(size, 1e-12), 1.0)) / (scale * fitted)
-        rows = x * weight[:, None]
-        # Columns of one size: vectors come by the million where operations come one by one.
-        norms = np.maximum(np.linalg.norm(rows, axis=0), 1e-300)
-        solution, _ = nnls(rows / norms, weight * y)
-        new = solution / norms
-        done = bool((np.abs(new - costs) <= 1e-7 * costs).all())
-        costs = new
-        fitted = np.maximum(x @ costs, 1e-12 * y)
-        if done:
+        if not len(going):
             break
-    return Fit(costs, np.log(y / fitted), rows, weight * y)
+        residual = np.abs(np.log(y / fitted) / scale)
+        centre = 1.4826 * _medians(residual, told)
+        size = residual / np.where(centre == 0.0, 1.0, centre)[:, None]
+        weight = np.sqrt(np.where(size > _HUBER, _HUBER / np.maximum(size, 1e-12), 1.0)) / (scale * fitted) * told
+        rows = x * weight[..., None]
+        # Columns of one size: vectors come by the million where operations come one by one.
+        norms = np.maximum(np.linalg.norm(rows, axis=1), 1e-300)
+        rows /= norms[:, None, :]
+        systems = zip(rows, weight * y, told, strict=True)
+        new = np.array([nnls(scaled[mine], right[mine])[0] for scaled, right, mine in systems]) / norms
+        fitted = np.maximum((x @ new[..., None])[..., 0], 1e-12 * y)
+        moved = (np.abs(new - costs[going]) > 1e-7 * costs[going]).any(axis=1)
+        costs[going], weights[going], all_fitted[going] = new, weight, fitted
+        if not moved.all():
+            going, x, told, y, scale, fitted = (part[moved] for part in (going, x, told, y, scale, fitted))
+    rows = counts * weights[..., None]
+    return [
+        Fit(costs[i], np.log(observed[own] / all_fitted[i, own]), rows[i, own], weights[i, own] * observed[own])
+        for i, own in enumerate(kept)
+    ]
+
+
+def _medians(values: Floats, kept: npt.NDArray[np.bool_]) -> Floats:
+    """The median of those that are kept in each row."""
+    ordered, number = np.sort(np.where(kept, values, np.inf), axis=1), kept.sum(axis=1)
+    row = np.arange(len(values))
+    return np.asarray(0.5 * (ordered[row, (number - 1) // 2] + ordered[row, number // 2]))
 
 
 def _check(x: Floats, y: Floats, scale: Floats) -> None:

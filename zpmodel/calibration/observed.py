@@ -21,12 +21,14 @@ class Observed(NamedTuple):
     """One quantity of each point, arrays of shape (points,).
 
     ``median`` of the runs; NaN where no run told it. ``sigma`` its log standard error. ``runs`` each run's value,
-    rounded readings of 0 taken as half of their rounding, shape (runs,).
+    rounded readings of 0 taken as half of their rounding, shape (runs,). ``spread`` the log standard deviation of its
+    runs; NaN of fewer than two.
     """
 
     median: Floats
     sigma: Floats
     runs: Floats
+    spread: Floats
 
     @property
     def told(self) -> npt.NDArray[np.bool_]:
@@ -47,14 +49,19 @@ def observe(data: DataSet, groups: Groups, name: str) -> Observed:
     runs[runs <= 0] = np.nan  # nothing is free: a reading of 0 without a rounding says nothing
     logs = np.log(runs)
     members = [rows[np.isfinite(logs[rows])] for rows in groups.rows]
-    median = np.array([np.median(runs[rows]) if len(rows) else np.nan for rows in members])
-    rounding = np.array([np.median(half[rows]) if len(rows) else np.nan for rows in members])
-    number = np.array([max(len(rows), 1) for rows in members])
-    spreads = np.array([np.std(logs[rows], ddof=1) if len(rows) > 1 else np.nan for rows in members])
-    typical = float(np.nanmedian(spreads)) if np.isfinite(spreads).any() else _UNTOLD
-    shrunk = np.sqrt((np.nan_to_num(spreads) ** 2 * (number - 1) + _FEW * typical**2) / (number - 1 + _FEW))
+    number = np.array([len(rows) for rows in members])
+    median, rounding, spread = np.full((3, len(members)), np.nan)
+    for many in np.unique(number[number > 0]):  # points with as many runs at once
+        which = np.flatnonzero(number == many)
+        rows = np.stack([members[point] for point in which])
+        median[which], rounding[which] = np.median(runs[rows], axis=1), np.median(half[rows], axis=1)
+        if many > 1:
+            spread[which] = np.std(logs[rows], axis=1, ddof=1)
+    number = np.maximum(number, 1)
+    typical = float(np.nanmedian(spread)) if np.isfinite(spread).any() else _UNTOLD
+    shrunk = np.sqrt((np.nan_to_num(spread) ** 2 * (number - 1) + _FEW * typical**2) / (number - 1 + _FEW))
     coarse = np.nan_to_num(rounding / median) ** 2 / 3 / number  # a uniform error's variance
-    return Observed(median, np.sqrt(np.pi / 2 * shrunk**2 / number + coarse + FLOOR**2), runs)
+    return Observed(median, np.sqrt(np.pi / 2 * shrunk**2 / number + coarse + FLOOR**2), runs, spread)
 
 
 def round_medians(data: DataSet, groups: Groups, seen: Observed, picks: npt.NDArray[np.int64]) -> Floats:

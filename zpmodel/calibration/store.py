@@ -23,6 +23,7 @@ _KEPT_DRAWS = 400  # enough for an interval; the file stays small
 _LARGEST_BYTES = 64 << 20
 
 _Cost = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
+_Scatter = Annotated[float, msgspec.Meta(gt=0, le=20)]  # a factor of 500 million; no more is a number after exp()
 _Positive = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
 _Count = Annotated[int, msgspec.Meta(ge=1, le=1 << 40)]
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
@@ -44,7 +45,7 @@ class _Costs(msgspec.Struct, forbid_unknown_fields=True):
 class _Cpu(msgspec.Struct, forbid_unknown_fields=True):
     source: _Name
     cache_mib: _Positive
-    scatter: _Positive
+    scatter: _Scatter
     reach: _Reach
     total: _Costs
     path: _Costs
@@ -53,13 +54,14 @@ class _Cpu(msgspec.Struct, forbid_unknown_fields=True):
 class _Driver(msgspec.Struct, forbid_unknown_fields=True):
     source: _Name
     limits: dict[str, Any]
+    known: bool = True
 
 
 class _Device(msgspec.Struct, forbid_unknown_fields=True):
     source: _Name
     kind: _Name
     known: dict[str, _Count]
-    scatter: _Positive
+    scatter: _Scatter
     reach: _Reach
     parameters: _Costs
 
@@ -67,7 +69,7 @@ class _Device(msgspec.Struct, forbid_unknown_fields=True):
 class _Document(msgspec.Struct, forbid_unknown_fields=True):
     format: int
     name: _Name
-    ratio_scatter: _Positive
+    ratio_scatter: _Scatter
     cpu: _Cpu
     driver: _Driver
     device: _Device
@@ -94,7 +96,11 @@ def save(machine: Machine, path: Path | str) -> None:
             "total": _named(EVENTS, cpu.total, cpu.total_draws.T),
             "path": _named(EVENTS, cpu.path, cpu.path_draws.T),
         },
-        "driver": {"source": _without_home(machine.driver.source), "limits": machine.limits.to_sysfs()},
+        "driver": {
+            "source": _without_home(machine.driver.source),
+            "limits": machine.limits.to_sysfs(),
+            "known": machine.driver.known,
+        },
         "device": {
             "source": device.source,
             "kind": device.best.KIND,
@@ -170,7 +176,7 @@ def _machine(document: _Document, where: str) -> Machine:
     return Machine(
         name=document.name,
         cpu=FittedCpu(cpu.source, total[0], path[0], total[1], path[1], cpu.cache_mib, cpu.scatter, _reach(cpu.reach)),
-        driver=Driver(document.driver.source, limits),
+        driver=Driver(document.driver.source, limits, document.driver.known),
         device=Device(
             device.source,
             unfitted.with_fitted(best),

@@ -7,14 +7,20 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, Protocol
 
 from zpmodel.base.errors import InputError
+from zpmodel.queue.kernel import BIO_INLINE_VECS
 from zpmodel.queue.limits import QueueLimits
 from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.structure.count import Structure
+from zpmodel.structure.zeroout import vector_table
 
 Kind = Literal["dma", "copy", "checksum"]
 """Who reads the zero page: a device, a CPU that copies (or encrypts) it, or a CPU that only sums it up."""
 
 _OLDEST, _UNKNOWN = (6, 12), (8, 0)
+_INLINE_EXACT = (
+    7,
+    2,
+)  # 6.12's code and 6.18's traces say all four, 7.2's traces the asked ones; between: not looked at
 
 
 @dataclass(frozen=True, order=True)
@@ -44,6 +50,17 @@ class Kernel:
         if not _OLDEST <= version < _UNKNOWN:
             raise InputError(where, "kernel", text, "a version from 6.12 to 7.x, or finished")
         return cls(version)
+
+    @property
+    def gives_all_inline(self) -> bool:
+        """Whether a bio that asks for one vector gets all that fit it (bio_alloc_bioset, block/bio.c)."""
+        return self.version < _INLINE_EXACT
+
+    def room(self, vectors: int) -> int:
+        """Vectors that a bio gets when it asks for some: a table's, or those inside the bio."""
+        if 0 < vectors <= BIO_INLINE_VECS and self.gives_all_inline:
+            return BIO_INLINE_VECS
+        return int(vector_table(vectors))
 
     def __str__(self) -> str:
         return "finished" if self.finished else ".".join(map(str, self.version))

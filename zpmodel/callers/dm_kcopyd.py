@@ -11,7 +11,6 @@ from zpmodel.queue.kernel import BIO_MAX_VECS
 from zpmodel.queue.limits import QueueLimits
 from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.structure.count import Structure
-from zpmodel.structure.zeroout import vector_table
 
 FACTS = Facts(
     name="dm_kcopyd_zero",
@@ -53,12 +52,12 @@ class Request:
             raise InputError(FACTS.name, "subjob_bytes", self.subjob_bytes, "whole KiB from 1 KiB to 1 MiB")
 
 
-def _region(size: int, step: int, ask: int) -> list[tuple[int, int, int]]:
+def _region(size: int, step: int, kernel: Kernel) -> list[tuple[int, int, int]]:
     """Bios of one sub-job as (bytes, vectors, allocated): ``do_region``."""
     bios = []
     left = size
     while left > 0:
-        room = vector_table(min(-(-left // ask) + 1, BIO_MAX_VECS))
+        room = kernel.room(min(-(-left // step) + 1, BIO_MAX_VECS))
         taken = min(left, room * step)
         bios.append((taken, -(-taken // step), room))
         left -= taken
@@ -81,7 +80,7 @@ class DmKcopydZero:
         bios = merge_bios(
             (*bio, number)
             for size, number in pieces(request.block_bytes, request.subjob_bytes)
-            for bio in _region(size, step, step)
+            for bio in _region(size, step, kernel)
         )
         return Counts(bios, calls=sum(row.count for row in bios))
 
@@ -93,7 +92,7 @@ class DmKcopydZero:
         bios = []
         for size, number in pieces(request.block_bytes, request.subjob_bytes):
             for _ in range(number):
-                for taken, _, room in _region(size, step, step):
+                for taken, _, room in _region(size, step, kernel):
                     bios.append(zero_bio(offset, taken, step, room))
                     offset += taken
         return submit(bios, limits, base_page_bytes=zero_page.base_page_bytes)

@@ -14,7 +14,6 @@ from zpmodel.queue.kernel import BIO_MAX_VECS
 from zpmodel.queue.limits import UINT_MAX, QueueLimits
 from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.structure.count import Structure
-from zpmodel.structure.zeroout import vector_table
 
 FACTS = Facts(
     name="fscrypt_zeroout_range",
@@ -105,11 +104,14 @@ def _bio_sizes(request: Request, zero_page: ZeroPage, kernel: Kernel) -> list[tu
     return sizes
 
 
-def _software(request: Request, zero_page: ZeroPage) -> Counts:
-    """6.12 without inline encryption: up to 16 pages of ciphertext, encrypted, written and waited for."""
+def _software(request: Request, zero_page: ZeroPage, kernel: Kernel) -> Counts:
+    """6.12 without inline encryption: up to 16 pages of ciphertext, encrypted, written and waited for.
+
+    Vectors are the most there can be: pages of ciphertext that happen to lie side by side share one.
+    """
     page, total = zero_page.base_page_bytes, request.bytes_written
     pages = min(_SOFTWARE_PAGES, -(-total // page))
-    full, room = pages * page, vector_table(pages)
+    full, room = pages * page, kernel.room(pages)
     rows = [(full, pages, room, total // full)]
     if total % full:
         rows.append((total % full, -(-(total % full) // page), room, 1))
@@ -134,7 +136,7 @@ class FscryptZeroout:
         if request.crypto == "software":
             if kernel.version >= _IN_FLIGHT:
                 raise InputError(FACTS.name, "crypto", "software", "inline or fallback: 7.3 leaves it to blk-crypto")
-            return _software(request, zero_page)
+            return _software(request, zero_page, kernel)
         step = FACTS.page_bytes(zero_page, kernel)
         bios = merge_bios(
             (size, -(-size // step), _room(-(-size // step), kernel), number)
@@ -157,16 +159,14 @@ class FscryptZeroout:
             for left in range(size * number, 0, -min(size, most)):
                 part = min(left, size, most)
                 vectors = -(-part // step)
-                bios.append(
-                    zero_bio(offset, part, step, vector_table(vectors) if scattered else _room(vectors, kernel))
-                )
+                bios.append(zero_bio(offset, part, step, kernel.room(vectors) if scattered else _room(vectors, kernel)))
                 offset += part
         return submit(bios, limits, plug=False, base_page_bytes=zero_page.base_page_bytes)
 
 
 def _room(vectors: int, kernel: Kernel) -> int:
     """Vectors allocated: always 256, unless the conversion were finished."""
-    return vector_table(vectors) if kernel.finished else BIO_MAX_VECS
+    return kernel.room(vectors) if kernel.finished else BIO_MAX_VECS
 
 
 CALLER: Caller = FscryptZeroout()

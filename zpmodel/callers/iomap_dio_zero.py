@@ -13,7 +13,6 @@ from zpmodel.callers.zero_pages import Size, check_sectors
 from zpmodel.queue.limits import QueueLimits
 from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.structure.count import Structure
-from zpmodel.structure.zeroout import vector_table
 
 OWN_PAGE_BYTES = 64 * KIB
 """The zero page that iomap allocated for itself before it was converted [byte]; IOMAP_ZERO_PAGE_SIZE."""
@@ -79,7 +78,7 @@ class IomapDioZero:
     def count(self, zero_page: ZeroPage, request: Request, kernel: Kernel) -> Counts:
         """One bio for each pad that is not empty; the write itself waits, not the zeroing."""
         page = _page(zero_page, kernel)
-        room = vector_table(max(1, request.block_bytes // page))
+        room = kernel.room(max(1, request.block_bytes // page))
         pads = request.pads()
         bios = merge_bios((size, -(-size // page), room, 1) for _, size in pads)
         return Counts(bios, calls=len(pads))
@@ -89,7 +88,7 @@ class IomapDioZero:
     ) -> Structure:
         """The zeroes alone; on a device the head may also merge with the data behind it."""
         page = _page(zero_page, kernel)
-        room = vector_table(max(1, request.block_bytes // page))
+        room = kernel.room(max(1, request.block_bytes // page))
         pads = request.pads()
         first = pads[0][0] if pads else 0
         bios = [zero_bio(offset + at - first, size, page, room) for at, size in pads]

@@ -7,6 +7,7 @@ import pandas as pd
 
 from zpmodel.callers.base import BEFORE, FINISHED, TODAY, Caller, Counts, Kernel
 from zpmodel.callers.find import all_callers
+from zpmodel.queue.kernel import BIO_INLINE_VECS
 from zpmodel.queue.zeropage import ZeroPage
 
 Verdict = Literal["gains", "nothing to gain", "loses", "gone"]
@@ -98,6 +99,8 @@ def change(caller: Caller, before: str, after: str) -> Change:
     if first is None or second is None:
         return Change("gone", {})
     changed = {name: (first[name], second[name]) for name in COUNTED if first[name] != second[name]}
+    if all(one["vectors_allocated"] <= BIO_INLINE_VECS * one["bios"] for one in (first, second)):
+        changed.pop("vectors_allocated", None)  # they are part of the bio, asked for or not
     if any(new > old for old, new in changed.values()):
         return Change("loses", changed)
     return Change("gains" if changed else "nothing to gain", changed)

@@ -13,7 +13,6 @@ from zpmodel.queue.kernel import BIO_INLINE_VECS, BIO_MAX_VECS
 from zpmodel.queue.limits import UINT_MAX, QueueLimits
 from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.structure.count import Structure, count
-from zpmodel.structure.zeroout import vector_table
 
 Size = Annotated[int, Meta(ge=1, le=(1 << 63) - 1)]
 """A size in a request [byte]."""
@@ -54,13 +53,14 @@ def check_sectors(name: str, **values: int) -> None:
             raise InputError(name, field, value, f"a multiple of {SECTOR}, a sector")
 
 
-def zero_bios(length: int, folio_bytes: int, ask_bytes: int) -> tuple[BioRow, ...]:
+def zero_bios(length: int, folio_bytes: int, ask_bytes: int, kernel: Kernel) -> tuple[BioRow, ...]:
     """Bios that zero a range.
 
     :param length: bytes [byte].
     :param folio_bytes: the zero page added each time [byte].
     :param ask_bytes: how many bytes a vector is thought to take when the bio is allocated [byte]; the base page in
         every kernel so far.
+    :param kernel: whose allocator gives bios their vectors.
     """
     full = min(BIO_MAX_VECS, UINT_MAX // folio_bytes) * folio_bytes
     by_bytes = BIO_MAX_VECS * folio_bytes > UINT_MAX
@@ -74,7 +74,7 @@ def zero_bios(length: int, folio_bytes: int, ask_bytes: int) -> tuple[BioRow, ..
         left -= many * full
     while left > 0:
         size = left if by_bytes and left <= UINT_MAX else min(full, left)
-        room = vector_table(min(-(-left // ask_bytes), BIO_MAX_VECS))
+        room = kernel.room(min(-(-left // ask_bytes), BIO_MAX_VECS))
         rows.append((size, -(-size // folio_bytes), room, 1))
         left -= size
     return merge_bios(rows)
@@ -83,16 +83,17 @@ def zero_bios(length: int, folio_bytes: int, ask_bytes: int) -> tuple[BioRow, ..
 def zero_range(facts: Facts, zero_page: ZeroPage, length: int, kernel: Kernel) -> tuple[BioRow, ...]:
     """Bios that ``blkdev_issue_zeroout`` makes of a range in a kernel."""
     folio = facts.page_bytes(zero_page, kernel)
-    return zero_bios(length, folio, folio if kernel.finished else zero_page.base_page_bytes)
+    return zero_bios(length, folio, folio if kernel.finished else zero_page.base_page_bytes, kernel)
 
 
 def zero_structure(
     facts: Facts, zero_page: ZeroPage, length: int, kernel: Kernel, limits: QueueLimits, offset: int
 ) -> Structure:
-    """The structure of ``blkdev_issue_zeroout``; with the conversion finished only the bios' tables differ."""
+    """The structure of ``blkdev_issue_zeroout``; with the conversion finished, and in kernels that give all
+    inline vectors, only the bios' tables differ."""
     page = ZeroPage("folio", facts.page_bytes(zero_page, kernel), zero_page.base_page_bytes)
     found = count(page, limits, offset, length)
-    if not kernel.finished or found.operation != "write":
+    if not (kernel.finished or kernel.gives_all_inline) or found.operation != "write":
         return found
     bios = zero_range(facts, zero_page, length, kernel)
     table = np.array([[row.bytes, row.bvecs, row.max_vecs, row.count] for row in bios], np.int64)

@@ -3,7 +3,7 @@
 import click
 
 from zpmodel.commands.machine_options import AskedMachine, machine_options
-from zpmodel.commands.output import emit_json, emit_table, json_option
+from zpmodel.commands.output import emit_json, emit_table, json_option, say
 
 
 @click.command("answers")
@@ -35,12 +35,12 @@ def command(
         emit_json({"machine": questioned.machine.name, "answers": [each.as_dict() for each in found]})
         return
     for each in found:
-        click.echo(f"{each.number}. {each.question}\n   {each.sentence}")
+        say(f"{each.number}. {each.question}\n   {each.sentence}")
         if number is not None:
-            click.echo("")
+            say("")
             emit_table([{"figure": figure.what, "value [90 %]": figure.shown} for figure in each.figures])
-            click.echo("")
+            say("")
         for label, text in (("rests on", each.basis), ("fails when", each.fails_when), ("missing", each.missing)):
             if text and (number is not None or label != "rests on"):
-                click.echo(f"   {label}: {text}")
-        click.echo(f"   again: {each.command}\n")
+                say(f"   {label}: {text}")
+        say(f"   again: {each.command}\n")

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from zpmodel.base.text import printable
-from zpmodel.commands.output import emit_json, emit_table, json_option
+from zpmodel.commands.output import emit_json, emit_table, json_option, say
 
 
 @click.command("calibrate")
@@ -51,18 +51,18 @@ def command(folder: Path, out: Path | None, resamples: int, seed: int, as_json: 
             }
         )
         return
-    click.echo(f"{model.name}: costs with 90 % intervals ({resamples} resamples of the replicates)")
+    say(f"{model.name}: costs with 90 % intervals ({resamples} resamples of the replicates)")
     emit_table(rows)
-    click.echo(
+    say(
         f"\nHeld-out points scatter by {model.cpu.scatter:.0%} (CPU), {model.device.scatter:.0%} (rate), "
         f"{model.ratio_scatter:.0%} (2 MiB / 4 KiB ratio), one standard deviation."
     )
     if vector:
         shown = f"{vector.scaled(1e9)} ns of CPU time ({vector.source}, one-vector I/Os left out)"
-        click.echo(f"Read off without the model: a 4 KiB vector takes {shown}.")
+        say(f"Read off without the model: a 4 KiB vector takes {shown}.")
     for note in [*notes, *(f"Assumed: {line}." for line in data.assumed)]:
-        click.echo(f"- {printable(note)}")
+        say(f"- {printable(note)}")
     if data.left_out:
-        click.echo(f"{len(data.left_out)} left out, the first: {printable(data.left_out[0])}")
+        say(f"{len(data.left_out)} left out, the first: {printable(data.left_out[0])}")
     if out is not None:
-        click.echo(f"\nwritten: {out}")
+        say(f"\nwritten: {out}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zpmodel.commands.machine_options import AskedMachine, machine_options
-from zpmodel.commands.output import emit_json, emit_table, json_option
+from zpmodel.commands.output import emit_json, emit_table, json_option, say
 
 if TYPE_CHECKING:
     from zpmodel.study.conversions import Gain
@@ -54,14 +54,14 @@ def command(
     if user is not None:
         _show(describe(callers[0]))
         if gained := [_gained(item) for step in STEPS if (item := gain(model, callers[0], step)) is not None]:
-            click.echo(f"\nfor each GiB of zeroes, through {model.name}")
+            say(f"\nfor each GiB of zeroes, through {model.name}")
             emit_table(gained)
         return
     _table()
     _ranked(model)
-    click.echo("\nlose by a larger source, because their driver reads it with the CPU:")
+    say("\nlose by a larger source, because their driver reads it with the CPU:")
     emit_table([{"device": name, "why": why} for name, why in CPU_READERS.items()])
-    click.echo("\nzpmodel callers USER tells a user's loops, what limits it, and what an on-demand page asks of it")
+    say("\nzpmodel callers USER tells a user's loops, what limits it, and what an on-demand page asks of it")
 
 
 def _table() -> None:
@@ -71,7 +71,7 @@ def _table() -> None:
     counts = counts_table().drop(columns=["zero_page_bytes", "cpu_reads"])
     shown = counts.astype(object).where(counts.notna(), None)
     emit_table([{str(name): row[name] for name in shown.columns} for _, row in shown.iterrows()])
-    click.echo("\nby the counts alone, and why:")
+    say("\nby the counts alone, and why:")
     states = list(STATES)
     rows = []
     for caller in all_callers():
@@ -92,7 +92,7 @@ def _ranked(model: "Machine") -> None:
     from zpmodel.study.conversions import gains
 
     for step, title in (("left to do", "left to convert, most first"), ("done by 7.3", "done by 7.3")):
-        click.echo(f"\n{title}; for each GiB of zeroes, through {model.name}, 90 % intervals")
+        say(f"\n{title}; for each GiB of zeroes, through {model.name}, 90 % intervals")
         emit_table([_gained(item) for item in gains(model, step)])
 
 
@@ -109,11 +109,11 @@ def _gained(item: "Gain") -> dict[str, Any]:
 
 
 def _show(found: Mapping[str, Any]) -> None:
-    click.echo(f"{found['user']}: {found['title']}")
+    say(f"{found['user']}: {found['title']}")
     words = ("kind", "source", "loop_6.12", "loop_7.3", "converted_since", "gone_since", "limited_by", "why", "loses")
     emit_table([{"about": name.replace("_", " "), "what": found[name]} for name in words if found[name]])
     owed = found["on_demand"]
     can = "possible" if owed["possible"] else "impossible"
-    click.echo(f"an on-demand page is {can}: {owed['how']}")
-    click.echo(f"\ncounts of {found['request']}")
+    say(f"an on-demand page is {can}: {owed['how']}")
+    say(f"\ncounts of {found['request']}")
     emit_table([{"state": state, **(counts or {})} for state, counts in found["counts"].items()])

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from zpmodel.commands.output import emit_json, emit_table, json_option
+from zpmodel.commands.output import emit_json, emit_table, json_option, say
 
 DEFAULT_SIZES = ("4KiB", "64KiB", "2MiB", "32MiB", "512MiB")
 
@@ -62,7 +62,7 @@ def command(
     from zpmodel.base.estimate import Estimate
     from zpmodel.base.units import format_size
 
-    click.echo(f"Clearing with {method}, one core, 90 % intervals")
+    say(f"Clearing with {method}, one core, 90 % intervals")
     shown = []
     for row in rows:
         rate, time = (Estimate(*(row[key] for key in keys)) for keys in (_RATES, _TIMES))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zpmodel.commands.machine_options import AskedMachine, caller_option, machine_options
-from zpmodel.commands.output import emit_json, emit_table, json_option, time_unit
+from zpmodel.commands.output import emit_json, emit_table, json_option, say, time_unit
 
 if TYPE_CHECKING:
     from zpmodel.study.compare import Comparison
@@ -57,14 +57,19 @@ def command(
         emit_json({"calibration": model.name, "length": size, "policies": rows})
         return
     zeroed = format_size(found[0].prediction.structure.length)
-    click.echo(f"Zeroing {zeroed} by {caller}, costs of {model.name}, 90 % intervals")
+    say(f"Zeroing {zeroed} by {caller}, costs of {model.name}, 90 % intervals")
     emit_table(_shown(found))
     if caller not in (ZERO_OUT, FIO_WRITE):
-        click.echo(f"{caller}: as in Linux 6.12 from PAGE_SIZE, and as it would be, converted, from larger pages.")
+        say(f"{caller}: as in Linux 6.12 from PAGE_SIZE, and as it would be, converted, from larger pages.")
+    if found[0].offloaded:
+        say(
+            "The device has Write Zeroes, so no zero page is written, and its size changes nothing; --limits with "
+            "write_zeroes_max_bytes 0 says what it would be worth without."
+        )
     for lack in missing(model):
-        click.echo(str(lack))
+        say(str(lack))
     for text in sorted({row["beyond"] for row in rows} - {""}):
-        click.echo(f"Outside the calibrated range: {text}.")
+        say(f"Outside the calibrated range: {text}.")
 
 
 def _shown(found: "list[Comparison]") -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from collections import Counter
 import click
 
 from zpmodel.base.text import printable
-from zpmodel.commands.output import emit_json, emit_table, json_option
+from zpmodel.commands.output import emit_json, emit_table, json_option, say
 
 _SHOWN = (
     *("file", "document", "job", "direction", "engine", "rw", "block_bytes", "total_depth", "jobs"),
@@ -46,8 +46,8 @@ def command(files: tuple[str, ...], as_json: bool) -> int:
     else:
         emit_table([row for row in rows if row["last"]], columns=_SHOWN)
         for each in rejected:
-            click.echo(f"zpmodel: rejected: {printable(each['reason'])}", err=True)
+            say(f"zpmodel: rejected: {printable(each['reason'])}", err=True)
         noted = Counter(str(row["notes"]) for row in rows if row["last"] and row["notes"])
         for note, times in noted.items():
-            click.echo(f"zpmodel: note: {times} row{'s' if times > 1 else ''}: {printable(note)}", err=True)
+            say(f"zpmodel: note: {times} row{'s' if times > 1 else ''}: {printable(note)}", err=True)
     return 2 if rejected else 0

@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from zpmodel.commands.output import emit_json, emit_table, json_option
+from zpmodel.base.text import printable
+from zpmodel.commands.output import emit_json, emit_table, json_option, say
 
 
 @click.command("fleet")
@@ -52,7 +53,7 @@ def command(table: Path, calibration: Path | None, zero_page: str, out: Path | N
     shown = ("name", "machines", "speedup", "cpu_saved_s_per_day", "elapsed_saved_s_per_day", "memory_mib", "verdict")
     emit_table([{name: row[name] for name in shown} for row in rows[:60]])
     if len(rows) > 60:
-        click.echo(f"... and {len(rows) - 60} more; --json or --out has all")
+        say(f"... and {len(rows) - 60} more; --json or --out has all")
     for row in bad[:20]:
-        click.echo(f"row {row['row']} ({row['name']}): {row['why']}")
-    click.echo(f"\n{found.words}")
+        say(f"row {row['row']} ({printable(row['name'])}): {printable(row['why'])}")
+    say(f"\n{found.words}")

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from zpmodel.base.text import printable
-from zpmodel.commands.output import emit_json, json_option
+from zpmodel.commands.output import emit_json, json_option, say
 
 _DRIVERS = ("nvme", "sd", "virtio_blk", "loop", "null_blk")
 
@@ -59,9 +59,9 @@ def command(
             }
         )
         return
-    click.echo(f"{printable(str(out))}: {len(found.writes)} runs of {points} points, {told} with CPU time")
+    say(f"{printable(str(out))}: {len(found.writes)} runs of {points} points, {told} with CPU time")
     for line in found.assumed:
-        click.echo(f"assumed: {printable(line)}")
+        say(f"assumed: {printable(line)}")
     for line in found.left_out:
-        click.echo(f"left out: {printable(line)}", err=True)
-    click.echo(f"next: zpmodel calibrate {printable(str(out))}")
+        say(f"left out: {printable(line)}", err=True)
+    say(f"next: zpmodel calibrate {printable(str(out))}")

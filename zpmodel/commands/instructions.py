@@ -5,7 +5,7 @@ from typing import IO, Any
 import click
 
 from zpmodel.commands.cases import CasesFile, emit_cases, lines_of, refuse_beside_cases
-from zpmodel.commands.output import emit_json, emit_table, json_option
+from zpmodel.commands.output import emit_json, emit_table, json_option, say
 
 _SINGLE = ("limits", "mdts", "zero_page", "length", "kernel", "iommu", "sgl")
 
@@ -62,7 +62,7 @@ def command(
 
         emit_json({"limits": queue.to_sysfs(), "requests": found.requests, **as_fields(found)})
         return
-    click.echo(f"{length} from {page} on {queue.source}, Linux {kernel}, IOMMU {iommu}; counted on {found.counted_on}")
+    say(f"{length} from {page} on {queue.source}, Linux {kernel}, IOMMU {iommu}; counted on {found.counted_on}")
     total = (found.prepare.value + found.unmap.value) * found.requests + found.block_layer.value
     emit_table(
         [
@@ -74,4 +74,4 @@ def command(
             )
         ]
     )
-    click.echo(f"{found.requests:,} requests; {total:,.0f} instructions in all")
+    say(f"{found.requests:,} requests; {total:,.0f} instructions in all")

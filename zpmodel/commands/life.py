@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zpmodel.commands.output import emit_json, emit_table, json_option
+from zpmodel.commands.output import emit_json, emit_table, json_option, say
 
 if TYPE_CHECKING:
     from zpmodel.base.estimate import Estimate
@@ -81,9 +81,9 @@ def command(
         return
     emit_table([{"": row["what"], "unit": row["unit"], "value [90 %]": row["shown"]} for row in rows])
     if days:
-        click.echo(f"\nsimulated, {days:g} days at the middle of each interval")
+        say(f"\nsimulated, {days:g} days at the middle of each interval")
         emit_table(found["simulated"])
-    click.echo("\nrests on")
+    say("\nrests on")
     emit_table([{"input": name, "source": source} for name, source in found["rests_on"].items()])
 
 

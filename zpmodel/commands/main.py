@@ -3,14 +3,13 @@
 import difflib
 import importlib
 import os
-import signal
 import sys
 
 import click
 
 from zpmodel.base.errors import ZpmodelError
 from zpmodel.base.text import printable
-from zpmodel.host.signals import ends_orderly
+from zpmodel.host.signals import ends_orderly, status_of
 
 # In the order in which a newcomer needs them. The short help stands here so that `zpmodel --help` imports none of them.
 COMMANDS = {
@@ -94,7 +93,7 @@ def main() -> None:
     except (click.exceptions.Abort, KeyboardInterrupt) as error:
         click.echo("zpmodel: interrupted", err=True)
         stopped = error.__cause__ if isinstance(error, click.exceptions.Abort) else error
-        sys.exit(128 + getattr(stopped, "number", signal.SIGINT))
+        sys.exit(status_of(stopped))
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.ctx.get_help() if error.ctx else "", err=True)
         sys.exit(2)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from zpmodel.commands.output import emit_json, emit_table, json_option
+from zpmodel.commands.output import emit_json, emit_table, json_option, say
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,13 +47,14 @@ def command(
       zpmodel measure --target /dev/nvme9n1 --destroy-data --out results/nvme
     """
     from zpmodel.base.errors import InputError
+    from zpmodel.host.signals import status_of
     from zpmodel.measure.run import measure
 
     if not target:
         raise InputError("zpmodel measure", "--target", "''", "a directory, a file or a block device")
 
     def confirm(lost: str) -> bool:
-        click.echo(f"This overwrites {lost}.", err=True)
+        say(f"This overwrites {lost}.", err=True)
         return click.confirm("Overwrite it?", err=True)
 
     show = _Line()
@@ -69,10 +70,10 @@ def command(
             progress=show.progress,
             note=show.note,
         )
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         show.clear()
-        click.echo("zpmodel: stopped; every finished point is kept, and the same command goes on from there", err=True)
-        return 130
+        say("zpmodel: stopped; every finished point is kept, and the same command goes on from there", err=True)
+        return status_of(error)
     show.clear()
     _print(summary, as_json)
     return None
@@ -93,13 +94,13 @@ class _Line:
                 click.echo(f"\r\x1b[Kround {now.round}, {now.done} points, {left}, {now.point}", nl=False, err=True)
                 self._shown = time.monotonic()
         elif now.round != self._round:
-            click.echo(f"round {now.round}: {now.done} points done, {left}", err=True)
+            say(f"round {now.round}: {now.done} points done, {left}", err=True)
         self._round = now.round
 
     def note(self, text: str) -> None:
         """Print something that stays."""
         self.clear()
-        click.echo(f"zpmodel: {text}", err=True)
+        say(f"zpmodel: {text}", err=True)
 
     def clear(self) -> None:
         """Remove the line that is rewritten."""
@@ -115,14 +116,14 @@ def _print(summary: "Summary", as_json: bool) -> None:
         return
     precise = "every ratio is narrow enough" if summary.contrasts else "every point has the rounds that it needs"
     why = {"precise": precise, "time": "the time is up", "rounds": "all rounds are done"}
-    click.echo(f"{summary.points} points in {summary.out}, {summary.failed} failed; {why[summary.stopped]}.\n")
-    click.echo("2 MiB against 4 KiB buffer pages (ratio, 90 % interval):")
+    say(f"{summary.points} points in {summary.out}, {summary.failed} failed; {why[summary.stopped]}.\n")
+    say("2 MiB against 4 KiB buffer pages (ratio, 90 % interval):")
     emit_table([_row(vars(item)) for item in summary.contrasts])
     if not summary.contrasts:
-        click.echo("none: no pair of the two is complete")
-    click.echo("\nThe reference points through the run:")
+        say("none: no pair of the two is complete")
+    say("\nThe reference points through the run:")
     emit_table([{**row, "change": _percent(row["change"]), "step": _percent(row["step"])} for row in summary.drift])
-    click.echo(f"\nWhat these data tell:  {_next_command(summary.out)}")
+    say(f"\nWhat these data tell:  {_next_command(summary.out)}")
 
 
 def _next_command(out: "Path") -> str:

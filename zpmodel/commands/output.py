@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from zpmodel.base.estimate import Estimate
 
 
+def say(text: object, *, err: bool = False) -> None:
+    """Print lines, with what a terminal would obey in them shown instead: names and paths may be anybody's."""
+    click.echo("\n".join(map(printable, str(text).split("\n"))), err=err)
+
+
 def _plain(value: Any) -> Any:
     """Turn numpy scalars and paths into what JSON knows; NaN and infinities become null."""
     if hasattr(value, "item"):
@@ -44,7 +49,7 @@ def emit_table(rows: Sequence[Mapping[str, Any]], *, columns: Sequence[str] | No
         parts = (
             text.rjust(w) if right else text.ljust(w) for text, w, right in zip(line, widths, numeric, strict=True)
         )
-        click.echo("  ".join(parts).rstrip())
+        say("  ".join(parts).rstrip())
 
 
 def _cell(value: Any) -> str:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from zpmodel.commands.machine_options import AskedMachine, caller_option, machine_options
-from zpmodel.commands.output import emit_json, emit_table, json_option, time_unit
+from zpmodel.commands.output import emit_json, emit_table, json_option, say, time_unit
 
 if TYPE_CHECKING:
     from zpmodel.timing.predict import Prediction
@@ -75,19 +75,19 @@ def command(
 
 
 def _show(found: "Prediction", title: str) -> None:
-    click.echo(title)
+    say(title)
     elapsed, in_elapsed = time_unit([found.elapsed_s])
     cpu, in_cpu = time_unit([found.cpu_s])
     times = {f"elapsed [{elapsed}]": found.elapsed_s.scaled(in_elapsed)}
     times[f"CPU, all threads [{cpu}]"] = found.cpu_s.scaled(in_cpu)
     emit_table([{name: str(time) for name, time in times.items()}])
-    click.echo(f"bound by: {found.bound_by}")
+    say(f"bound by: {found.bound_by}")
     if found.cpu_s.known:
-        click.echo("\nCPU time by kind of work:")
+        say("\nCPU time by kind of work:")
         shown = [term for term in found.terms if term.number * term.each_s > 0]
         unit, each = time_unit([term.seconds for term in shown])
         emit_table([{"work": t.name, f"CPU [{unit}]": str(t.seconds.scaled(each)), "from": t.says} for t in shown])
     else:
-        click.echo("CPU time: none was measured on this machine")
+        say("CPU time: none was measured on this machine")
     if found.beyond:
-        click.echo(f"Outside the calibrated range: {found.beyond}.")
+        say(f"Outside the calibrated range: {found.beyond}.")

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from zpmodel.commands.output import emit_json, emit_table, json_option
+from zpmodel.commands.output import emit_json, emit_table, json_option, say
 
 
 @click.command("price")
@@ -35,7 +35,7 @@ def command(folio: str | None, ram: tuple[str, ...], held_share: float, threshol
     if as_json:
         emit_json({"threshold": threshold, "held_share": held_share, "rule": rule(threshold), "price": rows})
         return
-    click.echo(rule(threshold))
+    say(rule(threshold))
     shown = []
     for row in rows:
         sizes = {name.removesuffix("_bytes"): value for name, value in row.items() if name.endswith("_bytes")}

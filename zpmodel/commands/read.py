@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from zpmodel.commands.output import emit_json, emit_table, json_option
+from zpmodel.commands.output import emit_json, emit_table, json_option, say
 
 
 @click.command("read")
@@ -51,7 +51,7 @@ def command(
         return
     from zpmodel.base.estimate import Estimate
 
-    click.echo(f"{work} of zeroes, folio of {format_size(sizes['folio_bytes'])}, one core, 90 % intervals")
+    say(f"{work} of zeroes, folio of {format_size(sizes['folio_bytes'])}, one core, 90 % intervals")
     shown = []
     for row in rows:
         rate = Estimate(row["bandwidth_bytes_per_s"], row["low_bytes_per_s"], row["high_bytes_per_s"])

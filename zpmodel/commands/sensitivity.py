@@ -1,11 +1,12 @@
 """``zpmodel sensitivity``: which inputs decide the answer."""
 
+from pathlib import Path
 from typing import Any
 
 import click
 
 from zpmodel.commands.machine_options import AskedMachine, machine_options
-from zpmodel.commands.output import emit_json, emit_table, json_option
+from zpmodel.commands.output import emit_json, emit_table, json_option, say
 
 
 @click.command("sensitivity")
@@ -23,6 +24,9 @@ from zpmodel.commands.output import emit_json, emit_table, json_option
 @click.option("--method", type=click.Choice(["sobol", "morris"]), default="sobol", show_default=True)
 @click.option("--samples", type=click.IntRange(2), default=256, show_default=True, help="A power of two for sobol.")
 @click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "--chart", type=click.Path(path_type=Path), metavar="FILE", help="A tornado chart, new: FILE.svg or FILE.png."
+)
 @json_option
 def command(
     asked: AskedMachine,
@@ -33,6 +37,7 @@ def command(
     method: Any,
     samples: int,
     seed: int,
+    chart: Path | None,
     as_json: bool,
 ) -> None:
     """Vary inputs over their ranges and say which decide the answer, and so which to know better.
@@ -40,20 +45,29 @@ def command(
     \b
     zpmodel sensitivity --calibration machine.json
     zpmodel sensitivity --calibration machine.json --range max_sectors=64:8192:log --range device.bandwidth=1e8:1e10:log
+    zpmodel sensitivity --machine nvme-mailing-list --chart tornado.svg
 
-    Without --range, each of the machine's costs varies over its own interval. Inputs as in zpmodel sweep.
+    Without --range, each of the machine's costs varies over its own interval. Inputs as in zpmodel sweep. The chart
+    moves one input at a time, all others at their best values.
     """
     from zpmodel.base.units import parse_size
     from zpmodel.commands.sweep import named, span_of
+    from zpmodel.report.charts.files import check_chart, write_chart
+    from zpmodel.report.charts.sensitivity import tornado
     from zpmodel.study.scenario import Scenario
     from zpmodel.study.sensitivity import sensitivity
+    from zpmodel.study.swings import swings
 
+    if chart is not None:
+        check_chart(chart, where="--chart")
     spans = {name: span_of(name, text) for name, text in map(named, ranges)}
     base = Scenario(asked.load(), parse_size(length, field="--length"), zero_page)
     found = sensitivity(base, spans, output=output, method=method, samples=samples, seed=seed)
+    if chart is not None:
+        write_chart(chart, tornado(swings(base, spans, output=output)))
     rows: list[dict[str, Any]] = found.table.to_dict("records")  # type: ignore[assignment]
     if as_json:
         emit_json({"method": method, "output": output, "inputs": rows, "words": found.words})
         return
     emit_table(rows)
-    click.echo(f"\n{found.words}")
+    say(f"\n{found.words}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zpmodel.commands.output import emit_json, json_option
+from zpmodel.commands.output import emit_json, json_option, say
 
 if TYPE_CHECKING:
     from zpmodel.report.site import Report
@@ -55,7 +55,7 @@ def site_options(what: str, out: str, which: str) -> Callable[[Callable[..., Any
 
 def tell(text: str) -> None:
     """Say what is being done."""
-    click.echo(text, err=True)
+    say(text, err=True)
 
 
 def show(ctx: click.Context, made: "Report", as_json: bool, title: str, says_why: str) -> None:
@@ -67,7 +67,7 @@ def show(ctx: click.Context, made: "Report", as_json: bool, title: str, says_why
     if as_json:
         emit_json({"index": str(index), "failed": made.failed, "ran": made.ran})
     else:
-        click.echo(f"{title}: {index.as_uri()}")
+        say(f"{title}: {index.as_uri()}")
     if made.failed:
-        click.echo(f"zpmodel: failed: {', '.join(made.failed)}; {says_why}", err=True)
+        say(f"zpmodel: failed: {', '.join(made.failed)}; {says_why}", err=True)
         ctx.exit(1)

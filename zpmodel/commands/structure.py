@@ -5,7 +5,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from zpmodel.commands.cases import CasesFile, emit_cases, lines_of, refuse_beside_cases
-from zpmodel.commands.output import emit_json, emit_table, json_option
+from zpmodel.commands.output import emit_json, emit_table, json_option, say
 
 if TYPE_CHECKING:
     from zpmodel.queue.limits import QueueLimits
@@ -82,7 +82,7 @@ def command(
 def _print(found: "Structure", nvme: "NvmeDescriptors", page: "ZeroPage", queue: "QueueLimits") -> None:
     from zpmodel.base.units import format_size
 
-    click.echo(f"{found.operation} of {format_size(found.length)} from {page} on {queue.source}")
+    say(f"{found.operation} of {format_size(found.length)} from {page} on {queue.source}")
     names = {
         "bios": found.bios,
         "vectors": found.vectors,
@@ -94,9 +94,9 @@ def _print(found: "Structure", nvme: "NvmeDescriptors", page: "ZeroPage", queue:
         "SGL descriptors (NVMe)": nvme.sgl_descriptors,
     }
     emit_table([{"count of": name, "number": f"{value:,}"} for name, value in names.items()])
-    click.echo("\nbios")
+    say("\nbios")
     _histogram(found.bio_histogram())
-    click.echo("\nrequests")
+    say("\nrequests")
     _histogram(found.request_histogram())
 
 
@@ -106,4 +106,4 @@ def _histogram(rows: list[dict[str, int]]) -> None:
     table: list[dict[str, Any]] = [{"size": format_size(row["bytes"]), **row} for row in rows]
     emit_table(table[:40])
     if len(table) > 40:
-        click.echo(f"... and {len(table) - 40} more kinds; --json shows all")
+        say(f"... and {len(table) - 40} more kinds; --json shows all")

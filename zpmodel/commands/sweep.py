@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zpmodel.commands.machine_options import AskedMachine, machine_options
-from zpmodel.commands.output import emit_json, emit_table, json_option
+from zpmodel.commands.output import emit_json, emit_table, json_option, say
 
 if TYPE_CHECKING:
     from zpmodel.study.sweep import Span
@@ -46,6 +46,7 @@ def command(
     max_segments ...), of a device (device.latency [s], device.bandwidth [B/s] ...) and factors on what a CPU takes
     (cpu.factor, cpu.vector ...). The result is the same whatever --jobs and --scheduler.
     """
+    from zpmodel.host.signals import status_of
     from zpmodel.study import inputs
     from zpmodel.study.pieces import run, to_parquet
     from zpmodel.study.scenario import Scenario
@@ -59,14 +60,15 @@ def command(
         progress = Progress(plan.rows)
         try:
             to_parquet(plan, out, jobs=jobs, client=client, done=progress)
-        except KeyboardInterrupt:
-            click.echo("\nzpmodel: stopped; the same command goes on from here", err=True)
-            raise click.exceptions.Abort() from None
+        except KeyboardInterrupt as error:
+            progress.clear()
+            say("zpmodel: stopped; the same command goes on from here", err=True)
+            click.get_current_context().exit(status_of(error))
         told = {"rows": plan.rows, "file": str(out)}
         if as_json:
             emit_json(told)
         else:
-            click.echo(f"{plan.rows:,} scenarios in {out}")
+            say(f"{plan.rows:,} scenarios in {out}")
         return
     pieces = dict(run(plan, range(plan.rows), jobs=jobs or (1 if plan.rows < 2000 else None), client=client))
     rows: list[dict[str, Any]] = [row for start in sorted(pieces) for row in pieces[start].to_dict("records")]  # type: ignore[misc]
@@ -75,7 +77,7 @@ def command(
         return
     emit_table(rows[:60])
     if len(rows) > 60:
-        click.echo(f"... and {len(rows) - 60} more; --json or --out has all")
+        say(f"... and {len(rows) - 60} more; --json or --out has all")
 
 
 class Progress:
@@ -98,6 +100,11 @@ class Progress:
         if rate > 0:
             text += f", {rate:,.0f} a second, {(self.rows - done) / rate:,.0f} s left"
         click.echo(f"\r{text}   " if self.terminal else text, err=True, nl=not self.terminal or done == self.rows)
+
+    def clear(self) -> None:
+        """Remove the line that is rewritten."""
+        if self.terminal:
+            click.echo("\r\x1b[K", nl=False, err=True)
 
 
 def named(text: str) -> tuple[str, str]:

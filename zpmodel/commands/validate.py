@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from zpmodel.commands.output import emit_json, emit_table, json_option
+from zpmodel.commands.output import emit_json, emit_table, json_option, say
 
 
 @click.command("validate")
@@ -34,7 +34,7 @@ def command(data_set: Path | None, as_json: bool) -> None:
         shown = [row for row in rows if row["family"] == family]
         if not shown:
             continue
-        click.echo(f"\n{title}: {summary(scores[scores['family'] == family])}")
+        say(f"\n{title}: {summary(scores[scores['family'] == family])}")
         emit_table(
             [
                 {
@@ -47,4 +47,4 @@ def command(data_set: Path | None, as_json: bool) -> None:
                 for row in sorted(shown, key=lambda row: row["inside"])
             ]
         )
-    click.echo(f"\n{summary(scores)}")
+    say(f"\n{summary(scores)}")

@@ -1,6 +1,5 @@
 """``zpmodel zeroout``: time BLKZEROOUT by length on this machine."""
 
-import signal
 import sys
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from zpmodel.commands.device import Seconds, open_device
-from zpmodel.commands.output import emit_json, emit_table, json_option
+from zpmodel.commands.output import emit_json, emit_table, json_option, say
 
 if TYPE_CHECKING:
     from zpmodel.measure.zeroout import Row
@@ -45,7 +44,7 @@ def command(
         raise click.UsageError("give --scratch or --device, not both")
     from zpmodel.base.units import parse_size
     from zpmodel.host.running import running_zero_page
-    from zpmodel.host.signals import ends_orderly
+    from zpmodel.host.signals import ends_orderly, status_of
     from zpmodel.measure import zeroout
 
     zeroout.check_free(out)
@@ -72,10 +71,10 @@ def command(
         raise stopped
     zeroout.write(out, rows, about | ({"stopped": "by a signal, before its time was up"} if stopped else {}))
     if stopped is not None:
-        click.echo(f"zpmodel: stopped; the {len(rows)} rows measured so far are in {out}", err=True)
+        say(f"zpmodel: stopped; the {len(rows)} rows measured so far are in {out}", err=True)
     _show(out, rows, as_json)
     if stopped is not None:
-        click.get_current_context().exit(128 + getattr(stopped, "number", signal.SIGINT))
+        click.get_current_context().exit(status_of(stopped))
 
 
 def _show(out: Path, rows: "list[Row]", as_json: bool) -> None:
@@ -98,5 +97,5 @@ def _show(out: Path, rows: "list[Row]", as_json: bool) -> None:
     if as_json:
         emit_json({"out": out, "medians": table})
         return
-    click.echo(f"medians of each call, {len(rows)} rows in {out / 'zeroout.csv'}")
+    say(f"medians of each call, {len(rows)} rows in {out / 'zeroout.csv'}")
     emit_table(table)

@@ -1,6 +1,5 @@
 """Curves: how many I/Os a second a device does, by block size and depth, as somebody published them."""
 
-import io
 from pathlib import Path
 
 import pandas as pd
@@ -8,6 +7,7 @@ import pandas as pd
 from zpmodel.base import shipped
 from zpmodel.base.errors import InputError
 from zpmodel.base.files import LARGEST_BYTES, read_text
+from zpmodel.base.table import read_columns
 from zpmodel.datasets.schema import WRITES, Column, check_points, conform
 
 _SUFFIX = "-write.csv"
@@ -36,13 +36,13 @@ def read_curve(name: str) -> tuple[pd.DataFrame, str]:
     try:
         text = read_text(path)
         comments = [line[1:].strip() for line in text.splitlines() if line.startswith("#")]
-        table = pd.read_csv(io.StringIO(text), comment="#")
     except FileNotFoundError:
         raise InputError("curve", "name", name, f"one of {', '.join(names)}, or {_ACCEPTED}") from None
     except (OSError, ValueError) as error:
         accepted = f"{_ACCEPTED}; at most {LARGEST_BYTES} bytes"
         raise InputError(name, "curve", str(error), accepted) from None
     where = str(path)
+    table = read_columns(text, name, _ACCEPTED, comment="#")
     found = conform(table.assign(memory=table.get("memory", "malloc"), max_sectors_kb=0), CURVE, where)
     check_points(found, where)
     said = next((line for line in comments if line.startswith("Source: ")), "").removeprefix("Source: ")

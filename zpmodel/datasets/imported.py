@@ -4,10 +4,10 @@ What fio's output does not say (the queue's limits, the driver, the pages of the
 what is assumed is said wherever the set is used.
 """
 
-import io
 import tomllib
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -16,7 +16,8 @@ import msgspec
 import pandas as pd
 
 from zpmodel.base.errors import InputError
-from zpmodel.base.files import read_bounded, read_text, write_atomically
+from zpmodel.base.files import check_folder, read_text, write_atomically
+from zpmodel.base.table import read_columns
 from zpmodel.datasets.any_fio import Imported
 from zpmodel.datasets.point import HUGE_PAGE
 from zpmodel.datasets.schema import (
@@ -29,6 +30,7 @@ from zpmodel.datasets.schema import (
 )
 from zpmodel.devices import device_for
 from zpmodel.host.machine import write_toml
+from zpmodel.host.signals import signals_held
 from zpmodel.queue.limits import QueueLimits
 from zpmodel.queue.presets import find_limits
 
@@ -109,9 +111,10 @@ def read_set(folder: Path | str) -> DataSet:
         raise InputError(str(where), "format", found.format, f"{FORMAT}: import again with this version")
     rows = folder / _ROWS
     try:
-        table = pd.read_csv(io.BytesIO(read_bounded(rows, _LARGEST_BYTES)))
+        text = read_text(rows, _LARGEST_BYTES)
     except (OSError, ValueError) as error:
         raise InputError(str(rows), "file", str(error), "the rows.csv of a folder made by zpmodel import") from None
+    table = read_columns(text, str(rows), "the rows.csv of a folder made by zpmodel import")
     writes = conform(table, WRITES, str(rows))
     check_points(writes, str(rows))
     given = {name: value for name, value in found.limits.items() if name != "source"}
@@ -138,6 +141,7 @@ def write_set(out: Path, imported: Imported, said: Said, files: Iterable[str]) -
 
     :raises InputError: where nothing of it is usable, or the folder holds something already.
     """
+    check_folder(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError("--out", "folder", str(out), "a folder that is not there yet, or empty")
     rows, assumed, left_out = _usable(imported, said)
@@ -169,11 +173,15 @@ def write_set(out: Path, imported: Imported, said: Said, files: Iterable[str]) -
 def _write(out: Path, document: dict[str, Any], rows: pd.DataFrame) -> None:
     columns = [*(column.name for column in WRITES), "direction", "source"]
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        write_atomically(out / _ROWS, rows[columns].to_csv(index=False, float_format="%.9g"))
-        # Last: without it the folder is no data set.
-        write_atomically(out / _SET, write_toml(document))
+        with signals_held():
+            out.mkdir(parents=True, exist_ok=True)
+            write_atomically(out / _ROWS, rows[columns].to_csv(index=False, float_format="%.9g"))
+            # Last: without it the folder is no data set.
+            write_atomically(out / _SET, write_toml(document))
     except OSError as error:
+        with suppress(OSError):  # half a set would be in the next one's way
+            (out / _ROWS).unlink(missing_ok=True)
+            out.rmdir()
         raise InputError("--out", "folder", error.strerror or str(error), "a folder that can be written") from None
 
 

@@ -13,7 +13,9 @@ from zpmodel.datasets.points import LeftOut, Measured, load_points
 from zpmodel.datasets.schema import LARGEST_BLOCK_BYTES, WRITES, DataSet, facts, limits_of
 from zpmodel.devices import device_for
 from zpmodel.queue.limits import QueueLimits
+from zpmodel.queue.presets import find_limits
 
+_ASSUMED = "loop"  # whose data a CPU moves, as it does those of memory
 _SHOWN = 20  # left-out points listed one by one
 _BOUND = ("", "ext4", "xfs")  # raw, or file systems whose direct overwrites queue nothing to unbound workers
 
@@ -31,7 +33,9 @@ def read_set(folder: Path | str) -> DataSet:
     folder = Path(folder)
     path = folder / "machine.toml"
     machine = _machine(path)
-    limits = QueueLimits.from_file(path)
+    # What `measure` writes where the target is on no block device: of memory, a network, a stacked file system.
+    unknown = machine.get("limits") == {}
+    limits = find_limits(_ASSUMED) if unknown else QueueLimits.from_file(path)
     points, left_out = load_points(folder)
     target = facts(machine, "target")
     device = device_for(target, limits)
@@ -49,7 +53,17 @@ def read_set(folder: Path | str) -> DataSet:
         found = f"no writes that can be used; {left_out[0].name}: {left_out[0].reason}" if left_out else "no writes"
         raise InputError(str(folder), "points", found, "a data set with points of both memories")
     writes = pd.DataFrame(rows, columns=[column.name for column in WRITES])
-    return DataSet(folder.resolve().name, machine, limits, device, writes, _listed(left_out))
+    assumed = (f"a queue as of the preset {_ASSUMED}: the target was on no block device",) if unknown else ()
+    return DataSet(
+        folder.resolve().name,
+        machine,
+        limits,
+        device,
+        writes,
+        _listed(left_out),
+        assumed,
+        limits_known=not unknown,
+    )
 
 
 def _machine(path: Path) -> dict[str, Any]:

@@ -114,6 +114,7 @@ class DataSet:
     :ivar writes: a row a run, with the columns of :data:`WRITES`.
     :ivar left_out: what was not taken, and why, a line each.
     :ivar assumed: what nobody measured and was assumed, such as the queue's limits.
+    :ivar limits_known: whether they are that queue's; False where nobody knows it, and another's were assumed.
     :ivar copies: whether a CPU moves the data (a device that is software); False where the device fetches them itself
         (DMA), so that bytes cost no CPU time but by their vectors and requests.
     """
@@ -126,6 +127,7 @@ class DataSet:
     left_out: tuple[str, ...] = ()
     assumed: tuple[str, ...] = field(default=())
     copies: bool = True
+    limits_known: bool = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "writes", conform(self.writes, WRITES, self.name))

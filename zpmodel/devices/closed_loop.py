@@ -70,26 +70,62 @@ def rest_of_units(device, mebibytes):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def operation_rates(device, load, out):  # type: ignore[no-untyped-def]
-    """Operations per second of each point [1/s], into ``out``; ``device`` is a PathCosts, ``load`` a Load."""
-    for i in range(len(out)):
-        cold = max(0.0, 1.0 - device.cache / load.working_set[i])
-        requests, room = load.requests[i], load.room[i]
-        each = load.mebibytes[i] / requests
-        rest = rest_of_units(device, each)
-        link = link_time(device, requests, load.segments[i], load.mebibytes[i] + requests * rest, cold, cold)
-        # An operation of more requests than the queue holds waits for the device several times over.
-        times = max(1.0, requests / room)
-        held = max(1, int(min(load.depth[i], max(1.0, room / requests))))
-        late = device.partial if rest > 0.0 else 0.0
-        latency = (latency_of(device, each) + late) * times
-        out[i] = steady_rate(load.path[i], link, latency, held, device.rounds)
-        if rest > 0.0:
-            out[i] = min(out[i], 1.0 / (link + requests * rest * device.mend))
+def costs_of(devices, draw):  # type: ignore[no-untyped-def]
+    """One draw of PathCosts whose fields have the shape (draws,)."""
+    return PathCosts(
+        devices.latency[draw],
+        devices.stream[draw],
+        devices.request[draw],
+        devices.segment[draw],
+        devices.mebibyte[draw],
+        devices.cold[draw],
+        devices.cache[draw],
+        devices.rounds[draw],
+        devices.cold_segment[draw],
+        devices.overlap[draw],
+        devices.unit[draw],
+        devices.mend[draw],
+        devices.partial[draw],
+    )
+
+
+@kernel
+def operation_rates(devices, load, out):  # type: ignore[no-untyped-def]
+    """Operations per second of each draw and point [1/s], into ``out``, shape (draws, points).
+
+    ``devices`` is a PathCosts with arrays (draws,), ``load`` a Load whose ``path`` has the shape (draws, points).
+    """
+    for draw in range(len(out)):
+        device = costs_of(devices, draw)
+        for i in range(out.shape[1]):
+            cold = max(0.0, 1.0 - device.cache / load.working_set[i])
+            requests, room = load.requests[i], load.room[i]
+            each = load.mebibytes[i] / requests
+            rest = rest_of_units(device, each)
+            link = link_time(device, requests, load.segments[i], load.mebibytes[i] + requests * rest, cold, cold)
+            # An operation of more requests than the queue holds waits for the device several times over.
+            times = max(1.0, requests / room)
+            held = max(1, int(min(load.depth[i], max(1.0, room / requests))))
+            late = device.partial if rest > 0.0 else 0.0
+            latency = (latency_of(device, each) + late) * times
+            rate = steady_rate(load.path[draw, i], link, latency, held, device.rounds)
+            if rest > 0.0:
+                rate = min(rate, 1.0 / (link + requests * rest * device.mend))
+            out[draw, i] = rate
 
 
 def closed_loop(device: PathCosts, load: Load) -> Floats:
-    """Operations per second [1/s] of each point of a load, shape (points,)."""
-    out = np.empty(len(load.path))
-    operation_rates(PathCosts(*(float(value) for value in device)), load, out)
-    return out
+    """Operations per second [1/s] of each point of a load, shape (points,).
+
+    Where the device has draws, or the load's ``path`` has them (then its shape is (draws, points)), there is a row for
+    each draw: shape (draws, points).
+    """
+    given = np.atleast_2d(load.path)
+    draws = np.broadcast(*device, given[:, 0]).size
+    costs, path = np.empty((len(device), draws)), np.empty((draws, given.shape[1]))
+    path[:] = given
+    for row, cost in zip(costs, device, strict=True):
+        row[:] = cost
+    out = np.empty_like(path)
+    operation_rates(PathCosts(*costs), load._replace(path=path), out)
+    return out if np.ndim(load.path) == 2 or np.ndim(device.latency) else out[0]

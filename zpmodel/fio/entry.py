@@ -11,6 +11,8 @@ from zpmodel.fio.dialect import DIRECTIONS, NAN, NO_LATENCY, Latency, Moved, cou
 _LITTLE_TOLERANCE = 0.06
 # Latencies of submission, completion and both are taken by one clock; this is what rounding leaves.
 _CLOCK = 1.001
+# No submission takes this share of the run, where there are so many.
+_NEVER, _MANY = 0.25, 16
 # Fewer I/Os than this that began in the ramp are not worth a word.
 _FEW = 0.01
 _NO_POLLER_CPU = "sqthread_poll: the poller's CPU is not in usr_cpu and sys_cpu"
@@ -45,14 +47,16 @@ def rows(
         if entry.get(name) is not None and not (name == "mixed" and fields):
             fields[name] = part(entry, name, where)
             sides[name] = moved(fields[name], f"{where}: {name}")
-    waits = {name: _latencies(side, f"{where}: {name}") for name, side in fields.items()}
+    notes: list[str] = []
+    waits = {name: _latencies(side, sides[name], f"{where}: {name}", notes) for name, side in fields.items()}
     summed_s = count(entry, "job_runtime", where) / 1000.0
     found = members.find(entry, given, sides, siblings, numjobs, summed_s)
     trusted = None if found.mixed else given
-    notes = list(found.notes)
+    notes += found.notes
     queue, found = _queue(trusted, sides, waits, found, summed_s, notes)
     polled = _polled(trusted, fields, waits, notes)
     waits = {name: _believed(each, notes) for name, each in waits.items()}
+    undone = _undone(sides, notes)
     shared = {
         "group": number(entry, "groupid", where),
         "client": f"{entry['hostname']}:{entry.get('port', '')}" if "hostname" in entry else "",
@@ -63,7 +67,7 @@ def rows(
         "jobs": found.jobs,
         "total_depth": queue.total,
         "syncs": count(part(entry, "sync", where), "total_ios", where),
-        **_cpu(entry, sides, trusted, found, summed_s, polled is not False, where),
+        **_cpu(entry, sides, trusted, found, summed_s, polled is not False or undone, where),
         "context_switches": count(entry, "ctx", where),
         "error": 0,
         "little": queue.little,
@@ -79,8 +83,23 @@ def rows(
         yield {**shared, "direction": "none", **nothing, "notes": "; ".join(notes)}
 
 
-def _latencies(side: Mapping[str, Any], where: str) -> dict[str, Latency]:
-    return {name: latency(side, name, where) for name in ("slat", "clat", "lat")}
+def _latencies(fields: Mapping[str, Any], side: Moved, where: str, notes: list[str]) -> dict[str, Latency]:
+    """All three; without submission where `disable_lat` took its beginning away, so that it counts from fio's start."""
+    found = {name: latency(fields, name, where) for name in ("slat", "clat", "lat")}
+    unbegun = math.isnan(found["lat"].mean) and found["slat"].mean * 1e-9 > _NEVER * side.runtime_s
+    if not unbegun or side.ios < _MANY:
+        return found
+    notes.append("slat counts from fio's start (disable_lat), so wrong")
+    return {**found, "slat": NO_LATENCY}
+
+
+def _undone(sides: Mapping[str, Moved], notes: list[str]) -> bool:
+    """Say whether fio counts I/Os that took no time at all while others did: ``verify_only`` writes nothing."""
+    if not any(side.runtime_s for side in sides.values()):
+        return False
+    idle = [name for name, side in sides.items() if side.ios and not side.runtime_s]
+    notes += [f"{sides[name].ios} I/Os of {name} took no time: perhaps not done (verify_only)" for name in idle]
+    return bool(idle)
 
 
 def _direction(

@@ -11,6 +11,8 @@ from zpmodel.fio.dialect import DIRECTIONS, number
 # Several runs that write into one file at a time; the documents of each still stand in order.
 _RUNS_AT_A_TIME = 8
 _CLOCKS_S = 2.5
+# What fio prints as `elapsed` is up to a second more than it was.
+_ELAPSED_S = 1.05
 _LATENCIES = ("slat_ns", "clat_ns", "lat_ns", "slat", "clat", "lat")
 
 
@@ -95,8 +97,8 @@ def _goes_on(earlier: State, later: State) -> bool:
     if abs(started_apart) > _CLOCKS_S:
         return False
     span_s = later.printed_s - earlier.printed_s
-    if earlier.ramp and earlier.elapsed_s > 2 * _CLOCKS_S and later.elapsed_s > earlier.elapsed_s:
-        # At the end of the ramp all counts begin anew, but the run that had gone on so long is still the same.
+    if earlier.ramp and later.elapsed_s > earlier.elapsed_s and _began_before(later, earlier):
+        # At the end of the ramp all counts begin anew, but the run is still the same.
         return True
     pairs = list(zip(earlier.sides, later.sides, strict=True))
     if not all(_continues(old, new) for old, new in pairs):
@@ -108,6 +110,13 @@ def _goes_on(earlier: State, later: State) -> bool:
     # Whole seconds may be one too many.
     span_s -= 1.0 if earlier.whole_seconds or later.whole_seconds else 0.0
     return finished or not runtime_s < max(0.02, 0.3 * span_s)
+
+
+def _began_before(later: State, earlier: State) -> bool:
+    """Say whether a run had begun, by its own clock of whole seconds, before another document was printed."""
+    if later.whole_seconds or earlier.whole_seconds:
+        return earlier.elapsed_s > 2 * _CLOCKS_S
+    return later.printed_s - earlier.printed_s < later.elapsed_s - _ELAPSED_S
 
 
 def _continues(old: _Side, new: _Side) -> bool:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from itertools import chain, pairwise
 from typing import Any
 
 from zpmodel.base.errors import InputError
@@ -67,8 +68,9 @@ def documents(text: str, where: str) -> Iterator[dict[str, Any]]:
     :raises InputError: where there is none, or where one is broken, ends too early or has too much in it.
     """
     found, other = 0, False
-    starts = [match.start() for match in _FIO_OPENING.finditer(text)]
-    for start, end in zip([0, *starts], [*starts, len(text)], strict=True):
+    # One by one: a file of nothing but openings has so many that a list of them is larger than the file.
+    starts = (match.start() for match in _FIO_OPENING.finditer(text))
+    for start, end in pairwise(chain([0], starts, [len(text)])):
         stretch = text[start:end]
         rich = _is_rich(stretch)
         position = 0

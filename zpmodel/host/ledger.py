@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from zpmodel.base.errors import RefusedError
-from zpmodel.base.files import write_atomically
+from zpmodel.base.files import read_text, write_atomically
 from zpmodel.host.leftovers import is_leftover, owned_name
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
@@ -120,7 +120,7 @@ def _places() -> list[Path]:
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        debt = json.loads(path.read_text())
+        debt = json.loads(read_text(path))
     except (OSError, ValueError, RecursionError):
         return None
     return debt if isinstance(debt, dict) else None

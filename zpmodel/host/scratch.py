@@ -13,7 +13,6 @@ import random
 import shutil
 import stat
 import struct
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -29,6 +28,7 @@ from zpmodel.host.ledger import open_ledger
 from zpmodel.host.leftovers import is_leftover, owned_name
 from zpmodel.host.meminfo import available_bytes
 from zpmodel.host.mounts import mounts
+from zpmodel.host.programs import run_program
 from zpmodel.host.signals import ends_orderly, signals_held
 
 # linux/loop.h
@@ -82,13 +82,6 @@ def why_impossible() -> str | None:
     return f"needs the program {missing[0]}" if missing else None
 
 
-def _run(*command: str | Path) -> None:
-    """Run a small system program out of reach of the terminal's Ctrl-C."""
-    done = subprocess.run(command, capture_output=True, text=True, start_new_session=True, check=False)
-    if done.returncode != 0:
-        raise RefusedError(f"scratch device: {command[0]} failed: {' '.join(done.stderr.split())}")
-
-
 def remove_leftovers() -> list[str]:
     """Remove what killed runs left: their mounts, folders and device numbers.
 
@@ -102,7 +95,7 @@ def _remove_leftovers(control: int) -> list[str]:
     removed: list[str] = []
     for mount in mounts():
         if mount.file_system == "ramfs" and is_leftover(mount.point.name, _KIND):
-            _run("umount", "--lazy", mount.point)
+            run_program("scratch device", "umount", "--lazy", mount.point)
             removed.append(str(mount.point))
     for folder in Path(tempfile.gettempdir()).glob(f"zpmodel-{_KIND}-*"):
         if is_leftover(folder.name, _KIND):
@@ -234,8 +227,8 @@ def _make(stack: ExitStack, size_bytes: int, logical_block_bytes: int) -> Scratc
         folder = Path(tempfile.mkdtemp(prefix=owned_name(_KIND, os.getpid()) + "-"))
         with ExitStack() as making:
             making.callback(folder.rmdir)
-            _run("mount", "-t", "ramfs", "-o", "mode=700", "zpmodel", folder)
-            making.callback(_run, "umount", "--lazy", folder)
+            run_program("scratch device", "mount", "-t", "ramfs", "-o", "mode=700", "zpmodel", folder)
+            making.callback(run_program, "scratch device", "umount", "--lazy", folder)
             path = _node(number)
             # O_EXCL: nobody can mount it or make it part of something while it is in use here.
             fd = os.open(path, os.O_RDWR | os.O_EXCL | os.O_CLOEXEC)

@@ -25,6 +25,11 @@ class Stopped(KeyboardInterrupt):
         self.number = number
 
 
+def status_of(error: BaseException | None) -> int:
+    """The exit status of a program that ends because of this: 128 + the signal's number, or SIGINT's."""
+    return 128 + int(getattr(error, "number", signal.SIGINT))
+
+
 _asked: Stopped | None = None  # what was raised and has not yet arrived
 
 
@@ -49,8 +54,14 @@ def ends_orderly() -> Iterator[None]:
         if _asked is not None:
             raise _asked  # swallowed, and not yet raised again
     except BaseException as error:
-        if _asked is not None and _carries(error, _asked):
+        asked = _asked
+        if asked is None:
+            raise
+        if _carries(error, asked):
             _arrived()
+        # A library may make another error of it: an extension that was being imported, a compiler that was called back.
+        if isinstance(error, Exception):
+            raise asked from error
         raise
     finally:
         for number, handler in changed.items():
@@ -81,6 +92,19 @@ def signals_held() -> Iterator[None]:
         for number in dict.fromkeys(arrived):
             if number != signal.SIGALRM or _asked is not None:
                 signal.raise_signal(number)
+
+
+@contextmanager
+def kept_from_children() -> Iterator[None]:
+    """Let programs started in the block never get Ctrl-C, SIGTERM or SIGHUP, which a terminal sends to all of a group.
+
+    Who starts them ends them. Here such a signal waits until the block is done.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

@@ -52,6 +52,9 @@ to a bio's last one for that. ``flush``: a plug issued. ``worker``: a further re
 issues.
 """
 
+LOOPS = ("table_vector", "vector", "visit", "piece", "passed", "gap", "gap_walk")
+"""Those of a vector: short loops, whose instructions run faster than calls, locked operations and misses elsewhere."""
+
 _BUILD = np.array(
     [7331, 50, 459.5, 3.09, 171.4, 2071.4, 32.18, 31.07, 6.96, 3.25, 13.24, 90.3, 105.8],
     dtype=float,

@@ -17,7 +17,7 @@ from scipy.optimize import least_squares
 from zpmodel.base.errors import InputError
 from zpmodel.base.estimate import Estimate
 from zpmodel.base.units import GIB
-from zpmodel.kernel_cpu.instructions import WORK, WorkCosts, count_work, table_work
+from zpmodel.kernel_cpu.instructions import LOOPS, WORK, WorkCosts, count_work, table_work
 from zpmodel.queue.limits import QueueLimits
 from zpmodel.queue.zeropage import ZeroPage
 
@@ -26,7 +26,7 @@ Floats = npt.NDArray[np.float64]
 CONFIGURATION = ["zero_page_bytes", "max_sectors", "max_segments", "max_segment_size"]
 """Columns that tell configurations apart."""
 
-_MAIN = ("vector", "request")
+_APART = (LOOPS, ("request",))  # kinds whose time per instruction may differ from the common one, together
 _DOUBT = 0.3  # log deviation of a kind's time per instruction from the common one: other loads, misses, branches
 _SLOPE_DOUBT = 0.5  # of log wait over log time per GiB; 0: waits don't depend on the configuration
 _MISFIT = 0.04  # log: what medians of long ranges lie off the fit by, beyond what their replicates explain
@@ -111,8 +111,8 @@ class _Model:
     def costs(self, parameters: Floats) -> Floats:
         """Time of each kind [ns] by parameters of shape (..., parameters)."""
         share = np.exp(parameters[..., :1]) * np.ones(len(WORK))
-        for i, name in enumerate(_MAIN, 1):
-            share[..., WORK.index(name)] *= np.exp(parameters[..., i])
+        for i, names in enumerate(_APART, 1):
+            share[..., [WORK.index(name) for name in names]] *= np.exp(parameters[..., i : i + 1])
         share[..., WORK.index("call")] = 0
         return np.asarray(share * self.instructions)
 

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import msgspec
 
 from zpmodel.base.errors import InputError, RefusedError
-from zpmodel.base.files import read_bounded, write_atomically
+from zpmodel.base.files import check_folder, read_bounded, remove_half_written, write_atomically
 from zpmodel.datasets.point import Point
 from zpmodel.datasets.points import LeftOut
 from zpmodel.host.safety import Target
@@ -93,13 +93,17 @@ def locked_folder(out: Path) -> Iterator[int]:
     :raises InputError: where it can't be made or written, or is something else's.
     :raises RefusedError: where a measurement runs in it.
     """
+    check_folder(out)
     try:
         if out.is_dir() and any(out.iterdir()) and not (out / "plan.json").exists():
-            leftovers = {"points", "usage"} | {path.name for path in out.glob(".*.tmp")}
-            if {path.name for path in out.iterdir()} - leftovers or any((out / "points").glob("*")):
+            there = {path.name for path in out.iterdir() if not path.name.startswith(".plan.json.")}
+            if there - {"points", "usage"} or any((out / "points").glob("*")):
                 raise InputError(
                     "--out", "folder", str(out), "a new or empty folder, or one that zpmodel measure began"
                 )
+        for name in ("points", "usage", "set-aside"):
+            if (out / name).is_symlink():
+                raise InputError(str(out / name), "folder", "a symlink", "a folder of the data set's own")
         for name in ("points", "usage"):
             (out / name).mkdir(parents=True, exist_ok=True)
         lock = os.open(out, os.O_RDONLY | os.O_DIRECTORY)
@@ -124,8 +128,9 @@ def locked_folder(out: Path) -> Iterator[int]:
 def _remove_unfinished(out: Path) -> None:
     for scratch in out.glob(".run-*"):
         shutil.rmtree(scratch, ignore_errors=True)
-    for temporary in [*out.glob(".*.tmp"), *out.glob("points/.*.tmp"), *out.glob("usage/.*.tmp")]:
-        temporary.unlink(missing_ok=True)
+    for folder in (out, out / "points", out / "usage"):
+        with suppress(OSError):
+            remove_half_written(folder)
 
 
 def set_aside(out: Path, left_out: Sequence[LeftOut]) -> None:
@@ -152,7 +157,8 @@ def set_aside(out: Path, left_out: Sequence[LeftOut]) -> None:
 def note_failure(out: Path, name: str, reason: str) -> None:
     """Add a line to ``failures.jsonl``, as far as there is room."""
     line = json.dumps({"id": name, "when": time.strftime("%FT%TZ", time.gmtime()), "reason": reason})
-    with suppress(OSError), (out / "failures.jsonl").open("a") as file:
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    with suppress(OSError), os.fdopen(os.open(out / "failures.jsonl", flags, 0o666), "a") as file:
         file.write(line + "\n")
 
 

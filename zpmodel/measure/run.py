@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from zpmodel.base.errors import InputError, RefusedError
-from zpmodel.base.files import write_atomically
+from zpmodel.base.files import read_text, write_atomically
 from zpmodel.datasets import points as dataset
 from zpmodel.datasets.point import Point
 from zpmodel.host import block, hugepages, machine
@@ -306,11 +306,18 @@ class _Session:
         path = self.out / "machine.toml"
         if not facts:  # stopped before there was anything to say
             return
-        sessions: list[dict[str, Any]] = []
-        with suppress(OSError, tomllib.TOMLDecodeError):
-            sessions = tomllib.loads(path.read_text()).get("session", [])
-        if sessions and sessions[-1]["before"]["date"] == before["date"]:
+        sessions = _sessions_in(path)
+        if sessions and sessions[-1]["before"].get("date") == before["date"]:
             sessions.pop()
         now = {"before": before} | ({"after": after} if after else {})
         with suppress(OSError):  # a full disk must not keep the huge pages from being given back
             write_atomically(path, machine.write_toml({**facts, "session": [*sessions, now]}))
+
+
+def _sessions_in(path: Path) -> list[dict[str, Any]]:
+    """Earlier sessions of a measurement as its ``machine.toml`` tells them; none where that is damaged."""
+    try:
+        found = tomllib.loads(read_text(path)).get("session", [])
+        return [each for each in found if isinstance(each["before"], dict)]
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return []

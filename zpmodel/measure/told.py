@@ -95,9 +95,8 @@ def at_the_end(items: Iterable[Measured], contrasts: Iterable[Contrast], matrix:
     notes = []
     slow = sorted({item.point.pair for item in items if item.ios < ENOUGH_IOS})
     if slow:
-        notes.append(
-            f"{len(slow)} combinations had fewer than {ENOUGH_IOS} I/Os a run: the device is slow, trust them less"
-        )
+        many = "1 combination" if len(slow) == 1 else f"{len(slow)} combinations"
+        notes.append(f"{many} had fewer than {ENOUGH_IOS} I/Os a run: the device is slow, trust these less")
     if not quick:
         return notes
     found = list(contrasts)

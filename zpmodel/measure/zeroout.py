@@ -10,12 +10,13 @@ import resource
 import struct
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from zpmodel.base.errors import InputError, RefusedError
-from zpmodel.base.files import write_atomically
+from zpmodel.base.files import check_folder, write_atomically
 from zpmodel.base.units import GIB, KIB, MIB
 from zpmodel.host.block import device_under
 from zpmodel.host.cputime import kernel_threads, kernel_threads_spent, machine_seconds
@@ -150,6 +151,9 @@ def write(out: Path, rows: list[Row], about: dict[str, Any]) -> None:
             write_atomically(out / "zeroout.csv", "\n".join(lines) + "\n")
             write_atomically(out / "machine.toml", write_toml({**about, "after": changing_facts()}))
     except OSError as error:
+        with suppress(OSError):  # half a set would be in the next one's way
+            (out / "zeroout.csv").unlink(missing_ok=True)
+            out.rmdir()
         raise RefusedError(f"{out} can't be written: {error.strerror}") from None
 
 
@@ -166,8 +170,10 @@ def check_free(out: Path) -> None:
 def make_folder(out: Path) -> None:
     """Make the folder of a set, before the measurement, which may take long.
 
+    :raises InputError: where it is somebody else's, in a place that all share.
     :raises RefusedError: where it can't be made.
     """
+    check_folder(out)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

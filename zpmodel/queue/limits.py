@@ -107,8 +107,8 @@ class QueueLimits:
             self._refuse("write_zeroes_max_bytes", self.write_zeroes_max_bytes, f"a multiple of {SECTOR}")
         if self.nomerges not in (0, 1, 2):
             self._refuse("nomerges", self.nomerges, "0, 1 or 2")
-        if self.nr_requests < 1:
-            self._refuse("nr_requests", self.nr_requests, "at least 1")
+        if not 1 <= self.nr_requests <= UINT_MAX:
+            self._refuse("nr_requests", self.nr_requests, f"at least 1 and at most {UINT_MAX}")
         if not isinstance(self.scheduler, str) or not re.fullmatch(r"[a-z][\w-]*", self.scheduler):
             self._refuse("scheduler", self.scheduler, "a scheduler's name, such as none or mq-deadline")
 

@@ -61,6 +61,7 @@ def package_digest() -> str:
     return total.hexdigest()
 
 
+@cache
 def libraries() -> dict[str, str]:
     """Versions of Python and of the libraries that numbers and pictures come from."""
     return {"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}}

@@ -4,10 +4,11 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from zpmodel.base.errors import InputError, RefusedError
+from zpmodel.base.files import check_folder, remove_half_written
 
 MARKER = ".zpmodel-report"
 """The file that says a folder is a report; it is also what two reports lock each other out with."""
@@ -24,6 +25,7 @@ def claimed(out: Path, folders: Sequence[str] = FOLDERS) -> Iterator[None]:
     :raises InputError: where it can't be written, or holds something that is not a report.
     :raises RefusedError: while another report is being made into it.
     """
+    check_folder(out)
     try:
         out.mkdir(parents=True, exist_ok=True)
         if not os.path.lexists(out / MARKER) and any(out.iterdir()):
@@ -54,8 +56,7 @@ def _tidy(out: Path, folders: Sequence[str]) -> None:
             if (out / name).is_symlink():
                 raise InputError(str(out / name), "folder", "a symlink", "a folder of the report's own")
             (out / name).mkdir(exist_ok=True)
-            for left in (out / name).glob(".*"):  # half-written files of a killed report
-                with suppress(OSError):
-                    left.unlink()
+        for folder in (out, *(out / name for name in folders)):
+            remove_half_written(folder)
     except OSError as error:
         raise InputError(str(out), "folder", str(error), "a folder that can be written") from None

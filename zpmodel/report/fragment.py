@@ -3,7 +3,6 @@
 A fragment holds all that the site's page needs; its digests tell whether the page's files are whole.
 """
 
-import gzip
 import hashlib
 import io
 import json
@@ -19,8 +18,9 @@ from pygments.lexers import PythonLexer
 
 from zpmodel.base.files import write_atomically
 from zpmodel.report import escape
-from zpmodel.report.charts.theme import CHART_TYPE, TABLE_TYPE
 from zpmodel.report.describe import describe, title_of
+from zpmodel.report.outputs import CHART_TYPE, SCHEMA, TABLE_TYPE
+from zpmodel.report.part import write_part
 
 HEADLINE_TAG = "headline"
 """The tag of the cell whose output is repeated on the site's first page."""
@@ -56,18 +56,18 @@ class PageFiles:
 
         :param picture: the chart as the kernel drew it, SVG; drawn here where there is none.
         """
-        import altair as alt
         import vl_convert
 
         self.charts += 1
         stem, text = f"charts/{self.name}-{self.charts}", describe(spec)
-        spec = {**spec, "description": text, "$schema": alt.SCHEMA_URL}
+        spec = {**spec, "description": text, "$schema": SCHEMA}
         picture = picture or vl_convert.vegalite_to_svg(spec)
         svg = self.keep(f"{stem}.svg", picture)
         png = self.keep(f"{stem}.png", _small_png(vl_convert.svg_to_png(picture, scale=_PNG_SCALE)))
         links = [f'<a href="{svg}">SVG</a>', f'<a href="{png}">PNG</a>']
         for number, rows in enumerate(spec.get("datasets", {}).values()):
-            links += self._data(f"{self.name}-chart-{self.charts}{f'-{number + 1}' if number else ''}", rows)
+            more = str(number + 1) if number else ""
+            links += self._data(f"{self.name}-chart-{self.charts}{more and '-'}{more}", rows, f" {more}".rstrip())
         # "</" would end the element; JSON may write it so.
         inside = json.dumps(spec, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
         title = escape.to_html(title_of(spec)[0] or "Chart")
@@ -92,19 +92,19 @@ class PageFiles:
             box = f"<details{long}><summary>Table of {rows} rows</summary>{box}</details>"
         return f'{box}<p class="files">{links}</p>' if links else box
 
-    def _data(self, stem: str, content: Any) -> list[str]:
+    def _data(self, stem: str, content: Any, more: str = "") -> list[str]:
         import pandas as pd
 
         frame = pd.read_csv(io.StringIO(content)) if isinstance(content, str) else pd.DataFrame(content)
         csv = content if isinstance(content, str) else frame.to_csv(index=False)
-        links = [f'<a href="{self.keep(f"data/{stem}.csv", csv)}">CSV</a>']
+        links = [f'<a href="{self.keep(f"data/{stem}.csv", csv)}">CSV{more}</a>']
         try:
             import pyarrow  # noqa: F401
         except ImportError:
             return links
         buffer = io.BytesIO()
         frame.to_parquet(buffer, index=False)
-        return [*links, f'<a href="{self.keep(f"data/{stem}.parquet", buffer.getvalue())}">Parquet</a>']
+        return [*links, f'<a href="{self.keep(f"data/{stem}.parquet", buffer.getvalue())}">Parquet{more}</a>']
 
 
 def write(notebook: Any, *, out: Path, name: str, about: Mapping[str, Any]) -> None:
@@ -143,7 +143,7 @@ def write(notebook: Any, *, out: Path, name: str, about: Mapping[str, Any]) -> N
         "charts": page.charts,
         "files": page.digests,
     }
-    write_atomically(out / "parts" / f"{name}.json.gz", gzip.compress(json.dumps(document).encode()))
+    write_part(out, name, document)
 
 
 def failure(notebook: Any) -> str:
@@ -160,7 +160,7 @@ def failure(notebook: Any) -> str:
 
 def _code(source: str) -> str:
     marked = highlight(source, PythonLexer(), _HIGHLIGHT)
-    return f'<details class="code"><summary>Code</summary><pre><code>{marked}</code></pre></details>'
+    return f'<details class="code"><summary>Code</summary><pre tabindex="0"><code>{marked}</code></pre></details>'
 
 
 def _text_to_the_left(markup: str) -> str:
@@ -201,13 +201,14 @@ def _small_png(raw: bytes) -> bytes:
 
 def _output(page: PageFiles, output: Any, picture: str) -> str:
     if output.output_type == "stream":
-        return f'<pre class="{"stderr" if output.name == "stderr" else "stdout"}">{_plain(output.text)}</pre>'
+        kind = "stderr" if output.name == "stderr" else "stdout"
+        return f'<pre tabindex="0" class="{kind}">{_plain(output.text)}</pre>'
     if output.output_type == "error":
         trace = _plain("\n".join(output.traceback))
         name, text = _plain(output.ename), _plain(output.evalue)
         return (
             f'<div class="failure" role="alert"><strong>{name}</strong>: {text}'
-            f"<details><summary>Where</summary><pre>{trace}</pre></details></div>"
+            f'<details><summary>Where</summary><pre tabindex="0">{trace}</pre></details></div>'
         )
     data = output.get("data", {})
     if CHART_TYPE in data:
@@ -219,7 +220,7 @@ def _output(page: PageFiles, output: Any, picture: str) -> str:
         ),
         ("text/markdown", escape.from_markdown),
         ("image/png", lambda text: f'<img alt="picture" src="data:image/png;base64,{escape.to_html(text.strip())}">'),
-        ("text/plain", lambda text: f"<pre>{_plain(text)}</pre>"),
+        ("text/plain", lambda text: f'<pre tabindex="0">{_plain(text)}</pre>'),
     ]
     for kind, show in shapes:
         if kind in data:

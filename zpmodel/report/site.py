@@ -1,10 +1,6 @@
 """Batch reports: pages that changed through papermill, then one HTML site that opens without a network."""
 
-import gzip
-import hashlib
-import json
 import secrets
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +18,7 @@ from zpmodel.report.escape import to_html
 from zpmodel.report.fingerprint import fingerprint, folder_digest, package_digest, provenance
 from zpmodel.report.folder import claimed
 from zpmodel.report.parameters import value_of
+from zpmodel.report.part import path_of, read_part, write_part
 from zpmodel.report.run import Order, run_all
 
 TITLE = "What a PMD-sized zero page is worth"
@@ -102,7 +99,11 @@ class Plan:
         for page in chosen:
             mine = {key: value for key, value in given.items() if key in page.parameters}
             print_of = fingerprint(page, mine, digest)
-            if (old := _part(out, page.name)) is not None and old["fingerprint"] == print_of and old["status"] == "ok":
+            if (
+                (old := read_part(out, page.name)) is not None
+                and old["fingerprint"] == print_of
+                and old["status"] == "ok"
+            ):
                 tell(f"{page.name}: unchanged")
                 continue
             document = {
@@ -114,7 +115,7 @@ class Plan:
             }
             limit = timeout_s or page.timeout_s or pages.load().timeout_s
             orders.append(Order(page.name, document, limit, weight=page.weight))
-            (out / "parts" / f"{page.name}.json.gz").unlink(missing_ok=True)
+            path_of(out, page.name).unlink(missing_ok=True)
         return cls(out, tuple(chosen), digest, tuple(orders), tell)
 
     def done(self, order: Order, error: str, seconds: float) -> None:
@@ -127,14 +128,14 @@ class Plan:
                 f'<div class="failure" role="alert"><strong>This page was not finished</strong>: {to_html(error)}</div>'
             )
             part |= {"headline": "", "body": text, "charts": 0, "files": {}}
-            write_atomically(self.out / "parts" / f"{name}.json.gz", gzip.compress(json.dumps(part).encode()))
-        found = _part(self.out, name)
+            write_part(self.out, name, part)
+        found = read_part(self.out, name)
         failed = found is None or found["status"] != "ok"
         self.tell(f"{name}: {'FAILED, ' + found['error'] if failed and found else 'done'}, {seconds:.0f} s")
 
     def finish(self) -> Report:
         """Make the site of all finished pages."""
-        parts = [part for name in notebook_names() if (part := _part(self.out, name)) is not None]
+        parts = [part for name in notebook_names() if (part := read_part(self.out, name)) is not None]
         _write_site(self.out, parts, self.digest)
         ours = {page.name for page in self.chosen}
         failed = {part["name"]: part["error"] for part in parts if part["status"] != "ok" and part["name"] in ours}
@@ -173,20 +174,6 @@ def _about(page: pages.Page, parameters: Mapping[str, Any], digest: str, print_o
         "package": package_digest(),
         "provenance": provenance(page, parameters, digest, made),
     }
-
-
-def _part(out: Path, name: str) -> Part | None:
-    """A page's fragment, where it and all the files that belong to it are whole."""
-    try:
-        part = json.loads(gzip.decompress((out / "parts" / f"{name}.json.gz").read_bytes()))
-        for path, digest in part["files"].items():
-            if hashlib.sha256((out / path).read_bytes()).hexdigest() != digest:
-                return None
-        str_keys = ("name", "status", "error", "headline", "body", "fingerprint", "data", "package")
-        whole = all(isinstance(part[key], str) for key in str_keys) and isinstance(part["provenance"], dict)
-        return part if whole and part["name"] == name and isinstance(part["seconds"], int | float) else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, EOFError, zlib.error):
-        return None
 
 
 def _write_site(out: Path, parts: Sequence[Part], digest: str) -> None:
@@ -243,14 +230,20 @@ def _entry(part: Part, digest: str) -> Part:
 
 def _scripts(out: Path) -> list[str]:
     """Vega in one file for all pages, under a name that changes with it, and what draws charts with it."""
-    import vl_convert
-
     # The bundle takes half a second to make: it is kept for as long as the library is the same.
     vega = out / "assets" / f"vega-{version('vl-convert-python')}.js"
     if not vega.is_file():
         for old in (out / "assets").glob("vega-*.js"):
             old.unlink()
-        write_atomically(vega, vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
+        write_atomically(vega, _vega())
     draw = out / "assets" / "draw.js"
     write_atomically(draw, (_TEMPLATES / "draw.js").read_text(encoding="utf-8"))
     return [f"assets/{vega.name}", "assets/draw.js"]
+
+
+@cache
+def _vega() -> str:
+    """Vega, its compiler and its embedding as one script; made once for all sites of a batch."""
+    import vl_convert
+
+    return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))

@@ -7,11 +7,14 @@ zero page, blocks no larger than a page. That is nearly every queue; for others,
 
 from typing import NamedTuple
 
-from zpmodel.base.accelerate import kernel
+from zpmodel.base.accelerate import borrowing_kernel
 from zpmodel.base.units import SECTOR
+from zpmodel.base.whole import quotient, trailing_zeros
 from zpmodel.queue.kernel import BIO_MAX_VECS, PAGE_BYTES, UINT_MAX
 
 # mypy: disable-error-code="no-untyped-def"
+
+_BIO_SHIFT = BIO_MAX_VECS.bit_length() - 1
 
 MOST_KINDS = 6
 """Kinds of requests that such a range can have, and one to spare."""
@@ -32,12 +35,12 @@ class Alike(NamedTuple):
     kinds: int
 
 
-@kernel
+@borrowing_kernel
 def _unknown():
     return Alike(0, 0, 0, 0, 0, 0)
 
 
-@kernel
+@borrowing_kernel
 def _add(kinds, used, size, segments, count):
     """Add ``count`` requests of a kind; return how many kinds there are."""
     if count == 0:
@@ -50,7 +53,7 @@ def _add(kinds, used, size, segments, count):
     return used + 1
 
 
-@kernel
+@borrowing_kernel
 def part_size(limits, zero_bytes, offset):
     """How a bio that starts at ``offset`` is cut: (bytes of a part, bytes of a piece); parts 0 where this can't say.
 
@@ -73,40 +76,42 @@ def part_size(limits, zero_bytes, offset):
         return limits.max_segments * piece, piece
     # Parts that start anywhere in a piece may touch one more.
     uneven = (size & (piece - 1)) and (piece & (size - 1) or size & (size - 1))
-    touched = (size - 1) // piece + 1 + (1 if uneven else 0)
+    touched = ((size - 1) >> trailing_zeros(piece)) + 1 + (1 if uneven else 0)
     return (size if touched <= limits.max_segments else 0), piece
 
 
-@kernel
-def _crossings(size, piece, parts):
-    """Pieces that so many parts of ``size`` touch in all, the first of which starts with a piece."""
-    period = piece // min(size & -size, piece)
-    return parts * size // piece - parts // period + parts
+@borrowing_kernel
+def _crossings(size, shift, parts):
+    """Pieces of ``2^shift`` that so many parts of ``size`` touch in all, the first of which starts with a piece."""
+    period = max(0, shift - trailing_zeros(size))
+    return (parts * size >> shift) - (parts >> period) + parts
 
 
-@kernel
-def _cut_bio(total, size, piece):
-    """Cut a bio of ``total`` bytes: (parts that are split off, pieces that they touch, bytes that are left, pieces of
-    those)."""
+@borrowing_kernel
+def _cut_bio(total, size, shift):
+    """Cut a bio of ``total`` bytes: (parts that are split off, pieces of ``2^shift`` that they touch, bytes that are
+    left, pieces of those)."""
+    pieces = (total + (1 << shift) - 1) >> shift
     if total <= size:
-        return 0, 0, total, (total + piece - 1) // piece
-    splits = (total - 1) // size
+        return 0, 0, total, pieces
+    splits = quotient(total - 1, size)
     at = splits * size
-    return splits, _crossings(size, piece, splits), total - at, (total + piece - 1) // piece - at // piece
+    return splits, _crossings(size, shift, splits), total - at, pieces - (at >> shift)
 
 
-@kernel
+@borrowing_kernel
 def _full_bios(zero_bytes, length):
     """Vectors of a full bio, and how many full ones a range has before its last, which may be empty."""
-    each = min(BIO_MAX_VECS, UINT_MAX // zero_bytes)
-    full = each * zero_bytes
-    if each == BIO_MAX_VECS:
-        return each, length // full
+    shift = trailing_zeros(zero_bytes)
+    each = UINT_MAX >> shift
+    if each >= BIO_MAX_VECS:
+        return BIO_MAX_VECS, length >> (shift + _BIO_SHIFT)
     # Bios that end by their bytes may hold a short vector more, so the last one may be the larger.
-    return each, 0 if length <= UINT_MAX else (length - UINT_MAX + full - 1) // full
+    full = each << shift
+    return each, 0 if length <= UINT_MAX else quotient(length - UINT_MAX + full - 1, full)
 
 
-@kernel
+@borrowing_kernel
 def count_alike(limits, zero_bytes, offset, length, kinds):
     """Count a range.
 
@@ -121,59 +126,61 @@ def count_alike(limits, zero_bytes, offset, length, kinds):
     if size == 0:
         return _unknown()
     each, number = _full_bios(zero_bytes, length)
-    full = each * zero_bytes
+    full, shift = each * zero_bytes, trailing_zeros(piece)
     rest = length - number * full
     used, requests, segments = 0, 0, 0
     # Parts that are split off, and what they leave.
-    splits, touched, left, left_segments = _cut_bio(rest, size, piece)
+    splits, touched, left, left_segments = _cut_bio(rest, size, shift)
     parts, full_splits, last, last_segments = splits, 0, 0, 0
     if number:
-        full_splits, crossed, last, last_segments = _cut_bio(full, size, piece)
+        full_splits, crossed, last, last_segments = _cut_bio(full, size, shift)
         parts += number * full_splits
         touched += number * crossed
     if parts:
-        fewest = (size - 1) // piece + 1
+        fewest = ((size - 1) >> shift) + 1
         longer = touched - parts * fewest
         used = _add(kinds, used, size, fewest, parts - longer)
         used = _add(kinds, used, size, fewest + 1, longer)
         requests, segments = parts, touched
     # The last parts of full bios: requests of `held` of them, the newest of which the rest may join.
-    newest, newest_segments = 0, 0
+    newest, newest_segments, made, held, whole = 0, 0, 0, 1, 0
     if number:
-        held = 1
+        made, in_newest = number, 1
         if full_splits == 0 and limits.may_merge:
-            held = max(1, min(limits.max_sectors * SECTOR // full, limits.max_segments // last_segments))
-        made = (number + held - 1) // held
-        in_newest = number - (made - 1) * held
-        used = _add(kinds, used, last * held, last_segments * held, made - 1)
+            held = max(
+                1, min(quotient(limits.max_sectors * SECTOR, full), quotient(limits.max_segments, last_segments))
+            )
+            made = quotient(number + held - 1, held)
+            in_newest = number - (made - 1) * held
         newest, newest_segments = last * in_newest, last_segments * in_newest
+        whole = made if in_newest == held else made - 1
         requests += made
         segments += number * last_segments
+    joins = rest > 0 and number > 0 and splits == 0 and limits.may_merge
+    # One that starts off the virt boundary takes nothing more.
+    joins = joins and not (full_splits * size) & limits.virt_boundary_mask
+    joins = joins and newest + left <= limits.max_sectors * SECTOR
+    joins = joins and newest_segments + left_segments <= limits.max_segments
+    if joins:
+        newest, newest_segments, whole = newest + left, newest_segments + left_segments, made - 1
+    used = _add(kinds, used, last * held, last_segments * held, whole)
+    used = _add(kinds, used, newest, newest_segments, made - whole)
     if rest:
         segments += left_segments
-        joins = number > 0 and splits == 0 and limits.may_merge
-        # One that starts off the virt boundary takes nothing more.
-        joins = joins and not (full_splits * size) & limits.virt_boundary_mask
-        joins = joins and newest + left <= limits.max_sectors * SECTOR
-        if joins and newest_segments + left_segments <= limits.max_segments:
-            newest, newest_segments = newest + left, newest_segments + left_segments
-        else:
+        if not joins:
             requests += 1
             used = _add(kinds, used, left, left_segments, 1)
-    if number:
-        used = _add(kinds, used, newest, newest_segments, 1)
-    return Alike(
-        1, number + (rest > 0), number * each + (rest + zero_bytes - 1) // zero_bytes, requests, segments, used
-    )
+    vectors = number * each + ((rest + zero_bytes - 1) >> trailing_zeros(zero_bytes))
+    return Alike(1, number + (rest > 0), vectors, requests, segments, used)
 
 
-@kernel
+@borrowing_kernel
 def _count_write_zeroes(limits, offset, length, kinds):
     """Data-less bios, each one request where blocks don't cut it."""
     physical, full = limits.physical_block_sectors, limits.write_zeroes_sectors
     if limits.chunk_sectors or full & (physical - 1) or (offset // SECTOR) & (physical - 1):
         return _unknown()
-    number = length // (full * SECTOR)
+    number = quotient(length, full * SECTOR)
     rest = length - number * full * SECTOR
     used = _add(kinds, 0, full * SECTOR, 0, number)
     used = _add(kinds, used, rest, 0, 1 if rest else 0)

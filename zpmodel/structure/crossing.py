@@ -6,7 +6,7 @@ is a sum of floors of a line, found as fast as a greatest common divisor (Graham
 Mathematics, 3.5).
 """
 
-from zpmodel.base.accelerate import kernel
+from zpmodel.base.accelerate import borrowing_kernel
 from zpmodel.base.units import SECTOR
 from zpmodel.structure.plug import start_requests
 from zpmodel.structure.records import add_kind
@@ -17,7 +17,7 @@ _FEW_SPANS = 4
 _WORTH_PARTS = 32
 
 
-@kernel
+@borrowing_kernel
 def floor_sum(number, modulus, step, first):
     """Sum of ``(step k + first) // modulus`` for k from 0 to ``number`` - 1; none negative."""
     total = 0
@@ -31,7 +31,7 @@ def floor_sum(number, modulus, step, first):
         modulus, step = step, modulus
 
 
-@kernel
+@borrowing_kernel
 def count_below(number, modulus, step, first, bound):
     """For how many k from 0 to ``number`` - 1 ``(step k + first) mod modulus`` is less than ``bound``."""
     if bound <= 0:
@@ -42,7 +42,7 @@ def count_below(number, modulus, step, first, bound):
     return floor_sum(number, modulus, step, first) - above
 
 
-@kernel
+@borrowing_kernel
 def parts_alike(limits, zero_bytes, size, done, max_bytes, more):
     """How many parts of ``max_bytes`` from ``done`` on this file can count at once; 0 where others do it better.
 
@@ -66,7 +66,7 @@ def parts_alike(limits, zero_bytes, size, done, max_bytes, more):
     return parts if pieces <= limits.max_segments and parts >= _WORTH_PARTS else 0
 
 
-@kernel
+@borrowing_kernel
 def add_crossing(limits, state, requests, zero_bytes, start, size, parts):
     """Add so many parts of ``size`` bytes, the first of which starts at ``start`` in the zero page.
 

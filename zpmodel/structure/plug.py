@@ -8,7 +8,7 @@ merging already. It does cost time, so flushes are counted. Source: ``blk_attemp
 
 from typing import NamedTuple
 
-from zpmodel.base.accelerate import kernel
+from zpmodel.base.accelerate import borrowing_kernel
 from zpmodel.base.units import SECTOR
 from zpmodel.queue.kernel import PLUG_BYTES, PLUG_REQUESTS
 from zpmodel.structure.records import add_kind
@@ -40,7 +40,7 @@ class Part(NamedTuple):
     vectors: int
 
 
-@kernel
+@borrowing_kernel
 def finish_request(state, requests):
     """Log the newest request, which can't grow any more."""
     if state.open:
@@ -48,7 +48,7 @@ def finish_request(state, requests):
         add_kind(requests, state.bytes, state.segments_held, state.first_offset & 4095, 1)
 
 
-@kernel
+@borrowing_kernel
 def start_requests(limits, state, requests, size, count):
     """Make room for ``count`` new requests of ``size`` bytes each: flushes, before each, as the plug asks for."""
     finish_request(state, requests)
@@ -69,7 +69,7 @@ def start_requests(limits, state, requests, size, count):
     state.requests += count
 
 
-@kernel
+@borrowing_kernel
 def add_split_off(limits, state, requests, size, segments, offset, count):
     """Add ``count`` parts that were split off one after the other from one piece of memory or from equal ones.
 
@@ -86,7 +86,7 @@ def add_split_off(limits, state, requests, size, segments, offset, count):
         add_kind(requests, size, segments, (offset + i * size) & 4095, (count - i + cycle - 1) // cycle)
 
 
-@kernel
+@borrowing_kernel
 def try_back_merge(limits, state, part):
     """Merge a part into the newest request if the kernel would; say whether it did (``ll_back_merge_fn``).
 
@@ -112,7 +112,7 @@ def try_back_merge(limits, state, part):
     return True
 
 
-@kernel
+@borrowing_kernel
 def add_last(limits, state, requests, part):
     """Add the last part of a bio, which may join the newest request, and which others may join."""
     merged = False
@@ -137,7 +137,7 @@ def add_last(limits, state, requests, part):
     state.end_address = part.end_address
 
 
-@kernel
+@borrowing_kernel
 def finish_plug(state, requests):
     """Issue what the plug still holds."""
     if state.plugged > 0:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from zpmodel.base.accelerate import kernel
+from zpmodel.base.accelerate import borrowing_kernel, kernel
 
 # mypy: disable-error-code="no-untyped-def"
 
@@ -104,7 +104,7 @@ def one_state() -> States:
     return States(flat, flat.view(STATE))
 
 
-@kernel
+@borrowing_kernel
 def add_kind(log, size, parts, detail, count):
     """Add ``count`` of a kind to the log; where there is no room, mark it full."""
     reach = log.reach[0]
@@ -125,7 +125,7 @@ def add_kind(log, size, parts, detail, count):
     reach.used = at + 1
 
 
-@kernel
+@borrowing_kernel
 def repeat_since(log, used, periods):
     """Count what was logged from row ``used`` on so many times more."""
     if len(log.rows):
@@ -133,7 +133,7 @@ def repeat_since(log, used, periods):
             log.rows[i, 3] *= 1 + periods
 
 
-@kernel
+@borrowing_kernel
 def keep_apart(log):
     """From here on use new rows, so that what is logged before and after can be told apart; return the row."""
     log.reach[0].floor = log.reach[0].used

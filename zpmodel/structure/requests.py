@@ -1,6 +1,6 @@
 """From a bio of any vectors to requests: split it, then merge the parts into the newest request of the plug."""
 
-from zpmodel.base.accelerate import kernel
+from zpmodel.base.accelerate import borrowing_kernel
 from zpmodel.base.units import SECTOR
 from zpmodel.structure.plug import Part, add_last, add_split_off
 from zpmodel.structure.splits import IMPOSSIBLE, split_mixed
@@ -8,7 +8,7 @@ from zpmodel.structure.splits import IMPOSSIBLE, split_mixed
 # mypy: disable-error-code="no-untyped-def"
 
 
-@kernel
+@borrowing_kernel
 def submit_bio(limits, vectors, sector, state, requests):
     """Submit one bio of data starting at ``sector``: split it to the limits, make or grow requests.
 

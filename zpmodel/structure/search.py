@@ -4,23 +4,24 @@ What the block layer makes of equal bios, or of equal vectors, depends only on w
 physical block, and on the newest request of the plug. When that state is seen a second time, everything since has been
 one period of a cycle, and whole periods are counted by multiplying. Brent's method keeps one earlier state.
 
-Far enough from the end of a chunk its phase does not matter: there a search that does not look at it finds what repeats
+Far enough from the end of a chunk its phase does not matter: there searches that do not look at it find what repeats
 until the end comes near.
 """
 
-from zpmodel.base.accelerate import kernel
+from zpmodel.base.accelerate import borrowing_kernel
 from zpmodel.queue.kernel import PLUG_REQUESTS
 from zpmodel.structure.records import COUNTED, FIELDS, REMEMBERED, keep_apart, repeat_since
 from zpmodel.structure.splits import chunk_left
 
 # mypy: disable-error-code="no-untyped-def"
 
-NOW, VECTORS, ANYWHERE, INSIDE = 0, 1, 2, 3
-"""Which of :class:`zpmodel.structure.records.States`: the present; and the earlier ones of three searches, from vector
-to vector of a bio, from bio to bio at the same place within a chunk, and from bio to bio far from its end."""
+NOW, VECTORS, ANYWHERE, INSIDE, VECTORS_INSIDE = 0, 1, 2, 3, 4
+"""Which of :class:`zpmodel.structure.records.States`: the present; and the earlier ones of four searches, from vector
+to vector of a bio and from bio to bio at the same place within a chunk, from bio to bio far from its end, and from
+vector to vector far from it."""
 
 
-@kernel
+@borrowing_kernel
 def remember(states, which, sector, bios, requests):
     """Make the present state the earlier one of a search."""
     earlier = states.records[which]
@@ -32,7 +33,7 @@ def remember(states, which, sector, bios, requests):
         states.flat[which * FIELDS + i] = states.flat[i]
 
 
-@kernel
+@borrowing_kernel
 def same_plug(states, which, sector):
     """Whether the newest request is as it was, relative to where the next bio starts.
 
@@ -48,7 +49,7 @@ def same_plug(states, which, sector):
     return by_number or now.plugged == before.plugged
 
 
-@kernel
+@borrowing_kernel
 def periods_ahead(limits, states, which, sector, sectors_left):
     """How many whole periods lie ahead, the time from the earlier state to now having been one; 0: it was none.
 
@@ -59,7 +60,7 @@ def periods_ahead(limits, states, which, sector, sectors_left):
     if before < 0 or far > sectors_left or far & (limits.physical_block_sectors - 1):
         return 0
     chunk = limits.chunk_sectors
-    if which == INSIDE:
+    if which >= INSIDE:
         largest = limits.write_zeroes_sectors if limits.write_zeroes_sectors else limits.max_sectors
         sectors_left = min(sectors_left, chunk_left(sector, chunk) - largest)
         if sectors_left < far or sector // chunk != before // chunk:
@@ -69,7 +70,7 @@ def periods_ahead(limits, states, which, sector, sectors_left):
     return sectors_left // far if same_plug(states, which, sector) else 0
 
 
-@kernel
+@borrowing_kernel
 def skip(states, which, sector, periods, bios, requests):
     """Count so many periods more; return how far that leads [sector]."""
     now, earlier = states.records[0], states.records[which]
@@ -89,7 +90,7 @@ def skip(states, which, sector, periods, bios, requests):
     return far
 
 
-@kernel
+@borrowing_kernel
 def look_back(limits, states, which, sector, bios, requests, sectors_left):
     """Compare with the earlier state, skip what is seen to repeat, and keep up the search; return sectors skipped."""
     periods = periods_ahead(limits, states, which, sector, sectors_left)
@@ -98,7 +99,7 @@ def look_back(limits, states, which, sector, bios, requests, sectors_left):
     earlier = states.records[which]
     earlier.steps += 1
     anew = earlier.sector < 0
-    if which == INSIDE:
+    if which >= INSIDE:
         anew = anew or sector // limits.chunk_sectors != earlier.sector // limits.chunk_sectors
     if anew or earlier.steps == earlier.power:
         earlier.power = 1 if anew else 2 * earlier.power

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from zpmodel.base.accelerate import kernel
+from zpmodel.base.accelerate import borrowing_kernel
 from zpmodel.base.units import SECTOR
 
 # mypy: disable-error-code="no-untyped-def"
@@ -27,13 +27,13 @@ class Mixed(NamedTuple):
     length: npt.NDArray[np.int64]
 
 
-@kernel
+@borrowing_kernel
 def chunk_left(sector, chunk_sectors):
     """Sectors from here to the next multiple of the chunk [sector]."""
     return chunk_sectors - sector % chunk_sectors
 
 
-@kernel
+@borrowing_kernel
 def largest_sectors(limits, max_sectors, sector):
     """The most sectors that a bio starting at ``sector`` may have [sector] (``get_max_io_size``).
 
@@ -48,7 +48,7 @@ def largest_sectors(limits, max_sectors, sector):
     return max_sectors & ~(limits.logical_block_sectors - 1)
 
 
-@kernel
+@borrowing_kernel
 def cut_mixed(limits, address, start, wanted, most):
     """Cut ``wanted`` bytes of one vector into at most so many segments (``bvec_split_segs``).
 
@@ -68,7 +68,7 @@ def cut_mixed(limits, address, start, wanted, most):
     return taken, pieces
 
 
-@kernel
+@borrowing_kernel
 def split_mixed(limits, vectors, first, done, sector, state):
     """Find where a bio must be split, vector by vector.
 

@@ -7,17 +7,18 @@ The same rules vector by vector: :mod:`zpmodel.structure.splits`.
 
 from typing import NamedTuple
 
-from zpmodel.base.accelerate import kernel
+from zpmodel.base.accelerate import borrowing_kernel
 from zpmodel.base.units import SECTOR
 from zpmodel.structure.crossing import add_crossing, parts_alike
 from zpmodel.structure.plug import Part, add_last, add_split_off
 from zpmodel.structure.records import add_kind
-from zpmodel.structure.search import VECTORS, look_back
+from zpmodel.structure.search import VECTORS, VECTORS_INSIDE, look_back
 from zpmodel.structure.splits import IMPOSSIBLE, chunk_left, largest_sectors
 
 # mypy: disable-error-code="no-untyped-def"
 
 _ENDLESS = 1 << 62
+_FEW_VECTORS = 4
 
 
 class FirstPart(NamedTuple):
@@ -37,7 +38,7 @@ class FirstPart(NamedTuple):
     gap_checks: int
 
 
-@kernel
+@borrowing_kernel
 def cut(limits, start, end, most):
     """Cut a vector's bytes from ``start`` to ``end`` into at most so many segments (``bvec_split_segs``).
 
@@ -74,7 +75,7 @@ def cut(limits, start, end, most):
     return stop, pieces + wanted
 
 
-@kernel
+@borrowing_kernel
 def visit(limits, start, end, room, most):
     """Take one vector's bytes from ``start`` to ``end``, as far as ``room`` [byte] and segments go.
 
@@ -87,7 +88,7 @@ def visit(limits, start, end, room, most):
     return reached - start, segments, 1, reached < end
 
 
-@kernel
+@borrowing_kernel
 def first_part(limits, zero_bytes, start, left, max_bytes):
     """Find where a bio with ``left`` bytes, which starts at ``start`` in the zero page, must be split."""
     here = min(zero_bytes - start, left)
@@ -126,7 +127,7 @@ def first_part(limits, zero_bytes, start, left, max_bytes):
     return FirstPart(total, segments, stopped, slow, pieces, gaps)
 
 
-@kernel
+@borrowing_kernel
 def repeats_by_sector(limits, sector, step, exact):
     """How many more parts of ``step`` [sector] after the one at ``sector`` are bounded alike by chunk and block.
 
@@ -144,7 +145,7 @@ def repeats_by_sector(limits, sector, step, exact):
     return max(0, left - limits.max_sectors) // step
 
 
-@kernel
+@borrowing_kernel
 def repeats_in_memory(limits, zero_bytes, start, left, max_bytes, found, step):
     """How many more parts of ``step`` [byte] follow, cut just as the one found at ``start`` with ``left`` bytes.
 
@@ -165,7 +166,7 @@ def repeats_in_memory(limits, zero_bytes, start, left, max_bytes, found, step):
     return max(0, full - stop) // step
 
 
-@kernel
+@borrowing_kernel
 def add_rest(limits, state, requests, zero_bytes, size, done, segments, sector):
     """Add what is left of a bio of ``size`` bytes after ``done`` were split off: one part of ``segments`` segments."""
     left = size - done
@@ -179,7 +180,27 @@ def add_rest(limits, state, requests, zero_bytes, size, done, segments, sector):
     add_last(limits, state, requests, Part(left, segments, sector, start, start, first, end, begin, end, touched))
 
 
-@kernel
+@borrowing_kernel
+def skip_vectors(limits, zero_bytes, start, sector, states, bios, requests, ahead):
+    """Skip what repeats from vector to vector, at the same place within a chunk or far from its end; return sectors.
+
+    :param start: where in its vector the next part starts [byte]; far from a chunk's end anywhere, since chunks may
+        start anywhere.
+    """
+    far = 0
+    if start == 0:
+        far = look_back(limits, states, VECTORS, sector, bios, requests, ahead)
+        if states.records[VECTORS].sector == sector:
+            # Its rows end here, as in skip_ahead.
+            states.records[VECTORS_INSIDE].sector = -1
+    if far == 0 and limits.chunk_sectors * SECTOR >= _FEW_VECTORS * zero_bytes:
+        if (sector - states.records[VECTORS_INSIDE].sector) * SECTOR & (zero_bytes - 1):
+            ahead = 0  # at another byte of its vector than the earlier one
+        far = look_back(limits, states, VECTORS_INSIDE, sector, bios, requests, ahead)
+    return far
+
+
+@borrowing_kernel
 def submit_uniform(limits, zero_bytes, size, sector, states, bios, requests):
     """Submit one bio of ``size`` bytes of the zero page starting at ``sector``: split it, make or grow requests.
 
@@ -191,6 +212,7 @@ def submit_uniform(limits, zero_bytes, size, sector, states, bios, requests):
     """
     state = states.records[0]
     states.records[VECTORS].sector = -1
+    states.records[VECTORS_INSIDE].sector = -1
     done, seen = 0, -1
     while True:
         left = size - done
@@ -198,13 +220,12 @@ def submit_uniform(limits, zero_bytes, size, sector, states, bios, requests):
         if done > seen and left > 3 * zero_bytes:
             # The first part that starts in a new vector; what it stops at must be a whole one, in any period.
             seen = done | (zero_bytes - 1)
-            if start == 0:
-                ahead = ((size // zero_bytes - 1) * zero_bytes - done) // SECTOR
-                far = look_back(limits, states, VECTORS, sector, bios, requests, ahead)
-                sector += far
-                done += far * SECTOR
-                seen += far * SECTOR
-                left = size - done
+            ahead = ((size // zero_bytes - 1) * zero_bytes - done) // SECTOR
+            far = skip_vectors(limits, zero_bytes, start, sector, states, bios, requests, ahead)
+            sector += far
+            done += far * SECTOR
+            seen += far * SECTOR
+            left = size - done
         if limits.chunk_sectors == 0 and start + left <= min(zero_bytes, limits.fast_segment_bytes):
             state.unwalked += 1
             segments = 1
@@ -241,7 +262,7 @@ def submit_uniform(limits, zero_bytes, size, sector, states, bios, requests):
     return 0
 
 
-@kernel
+@borrowing_kernel
 def submit_write_zeroes(limits, max_sectors, sectors, sector, state, requests):
     """Submit one data-less WRITE_ZEROES bio; such requests never merge."""
     while sectors > 0:

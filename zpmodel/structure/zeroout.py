@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from zpmodel.base.accelerate import kernel
+from zpmodel.base.accelerate import borrowing_kernel, kernel
 from zpmodel.base.units import SECTOR
 from zpmodel.queue.kernel import BIO_INLINE_VECS, BIO_MAX_VECS, UINT_MAX
 from zpmodel.structure.plug import finish_plug
@@ -17,7 +17,7 @@ from zpmodel.structure.uniform import submit_uniform, submit_write_zeroes
 
 # mypy: disable-error-code="no-untyped-def"
 
-_STATES = 4
+_STATES = 5
 
 
 class Filling(NamedTuple):
@@ -36,7 +36,7 @@ class Filling(NamedTuple):
     base_page_bytes: int
 
 
-@kernel
+@borrowing_kernel
 def vector_table(vectors):
     """Vectors allocated when so many are asked for: 1 to 4 are inline, then 16, 64, 128, 256 (``biovec_slab``)."""
     if vectors <= BIO_INLINE_VECS:
@@ -48,7 +48,7 @@ def vector_table(vectors):
     return 128 if vectors <= 128 else BIO_MAX_VECS
 
 
-@kernel
+@borrowing_kernel
 def submit_next(limits, filling, left, sector, states, bios, requests):
     """Fill the next bio of a range with ``left`` bytes and submit it.
 
@@ -72,7 +72,7 @@ def submit_next(limits, filling, left, sector, states, bios, requests):
     return submit_uniform(limits, zero_bytes, size, sector, states, bios, requests), size
 
 
-@kernel
+@borrowing_kernel
 def how_filled(limits, zero_bytes, base_page_bytes):
     """How a range is made into bios on this queue."""
     if limits.write_zeroes_sectors > 0:
@@ -81,7 +81,7 @@ def how_filled(limits, zero_bytes, base_page_bytes):
     return Filling(full, full < BIO_MAX_VECS * zero_bytes, zero_bytes, base_page_bytes)
 
 
-@kernel
+@borrowing_kernel
 def skip_ahead(limits, states, sector, bios, requests, sectors_left):
     """Skip what repeats from bio to bio, at the same place within a chunk or far from its end; return sectors."""
     far = look_back(limits, states, ANYWHERE, sector, bios, requests, sectors_left)
@@ -114,7 +114,8 @@ def zero_out(limits, zero_bytes, base_page_bytes, offset, length, bios, requests
     repeats = left >= 2 * filling.full_bytes
     states.records[ANYWHERE].sector = -1
     states.records[INSIDE].sector = -1
-    while left > 0:
+    # Where there are more kinds than rows nothing counts.
+    while left > 0 and not requests.reach[0].full:
         if repeats and left >= filling.full_bytes:
             far = skip_ahead(limits, states, sector, bios, requests, (left - kept) // SECTOR)
             sector += far

@@ -161,7 +161,7 @@ def _fixed(machine: Machine, life: OnDemand, limits: QueueLimits) -> Fixed:
         "most": _ENDLESS if device.reach is None else device.reach.in_flight,
         "cache_mib": cpu.cache_mib,
         "known": 1.0 if cpu.known else np.nan,
-        "saved": np.nan if any(item.hides == "cpu" for item in missing(machine)) else 1.0,
+        "saved": np.nan if any("cpu" in item.hides for item in missing(machine)) else 1.0,
         "first": first,
         "fell": fell,
         "get": get,

@@ -36,6 +36,11 @@ class Comparison:
     served: Served | None = None
 
     @property
+    def offloaded(self) -> bool:
+        """Whether the device zeroes by itself (Write Zeroes), so that no zero page is written at all."""
+        return self.prediction.structure.operation == "write_zeroes"
+
+    @property
     def verdict(self) -> str:
         """The elapsed time in a word.
 
@@ -45,7 +50,7 @@ class Comparison:
         ratio = self.speedup
         if self.policy == "page":
             return "-"
-        if ratio.low != ratio.high and any(item.hides == "elapsed" for item in self.lacking):
+        if ratio.low != ratio.high and any("elapsed" in item.hides for item in self.lacking):
             return "unknown"
         if ratio.low > 1:
             return "gain"
@@ -125,7 +130,7 @@ def _beside(machine: Machine, page: Prediction, policy: str, other: Prediction, 
     ratio = page.elapsed_s.value / other.elapsed_s.value
     lacking = tuple(missing(machine))
     saved = Estimate.unknown()
-    if not any(item.hides == "cpu" for item in lacking):
+    if not any("cpu" in item.hides for item in lacking):
         less, draws = page.cpu_s.value - other.cpu_s.value, page.cpu_draws - other.cpu_draws
         saved = machine.estimate(less, draws, (0.0 if alike else machine.cpu.scatter) * stretch)
     # Of the same I/O (a call's, or those of all that fell back) what the machine scatters by cancels.

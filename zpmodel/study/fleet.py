@@ -6,6 +6,7 @@ any input by its name (:mod:`zpmodel.study.inputs`), such as ``length``, ``max_s
 empty cell is the machine's own.
 """
 
+import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ import pandas as pd
 
 from zpmodel.base.errors import InputError, ZpmodelError
 from zpmodel.base.estimate import Estimate
+from zpmodel.base.files import read_bounded
+from zpmodel.base.table import LARGEST_BYTES, read_csv
 from zpmodel.base.units import GIB, MIB
 from zpmodel.queue.presets import find_limits
 from zpmodel.study.compare import compare
@@ -25,6 +28,9 @@ from zpmodel.study.scenario import Scenario
 from zpmodel.timing.machine import Machine
 
 _OWN = ("name", "gib_per_day", "machines", "calibration", "limits")
+_ACCEPTED = "a CSV or Parquet file with a row a machine"
+_MOST_ROWS = 1_000_000
+_MOST_GIB, _MOST_MACHINES = 1e12, 1e9
 _TOTALS = ("cpu_saved_s_per_day", "elapsed_saved_s_per_day")
 
 
@@ -60,22 +66,42 @@ def read_table(path: Path) -> pd.DataFrame:
 
     :raises InputError: where it is neither, or lacks what every row needs.
     """
-    try:
-        if path.suffix == ".parquet":
-            table = pd.read_parquet(path)
-            table = table.map(
-                lambda cell: "" if pd.isna(cell) else f"{cell:.17g}" if isinstance(cell, float) else str(cell)
-            )
-        else:
-            table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, ValueError, UnicodeDecodeError, ImportError) as error:
-        raise InputError(str(path), "table", str(error), "a CSV or Parquet file with a row a machine") from None
+    if path.suffix == ".parquet":
+        table = _parquet(path)
+    else:
+        columns, rows = read_csv(path, _ACCEPTED)
+        table = pd.DataFrame(rows, columns=columns, dtype=object)
     if "gib_per_day" not in table.columns:
         raise InputError(str(path), "columns", ", ".join(map(str, table.columns)), "gib_per_day among them")
     for name in table.columns:
         if name not in (*_OWN, *KNOWN):
             raise InputError(str(path), "column", str(name), ", ".join((*_OWN, *KNOWN)))
     return table
+
+
+def _parquet(path: Path) -> pd.DataFrame:
+    try:
+        from pyarrow import parquet
+
+        file = parquet.ParquetFile(io.BytesIO(read_bounded(path, LARGEST_BYTES)))
+        # A few bytes may stand for any number of rows.
+        if file.metadata.num_rows > _MOST_ROWS:
+            raise InputError(str(path), "rows", file.metadata.num_rows, f"at most {_MOST_ROWS}")
+        table: pd.DataFrame = file.read().to_pandas()
+        return table.map(lambda cell: _as_text(cell, path))
+    except InputError:
+        raise
+    # pyarrow's own errors are of these kinds, and NotImplementedError where a type is unknown to it.
+    except (OSError, ValueError, TypeError, KeyError, NotImplementedError, ImportError, MemoryError) as error:
+        raise InputError(str(path), "table", str(error), _ACCEPTED) from None
+
+
+def _as_text(cell: Any, path: Path) -> str:
+    if cell is None or cell is pd.NA or (isinstance(cell, float) and np.isnan(cell)):
+        return ""
+    if not isinstance(cell, str | int | float | np.number):
+        raise InputError(str(path), "cell", repr(cell), "a number or a text")
+    return f"{cell:.17g}" if isinstance(cell, float) else str(cell)
 
 
 def fleet(
@@ -110,21 +136,24 @@ def _sum(drawn: list[Any]) -> Any:
     return np.sum([np.resize(draws, max(map(len, drawn))) for draws in drawn], axis=0)
 
 
-def _number(cells: dict[str, str], name: str, where: str, least: float, default: str = "") -> float:
+def _number(cells: dict[str, str], name: str, where: str, least: float, most: float, default: str = "") -> float:
     text = cells.get(name) or default
     try:
         value = float(text)
     except ValueError:
         value = np.nan
-    if not (np.isfinite(value) and value >= least):
-        raise InputError(where, name, text, f"a number of at least {least:g}")
+    if not least <= value <= most:
+        raise InputError(where, name, text, f"a number from {least:g} to {most:g}")
     return value
 
 
 def _one(
     cells: dict[str, str], load: Callable[[str], Machine], policy: str, where: str
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    daily, machines = _number(cells, "gib_per_day", where, 0), int(_number(cells, "machines", where, 1, "1"))
+    daily, machines = (
+        _number(cells, "gib_per_day", where, 0, _MOST_GIB),
+        int(_number(cells, "machines", where, 1, _MOST_MACHINES, "1")),
+    )
     limits = find_limits(cells["limits"]) if cells.get("limits") else None
     values = {name: parse(name, cells[name]) for name in KNOWN if cells.get(name)}
     values.setdefault("zero_page", policy)

@@ -10,6 +10,7 @@ from zpmodel.base.units import MIB, parse_size
 from zpmodel.devices.base import PathCosts
 from zpmodel.queue.limits import QueueLimits
 from zpmodel.study.scenario import Scenario
+from zpmodel.timing.counted import CountedCpu
 from zpmodel.timing.events import EVENTS
 from zpmodel.timing.fitted import FittedCpu
 from zpmodel.timing.machine import Machine
@@ -90,15 +91,18 @@ def _with_device(machine: Machine, values: dict[str, float]) -> Machine:
     return machine.with_device(replace(device, best=best, draws=draws))
 
 
-def _with_cpu(machine: Machine, values: dict[str, float]) -> FittedCpu:
-    cpu = machine.cpu
-    if not isinstance(cpu, FittedCpu):
-        raise InputError("sweep", "cpu", cpu.source, "CPU costs that were fitted to fio, to have factors on them")
-    factors = np.full(len(EVENTS), values.get("factor", 1.0))
+def _with_cpu(machine: Machine, values: dict[str, float]) -> FittedCpu | CountedCpu:
+    cpu, overall = machine.cpu, values.get("factor", 1.0)
+    factors = np.full(len(EVENTS), overall)
     for i, event in enumerate(EVENTS):
         factors[i] *= values.get(event.replace(" ", "_"), 1.0)
     if not np.isfinite(factors).all() or (factors < 0).any():
         raise InputError("sweep", "cpu", str(values), "factors that are not negative")
+    if isinstance(cpu, CountedCpu) and values.keys() == {"factor"} and overall > 0:
+        return cpu.scaled(overall)
+    if not isinstance(cpu, FittedCpu):
+        accepted = "CPU costs that were fitted to fio; of counted ones cpu.factor alone, above 0"
+        raise InputError("sweep", "cpu", cpu.source, accepted)
     return replace(
         cpu,
         total=cpu.total * factors,
@@ -113,5 +117,7 @@ def best_only(machine: Machine) -> Machine:
     cpu, device = machine.cpu, machine.device
     if isinstance(cpu, FittedCpu):
         cpu = replace(cpu, total_draws=cpu.total[None, :], path_draws=cpu.path[None, :])
+    elif isinstance(cpu, CountedCpu):
+        cpu = replace(cpu, undrawn=True)
     one = type(device.best).with_fitted(device.best, np.asarray(device.best.parameters, dtype=float)[:, None])
     return replace(machine, cpu=cpu, device=replace(device, draws=one))

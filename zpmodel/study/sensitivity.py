@@ -13,9 +13,9 @@ import pandas as pd
 
 from zpmodel.base.errors import InputError, RefusedError
 from zpmodel.base.estimate import LEVEL, TAILS
-from zpmodel.study.inputs import WHOLE
 from zpmodel.study.scenario import Scenario
 from zpmodel.study.sweep import WORTH_ROWS, Plan, Span, answer_all
+from zpmodel.timing.counted import CountedCpu
 from zpmodel.timing.events import EVENTS
 from zpmodel.timing.fitted import FittedCpu
 from zpmodel.timing.machine import Machine
@@ -89,6 +89,9 @@ def spans_of(machine: Machine) -> dict[str, Span]:
                 low, high = np.quantile(machine.cpu.total_draws[:, i], TAILS) / machine.cpu.total[i]
                 if high > low:
                     found[f"cpu.{event.replace(' ', '_')}"] = Span(float(low), float(high))
+    if isinstance(machine.cpu, CountedCpu):
+        low, high = np.quantile(machine.cpu.factor_draws, TAILS)
+        found["cpu.factor"] = Span(float(low), float(high))
     return found
 
 
@@ -110,7 +113,7 @@ def sensitivity(
     :raises RefusedError: without SALib.
     """
     spans = dict(spans or spans_of(base.machine))
-    Plan(base, {}, spans)
+    plan = Plan(base, {}, spans)
     if output not in OUTPUTS:
         raise InputError("sensitivity", "output", output, ", ".join(OUTPUTS))
     if len(spans) < 2:
@@ -123,7 +126,7 @@ def sensitivity(
         # SALib's own use of pandas and numpy.
         warnings.simplefilter("ignore")
         shares = sample(problem, samples, seed)
-        values = _answers(base, spans, shares, output)
+        values = _answers(plan, shares, output)
         varies = float(np.std(values))
         found = analyse(problem, shares, values, seed) if varies > 0 else None
     return Sensitivity(_table(list(spans), method, found), method, output, varies)
@@ -150,12 +153,9 @@ def _methods(method: Method) -> tuple[Any, Any]:
     )
 
 
-def _answers(base: Scenario, spans: Mapping[str, Span], shares: Any, output: str) -> Any:
-    columns = {}
-    for i, (name, span) in enumerate(spans.items()):
-        values = span.at(shares[:, i])
-        columns[name] = np.round(values).astype(np.int64) if name in WHOLE else values
-    results = answer_all(base, pd.DataFrame(columns), quick=len(shares) >= WORTH_ROWS)
+def _answers(plan: Plan, shares: Any, output: str) -> Any:
+    columns = {name: plan.rounded(name, span.at(shares[:, i])) for i, (name, span) in enumerate(plan.spans.items())}
+    results = answer_all(plan.base, pd.DataFrame(columns), quick=len(shares) >= WORTH_ROWS)
     bad = results["why_not"] != ""
     if bad.any():
         first = int(np.argmax(bad))

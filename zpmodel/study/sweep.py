@@ -6,6 +6,7 @@ can be worked out anywhere and in any order, and the result is the same whatever
 
 import json
 import pickle
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -113,15 +114,16 @@ class Plan:
         if self.spans:
             shares = points_at(len(self.spans), self.seed, points)
             for i, (name, span) in enumerate(self.spans.items()):
-                columns[name] = self._rounded(name, span.at(shares[:, i]))
+                columns[name] = self.rounded(name, span.at(shares[:, i]))
         return pd.DataFrame(columns, index=pd.RangeIndex(start, stop))
 
-    def _rounded(self, name: str, values: Any) -> Any:
+    def rounded(self, name: str, values: Any) -> Any:
+        """Values of an input as it can have them: counts whole, ranges of whole blocks, of at least one."""
         if name not in WHOLE:
-            return values
+            return np.asarray(values)
         block = (self.base.limits or self.base.machine.limits).logical_block_size
         unit = block if name in ("length", "offset") else 1
-        return np.maximum(np.round(values / unit), int(name == "length")).astype(np.int64) * unit
+        return np.maximum(np.round(np.asarray(values) / unit), int(name == "length")).astype(np.int64) * unit
 
     def describe(self) -> str:
         """What decides the result, to recognise an unfinished one."""
@@ -175,16 +177,20 @@ def _chosen(name: str, values: list[Any], at: Any) -> Any:
     return pd.Categorical.from_codes(codes[at], known)  # type: ignore[call-overload]
 
 
-def work_out(plan: Plan, start: int, stop: int) -> pd.DataFrame:
-    """Scenarios ``start`` to ``stop`` with their results, a row each."""
+def work_out(plan: Plan, start: int, stop: int, ended: threading.Event | None = None) -> pd.DataFrame:
+    """Scenarios ``start`` to ``stop`` with their results, a row each; see :func:`answer_all`."""
     inputs = plan.inputs(start, stop)
-    return pd.concat([inputs, answer_all(plan.base, inputs, quick=plan.quick)], axis=1)
+    return pd.concat([inputs, answer_all(plan.base, inputs, quick=plan.quick, ended=ended)], axis=1)
 
 
-def answer_all(base: Scenario, inputs: pd.DataFrame, *, quick: bool) -> pd.DataFrame:
+def answer_all(
+    base: Scenario, inputs: pd.DataFrame, *, quick: bool, ended: threading.Event | None = None
+) -> pd.DataFrame:
     """Results for each row of inputs.
 
     :param quick: by the compiled pass where it can, and one by one what that leaves; the same but for last digits.
+    :param ended: set by another thread that wants no more answers.
+    :raises InterruptedError: where it was set.
     """
     columns: dict[str, Any] = {name: np.zeros(len(inputs), kind) for name, kind in RESULTS.items() if kind is not str}
     columns["bound_by"] = np.full(len(inputs), _NOBODY, np.int8)
@@ -200,6 +206,8 @@ def answer_all(base: Scenario, inputs: pd.DataFrame, *, quick: bool) -> pd.DataF
         base = replace(base, machine=best_only(base.machine))
         asked = inputs.iloc[left]
         for i, row in zip(left, asked.to_dict("records") if names else [{}] * len(left), strict=True):
+            if ended is not None and ended.is_set():
+                raise InterruptedError("no more answers are wanted")
             for name, value in _one_by_one(base, {str(name): value for name, value in row.items()}).items():
                 columns[name][i] = _BOUND.index(value) if name == "bound_by" else value
     columns["bound_by"] = pd.Categorical.from_codes(columns["bound_by"], list(_BOUND))  # type: ignore[call-overload]

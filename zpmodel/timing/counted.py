@@ -6,13 +6,13 @@ it comes from a CPU's own measurement or from the range of those that were measu
 (mitigations, cold caches, interrupts) is a factor with an interval of its own.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from zpmodel.base.estimate import DEVIATIONS, Estimate
-from zpmodel.kernel_cpu.instructions import WORK, work_of
+from zpmodel.kernel_cpu.instructions import LOOPS, WORK, work_of
 from zpmodel.kernel_cpu.mapping import block_costs, driver_of, nvme_costs, stack_costs
 from zpmodel.kernel_cpu.nvme import Host, kernel_version
 from zpmodel.kernel_cpu.stacks import STACKS, Stack, stack_work
@@ -43,7 +43,6 @@ DOORBELL_AND_INTERRUPT = Estimate(
 """Of the driver for a command, the same whatever its segments [instructions]."""
 
 _BUILD_DOUBT = 0.05  # of counted costs between builds and neighbouring kernels, one standard deviation [1]
-_PER_SEGMENT = ("table_vector", "vector", "visit", "piece", "passed", "gap", "gap_walk")
 _PREPARE, _UNMAP, _INTERRUPT = "NVMe preparing", "NVMe unmapping", "NVMe interrupt"
 _STACKED = {stack: tuple(f"{stack} {kind}" for kind in kinds) for stack, kinds in STACKS.items()}
 _NAMES = (*WORK, _PREPARE, _UNMAP, _INTERRUPT, *(name for names in _STACKED.values() for name in names))
@@ -60,6 +59,7 @@ class CountedCpu:
     :ivar ns_per_instruction: [ns].
     :ivar added: what a real kernel adds [1].
     :ivar stack: what else lies between the block layer and the device, if anything.
+    :ivar undrawn: the best values are its only draw: quicker where no interval is asked for.
     """
 
     source: str
@@ -69,6 +69,7 @@ class CountedCpu:
     ns_per_instruction: Estimate
     added: Estimate = REAL_KERNEL
     stack: Stack | None = None
+    undrawn: bool = False
 
     @property
     def scatter(self) -> float:
@@ -83,12 +84,22 @@ class CountedCpu:
     @property
     def draws(self) -> int:
         """How many draws there are."""
-        return DRAWS
+        return 1 if self.undrawn else DRAWS
 
     @property
     def known(self) -> bool:
         """Always: counted."""
         return True
+
+    @property
+    def factor_draws(self) -> Floats:
+        """Time per instruction on a real kernel, over its best value [1]."""
+        best, drawn = self._second_per_instruction()
+        return np.asarray(drawn / best)
+
+    def scaled(self, factor: float) -> "CountedCpu":
+        """The same work on a CPU that takes ``factor`` times as long for it [1]."""
+        return replace(self, ns_per_instruction=self.ns_per_instruction.scaled(factor))
 
     def times(self, asked: Asked) -> CpuTimes:
         """What one zero-out takes."""
@@ -97,8 +108,8 @@ class CountedCpu:
         seconds, drawn = self._second_per_instruction()
         for name, count, instructions in self._work(structure):
             # By its name, so that draw i is the same cost whatever else a range is made of.
-            doubt = np.exp(_BUILD_DOUBT * _normal(10 + _NAMES.index(name)))
-            if name == _INTERRUPT:
+            doubt = np.ones(1) if self.undrawn else np.exp(_BUILD_DOUBT * _normal(10 + _NAMES.index(name)))
+            if name == _INTERRUPT and not self.undrawn:
                 doubt = spread_of(DOORBELL_AND_INTERRUPT, 9) / DOORBELL_AND_INTERRUPT.value
             says = f"{count:,.0f} x {instructions:,.0f} instructions, Linux {self.kernel}; {self.source}"
             terms.append(Term(name, count, instructions * seconds, instructions * doubt * drawn, says))
@@ -108,6 +119,8 @@ class CountedCpu:
 
     def _second_per_instruction(self) -> tuple[float, Floats]:
         best = self.ns_per_instruction.value * self.added.value * 1e-9
+        if self.undrawn:
+            return best, np.array([best])
         return best, spread_of(self.ns_per_instruction, 1) * spread_of(self.added, 2) * 1e-9
 
     def _work(self, structure: Structure) -> list[tuple[str, float, float]]:
@@ -154,9 +167,7 @@ def _path(structure: Structure, spent: list[tuple[str, Floats]] | list[tuple[str
         if name == "call":
             call = call + time
         elif (
-            name in _PER_SEGMENT
-            or name.endswith(" segment")
-            or (name == _PREPARE and structure.segments > structure.requests)
+            name in LOOPS or name.endswith(" segment") or (name == _PREPARE and structure.segments > structure.requests)
         ):
             segment = segment + time
         else:

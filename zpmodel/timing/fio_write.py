@@ -12,7 +12,7 @@ from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.timing.cpu import total_of
 from zpmodel.timing.events import as_row, cold_share, events_of, in_flight_limit
 from zpmodel.timing.fitted import FittedCpu
-from zpmodel.timing.machine import Machine
+from zpmodel.timing.machine import Floats, Machine
 from zpmodel.timing.predict import Prediction, stretch_of, why_beyond
 
 
@@ -39,13 +39,12 @@ def predict_fio_write(
     cpu_s, cpu_draws = total_of(terms)
     path, best, drawn = float(row @ cpu.path), device.best.path(), device.paths(machine.draws)
 
-    def seconds(costs: PathCosts, spent: float) -> float:
-        asked = (max(spent, 1e-9), structure.requests, structure.segments, size, room, depth, size * depth)
-        return 1 / float(closed_loop(costs, Load(*(np.array([float(value)]) for value in asked)))[0])
+    def seconds(costs: PathCosts, spent: Floats) -> Floats:
+        asked = (structure.requests, structure.segments, size, room, depth, size * depth)
+        load = Load(np.maximum(spent, 1e-9)[:, None], *(np.array([float(value)]) for value in asked))
+        return 1 / closed_loop(costs, load)[:, 0]
 
-    elapsed_draws = np.array(
-        [seconds(PathCosts(*(values[i] for values in drawn)), spent) for i, spent in enumerate(cpu.path_draws @ row)]
-    )
+    elapsed_draws = seconds(drawn, cpu.path_draws @ row)
     cold = cold_share(size * depth, best.cache)
     link = float(link_time(best, structure.requests, structure.segments, size, cold, cold))
     latency = float(latency_of(best, size / structure.requests))
@@ -54,7 +53,7 @@ def predict_fio_write(
         zero_page=page,
         structure=structure,
         cpu_s=machine.estimate(cpu_s, cpu_draws, cpu.scatter * stretch),
-        elapsed_s=machine.estimate(seconds(best, path), elapsed_draws, device.scatter * stretch),
+        elapsed_s=machine.estimate(float(seconds(best, np.array([path]))[0]), elapsed_draws, device.scatter * stretch),
         bound_by=bound_by(path, link, latency, depth),
         beyond=why_beyond(machine, page, structure),
         stretch=stretch,

@@ -24,10 +24,13 @@ class Driver:
 
     :ivar source: where its limits come from.
     :ivar limits: the queue's limits.
+    :ivar known: whether the costs were fitted with the limits of the queue that was measured; False where nobody knows
+        these, and others were assumed.
     """
 
     source: str
     limits: QueueLimits
+    known: bool = True
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,7 @@ class Machine:
         """The same machine with another queue; itself where the limits are its own."""
         if limits is None or limits == self.limits:
             return self
-        return replace(self, driver=Driver(limits.source, limits), device=self.device.elsewhere())
+        return replace(self, driver=Driver(limits.source, limits, self.driver.known), device=self.device.elsewhere())
 
     def with_device(self, device: Device) -> "Machine":
         """The same machine with another device behind its queue."""

@@ -16,8 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zpmodel.base.accelerate import kernel
-from zpmodel.devices.base import PathCosts
-from zpmodel.devices.closed_loop import latency_of, link_time
+from zpmodel.devices.closed_loop import costs_of, latency_of, link_time
 from zpmodel.devices.overlap import steady_rate
 
 Floats = npt.NDArray[np.float64]
@@ -72,23 +71,8 @@ def many_call_seconds(devices, submissions, kinds, cold, far, room):  # type: ig
     """Time of one call for each draw [s]; fields of shape (draws,) but for ``kinds``."""
     out = np.empty(len(devices.latency))
     for i in range(len(out)):
-        device = PathCosts(
-            devices.latency[i],
-            devices.stream[i],
-            devices.request[i],
-            devices.segment[i],
-            devices.mebibyte[i],
-            devices.cold[i],
-            devices.cache[i],
-            devices.rounds[i],
-            devices.cold_segment[i],
-            devices.overlap[i],
-            devices.unit[i],
-            devices.mend[i],
-            devices.partial[i],
-        )
         submission = Submission(
             submissions.call[i], submissions.request[i], submissions.segment[i], submissions.mebibyte[i]
         )
-        out[i] = call_seconds(device, submission, kinds, cold[i], far[i], room)
+        out[i] = call_seconds(costs_of(devices, i), submission, kinds, cold[i], far[i], room)
     return out

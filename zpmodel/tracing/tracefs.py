@@ -9,7 +9,6 @@ descriptor that holds it.
 import contextlib
 import os
 import re
-import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -22,6 +21,7 @@ from zpmodel.host import block
 from zpmodel.host.leftovers import is_leftover, owned_name
 from zpmodel.host.meminfo import available_bytes
 from zpmodel.host.mounts import mounts
+from zpmodel.host.programs import run_program
 from zpmodel.host.signals import ends_orderly, signals_held
 from zpmodel.tracing.observed import Event
 
@@ -92,8 +92,8 @@ def _tracefs() -> Iterator[Path]:
         folder = Path(tempfile.mkdtemp(prefix=owned_name(_KIND, os.getpid()) + "-"))
         with ExitStack() as making:
             making.callback(folder.rmdir)
-            _run("mount", "-t", "tracefs", "zpmodel", folder)
-            making.callback(_run, "umount", "--lazy", folder)
+            run_program("trace", "mount", "-t", "tracefs", "zpmodel", folder)
+            making.callback(run_program, "trace", "umount", "--lazy", folder)
             root = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield Path(f"/proc/self/fd/{root}")
@@ -101,17 +101,11 @@ def _tracefs() -> Iterator[Path]:
         os.close(root)
 
 
-def _run(*command: str | Path) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, start_new_session=True, check=False)
-    if done.returncode != 0:
-        raise RefusedError(f"trace: {command[0]} failed: {' '.join(done.stderr.split())}")
-
-
 def remove_leftovers() -> list[str]:
     """Remove the trace instances (and mounts) that killed runs left, and return their names."""
     for mount in mounts():
         if mount.file_system == "tracefs" and is_leftover(mount.point.name, _KIND):
-            _run("umount", "--lazy", mount.point)
+            run_program("trace", "umount", "--lazy", mount.point)
             mount.point.rmdir()
     with _tracefs() as root:
         return _remove_leftovers(root)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from zpmodel.base import shipped
-from zpmodel.callers.cases import count_cases
+from zpmodel.callers.cases import count_cases, count_lines
 from zpmodel.callers.fio_write import Pages, count_buffer
 from zpmodel.datasets.schema import DataSet
 from zpmodel.queue.limits import UINT_MAX, QueueLimits
@@ -16,11 +16,12 @@ from zpmodel.validation.score import Score
 TITLE = "Structure: bios, splits, requests, as kernels traced them"
 
 _TRACES = {"zeroout-7.2.jsonl": "Linux 7.2", "loop-6.18-page.jsonl": "Linux 6.18, loop"}
+_USERS = "users-6.18.jsonl"
 _TRACED_FIO = QueueLimits(8192, 254, UINT_MAX)  # the device of fio-io-structure.csv: see data/kernel/README.md
 
 
 def scores(data: DataSet) -> Iterator[Score]:
-    """Traced ranges whose every count is right, file by file and zero page by zero page; fio's own writes."""
+    """Traced ranges whose every count is right, file by file and zero page by zero page; users; fio's own writes."""
     for name, kernel in _TRACES.items():
         right: Counter[str] = Counter()
         total: Counter[str] = Counter()
@@ -36,10 +37,42 @@ def scores(data: DataSet) -> Iterator[Score]:
             yield Score.counted(
                 "structure", f"ranges counted exactly: {kind}", number, right[kind], f"data/kernel/{name}"
             )
+    yield from _users()
     text = shipped.data("kernel", "fio-io-structure.csv").read_text(encoding="utf-8")
     found_rows = [_fio_row(row) for row in csv.DictReader(text.splitlines())]
     source = "data/kernel/fio-io-structure.csv"
     yield Score.counted("structure", "fio's own writes cut exactly", len(found_rows), sum(found_rows), source)
+
+
+def _users() -> Iterator[Score]:
+    """Requests of users of zero pages on the kernel that ran here, their bios with vectors and tables."""
+    right: Counter[str] = Counter()
+    total: Counter[str] = Counter()
+    lines = shipped.data("kernel", _USERS).read_text(encoding="utf-8").splitlines()
+    for line, found in zip(lines, count_lines(lines, _USERS), strict=True):
+        truth = json.loads(line)
+        kind = f"Linux 6.18, {truth['user']}, {truth['filesystem']}"
+        total[kind] += 1
+        right[kind] += same_bios(truth, found.as_case()["bios"])
+    for kind, number in sorted(total.items()):
+        yield Score.counted(
+            "structure", f"requests counted exactly: {kind}", number, right[kind], f"data/kernel/{_USERS}"
+        )
+
+
+def same_bios(truth: dict[str, Any], model: list[dict[str, int]]) -> bool:
+    """Whether a user's bios are those that were traced, ``bvecs`` and ``max_vecs`` too.
+
+    A file system that encrypts writes pages of its own, and those that lie side by side by chance share a vector: there
+    the model's vectors are a bound.
+    """
+    traced = [{**row, "count": row.get("count", 1)} for row in truth["bios"]]
+    told = ["bytes", "bvecs", "max_vecs"]
+    if truth.get("crypto") == "software":
+        told.remove("bvecs")
+        if sum(row["bvecs"] * row["count"] for row in traced) > sum(row["bvecs"] * row["count"] for row in model):
+            return False
+    return _bag(traced, told) == _bag(model, told)
 
 
 def _same(truth: dict[str, Any], model: dict[str, Any]) -> bool:

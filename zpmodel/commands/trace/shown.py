@@ -5,9 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from zpmodel.commands.output import emit_table
+from zpmodel.commands.output import emit_table, say
 
 if TYPE_CHECKING:
     from zpmodel.tracing.compare import Line
@@ -49,7 +47,7 @@ def show(seen: "Observed", lines: "list[Line] | None") -> None:
     }
     for name, words_ in notes.items():
         if getattr(seen, name):
-            click.echo(f"{getattr(seen, name)} {words_}")
+            say(f"{getattr(seen, name)} {words_}")
 
 
 def _counts(seen: "Observed") -> list[dict[str, Any]]:

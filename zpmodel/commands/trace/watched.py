@@ -1,8 +1,6 @@
 """Counting what others write to a device."""
 
-import click
-
-from zpmodel.commands.output import emit_json
+from zpmodel.commands.output import emit_json, say
 from zpmodel.commands.trace.asked import Asked
 from zpmodel.commands.trace.shown import show
 
@@ -28,6 +26,6 @@ def watch(asked: Asked) -> int:
     if asked.as_json:
         emit_json(vars(seen))
     else:
-        click.echo(f"writes to {asked.device} in {asked.watch:g} s")
+        say(f"writes to {asked.device} in {asked.watch:g} s")
         show(seen, None)
     return 0

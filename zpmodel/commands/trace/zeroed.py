@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from zpmodel.commands.device import open_device
-from zpmodel.commands.output import emit_json, emit_table
+from zpmodel.commands.output import emit_json, emit_table, say
 from zpmodel.commands.trace.asked import Asked
 from zpmodel.commands.trace.shown import plain, save, show
 
@@ -38,7 +38,7 @@ def zero_one(asked: Asked) -> int:
     if asked.as_json:
         emit_json({"agrees": done.agrees, "zero_page_source": source, **done.record(), "lines": plain(done.lines)})
     else:
-        click.echo(f"zeroed {many} bytes at {start} of {path}; zero page: {page}, {source}")
+        say(f"zeroed {many} bytes at {start} of {path}; zero page: {page}, {source}")
         show(done.observed, done.lines)
     return 0 if done.agrees else 1
 
@@ -66,16 +66,16 @@ def zero_ranges(asked: Asked) -> int:
         emit_json({"agrees": not wrong, "zero_page_source": source, "ranges": ranges})
         return 1 if wrong else 0
     _show_disagreements(wrong[:10])
-    click.echo(f"zero page: {page}, {source}")
+    say(f"zero page: {page}, {source}")
     _show_totals([done.observed for done in found])
-    click.echo(f"{len(found) - len(wrong)} of {len(found)} ranges agree with the model in every count")
+    say(f"{len(found) - len(wrong)} of {len(found)} ranges agree with the model in every count")
     return 1 if wrong else 0
 
 
 def _show_disagreements(wrong: "list[Traced]") -> None:
     for done in wrong:
         settings = done.limits
-        click.echo(
+        say(
             f"\n{done.length} bytes at {done.offset}: logical block {settings.logical_block_size},"
             f" max_sectors {settings.max_sectors}, nomerges {settings.nomerges}, scheduler {settings.scheduler}"
         )

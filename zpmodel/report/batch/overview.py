@@ -1,13 +1,13 @@
 """The batch's first page: all data sets side by side, ranked, with what can't be told apart."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import pandas as pd
 
-from zpmodel.base.files import write_atomically
+from zpmodel.base.files import read_bounded, write_atomically
 from zpmodel.report import site
 from zpmodel.report.batch import summary
 from zpmodel.report.batch.sets import Chosen
@@ -23,14 +23,45 @@ Summary = dict[str, Any]
 _NAMED = 3  # data sets that the headline names one by one
 
 
+class _Estimate(msgspec.Struct):
+    value: float
+    low: float
+    high: float
+
+
+class _Gain(msgspec.Struct):
+    policy: str
+    verdict: str
+    speedup: _Estimate | None
+    saved: _Estimate | None
+
+
+class _Ratio(msgspec.Struct):
+    block_bytes: Annotated[int, msgspec.Meta(ge=512, le=1 << 40)]
+    depth: Annotated[int, msgspec.Meta(ge=1, le=1 << 20)]
+    ratio: float
+    low: float
+    high: float
+
+
+class _Summary(msgspec.Struct):
+    """What a summary has to have."""
+
+    fingerprint: str
+    machine: str
+    gains: list[_Gain]
+    measured: list[_Ratio]
+
+
 def read(folder: Path) -> Summary | None:
     """A set's summary, where it is whole."""
     try:
-        found = json.loads((folder / summary.FILE).read_text(encoding="utf-8"))
-        whole = all(isinstance(found[key], kind) for key, kind in (("fingerprint", str), ("gains", list)))
-        return found if whole else None
-    except (OSError, ValueError, KeyError, TypeError):
+        found: Summary = msgspec.json.decode(read_bounded(folder / summary.FILE))
+        gains = msgspec.convert(found, _Summary).gains
+    except (OSError, ValueError, RecursionError):
         return None
+    known = all(gain.speedup is not None or gain.verdict == "unknown" for gain in gains)
+    return found if known and [gain.policy for gain in gains].count("static") == 1 else None
 
 
 def write(out: Path, sets: Sequence[Chosen], failed: Mapping[str, str]) -> Path:

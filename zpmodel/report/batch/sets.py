@@ -1,6 +1,5 @@
 """Which data sets a batch is of: folders, folders of folders, and tables that name them."""
 
-import csv
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from zpmodel.base.errors import InputError
+from zpmodel.base.table import read_csv
 from zpmodel.datasets import form_of
 from zpmodel.report.parameters import from_text
 
@@ -60,11 +60,7 @@ def find_sets(given: Sequence[Path], known: Iterable[str]) -> list[Chosen]:
 
 
 def _of_table(path: Path, known: Iterable[str]) -> list[tuple[str, Path, dict[str, Any]]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file, strict=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(str(path), "table", str(error), _ACCEPTED) from None
+    _, rows = read_csv(path, _ACCEPTED)
     accepted = {"data_set", "name", *known}
     found = []
     for number, row in enumerate(rows, 2):

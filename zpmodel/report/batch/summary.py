@@ -22,8 +22,12 @@ def main() -> None:
     spare_imports()
     order = json.load(sys.stdin)
     found = summarise(Path(order["data_set"]), order["length"], order["resamples"])
-    document = {"fingerprint": order["fingerprint"], **found}
-    write_atomically(Path(order["out"]) / FILE, json.dumps(document, indent=1, allow_nan=False))
+    write(Path(order["out"]), {"fingerprint": order["fingerprint"], **found})
+
+
+def write(folder: Path, document: dict[str, Any]) -> None:
+    """Write a set's summary into its folder."""
+    write_atomically(folder / FILE, json.dumps(document, indent=1, allow_nan=False))
 
 
 def summarise(folder: Path, length: str, resamples: int) -> dict[str, Any]:

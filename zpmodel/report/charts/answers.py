@@ -72,9 +72,9 @@ def gains(table: pd.DataFrame, title: str, subtitle: str, published: float | Non
         parts.append(
             base.mark_point(filled=True, size=70, opacity=1).encode(x=alt.X(f"{name}:Q", title=axis), shape=shape)
         )
-        text = alt.Chart(table[table["policy"] == policies[0]]).mark_text(
-            align="left", baseline="bottom", dy=-21, fontSize=11, color=BLACK
-        )
+        # Filtered where it is drawn: the same rows, so that the page offers them once.
+        text = alt.Chart(table).transform_filter(f"datum.policy == '{policies[0]}'")
+        text = text.mark_text(align="left", baseline="bottom", dy=-21, fontSize=11, color=BLACK)
         parts.append(text.encode(y=y, x=alt.value(0), text="device:N"))
         panels.append(alt.layer(*parts).properties(width=370, height=64 * len(devices)))
     return alt.hconcat(*panels, title=alt.TitleParams(_lines(title), subtitle=_lines(subtitle)))

@@ -73,13 +73,14 @@ def reading(table: pd.DataFrame, title: str) -> Chart:
     :param table: as :meth:`zpmodel.memory.reading.model.ReadingModel.predict` returns, sources below each other.
     """
     rows = table.assign(**{c: table[f"{c}_bytes_per_s"] / 1e9 for c in ("bandwidth", "low", "high")})
-    colour = alt.Color("source:N", scale=alt.Scale(range=_COLOURS), legend=_LEGEND)
+    # Of one domain, so that one legend shows colour and dash.
+    names = list(dict.fromkeys(rows["source"]))
+    colour = alt.Color("source:N", scale=alt.Scale(domain=names, range=_COLOURS), legend=_LEGEND)
+    dash = alt.StrokeDash("source:N", scale=alt.Scale(domain=names), legend=_LEGEND)
     base = alt.Chart(rows).encode(x=_sizes("target_bytes", "destination, written again and again"), color=colour)
     low = alt.Y("low:Q", title="bandwidth [GB/s]", scale=alt.Scale(zero=True))
     band = base.mark_area(opacity=0.12).encode(y=low, y2="high:Q")
-    line = base.mark_line(point=alt.OverlayMarkDef(size=50)).encode(
-        y="bandwidth:Q", strokeDash=alt.StrokeDash("source:N", legend=_LEGEND)
-    )
+    line = base.mark_line(point=alt.OverlayMarkDef(size=50)).encode(y="bandwidth:Q", strokeDash=dash)
     chart: Chart = (band + line).properties(width=560, height=260, title=title)
     return chart
 

@@ -41,16 +41,19 @@ def what_if(table: pd.DataFrame, title: str, subtitle: str) -> Chart:
     ]
     names = alt.TitleParams(title, subtitle=subtitle)
     chart: Chart = alt.hconcat(*panels, title=names).add_params(*map(_slider, LABELS))
-    # A slider's positions are numbers; the page shows these in their place.
-    return chart.properties(usermeta={"sliders": LABELS})
+    return chart.properties(usermeta={"sliders": {name: LABELS[name] for name in LABELS if name != "iommu"}})
 
 
 def _slider(name: str) -> alt.Parameter:
-    last = len(LABELS[name]) - 1
-    bind: Any = alt.binding_range(min=0, max=last, step=1, name=f"{_NAMES[name]} ")
-    if name == "iommu":
-        bind = alt.binding_radio(options=[0, last], labels=LABELS[name], name=f"{_NAMES[name]} ")
-    return alt.param(name=name, value=DEFAULTS[name], bind=bind)
+    """A choice by its words wherever a chart is drawn; a report's page makes a slider of each that ``usermeta`` names.
+
+    Vega's own slider shows its position, a number that says nothing.
+    """
+    places = list(range(len(LABELS[name])))
+    kind: Any = alt.binding_radio if name == "iommu" else alt.binding_select
+    return alt.param(
+        name=name, value=DEFAULTS[name], bind=kind(options=places, labels=LABELS[name], name=f"{_NAMES[name]} ")
+    )
 
 
 def _panel(table: pd.DataFrame, field: str, axis: str, scale: alt.Scale) -> Any:

@@ -10,17 +10,9 @@ from pandas.io.formats.style import Styler
 
 from zpmodel.base.estimate import digits
 from zpmodel.report.describe import describe
-
-CHART_TYPE = "application/vnd.vegalite.v5+json"
-"""The kind of output that carries a chart's specification; JupyterLab 4 draws it by itself, without a network.
-
-It knows no later kind, and draws what Vega-Lite 6 has of these charts; the site draws them with its own version.
-"""
+from zpmodel.report.outputs import CHART_TYPE, TABLE_TYPE
 
 _LAB_SCHEMA = "https://vega.github.io/schema/vega-lite/v5.20.1.json"
-
-TABLE_TYPE = "application/vnd.zpmodel.table+csv"
-"""The kind of output that carries a table's values with all their digits beside what is shown."""
 
 BLUE, ORANGE, GREEN, BLACK, GREY = "#0072B2", "#D55E00", "#009E73", "#000000", "#767676"
 """Okabe's and Ito's colours, told apart by everybody."""

@@ -29,7 +29,7 @@ def off_by(table: pd.DataFrame, title: str, subtitle: str = "") -> Chart:
     farthest = 1.02 * float(max(ratios.max().max(), 1 / ratios.min().min()))
     reach = [1 / farthest, farthest]
     base = alt.Chart(shown).encode(
-        y=alt.Y("truth:N", sort=order, title=None, axis=alt.Axis(labelLimit=520)), color=_COLOUR
+        y=alt.Y("truth:N", sort=order, title=None, axis=alt.Axis(labelLimit=600)), color=_COLOUR
     )
     axis = alt.X(
         "low_ratio:Q",

@@ -56,7 +56,17 @@
     return found;
   }
 
-  // A slider's positions are numbers; what they stand for is shown, and said, in their place.
+  // A choice in an order becomes a slider; its positions are numbers, which named() puts words in the place of.
+  function slide(spec, labels) {
+    for (const { name, bind } of spec.params || []) {
+      if (!bind || !labels[name]) continue;
+      Object.assign(bind, { input: "range", min: 0, max: labels[name].length - 1, step: 1 });
+      delete bind.options;
+      delete bind.labels;
+    }
+  }
+
+  // What a slider's position stands for is shown, and said, in the place of its number.
   function named(controls, labels) {
     for (const slider of controls.querySelectorAll("input[type=range]")) {
       const shown = slider.nextElementSibling, words = labels[slider.name];
@@ -74,6 +84,8 @@
     const place = figure.querySelector(".drawing"), picture = place.querySelector("img");
     const room = figure.clientWidth - edge;
     let spec = JSON.parse(figure.querySelector('script[type="application/json"]').textContent);
+    const labels = (spec.usermeta || {}).sliders || {};
+    slide(spec, labels);
     let stacked = room < narrowest;
     if (stacked) spec = narrow(spec, room);
     const box = document.createElement("div"), controls = document.createElement("div");
@@ -93,7 +105,7 @@
         if (typeof part.width === "number") part.width = Math.max(least, Math.floor(0.97 * part.width * room / wide));
       }
     }
-    named(controls, (spec.usermeta || {}).sliders || {});
+    named(controls, labels);
     box.setAttribute("role", "img");
     box.setAttribute("aria-label", picture.alt);
     box.querySelector("svg").setAttribute("aria-hidden", "true");  // the box says it all, its marks no more

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from zpmodel.base.estimate import Estimate, digits
+from zpmodel.base.estimate import Estimate
 from zpmodel.timing.machine import Machine
 
 SOURCE = "reviews of the largest-zero-folio series (linux-mm, linux-block, 2025), gathered as open questions"
@@ -25,19 +25,11 @@ QUESTIONS = {
 """The questions by number, in short."""
 
 
-def percent(share: Estimate) -> str:
-    """A share in per cent with its interval: ``0.48 % [0, 23]``."""
-    if not share.known:
-        return "unknown"
-    low, value, high = (digits(end * 100) for end in (share.low, share.value, share.high))
-    return f"{value} %" if share.low == share.high else f"{value} % [{low}, {high}]"
-
-
 def more(ratio: Estimate) -> str:
     """A ratio as how much more: in per cent below one and a half, else as a factor."""
     if ratio.value >= 1.5:
         return f"{ratio} times the throughput"
-    return f"{percent(Estimate(ratio.value - 1, ratio.low - 1, ratio.high - 1))} more throughput"
+    return f"{Estimate(ratio.value - 1, ratio.low - 1, ratio.high - 1).percent()} more throughput"
 
 
 def saves(saved: Estimate) -> str:

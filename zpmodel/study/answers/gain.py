@@ -8,7 +8,7 @@ import pandas as pd
 from zpmodel.base import shipped
 from zpmodel.base.estimate import Estimate
 from zpmodel.base.units import GIB, KIB, MIB, format_size
-from zpmodel.study.answers.base import Answer, Asked, Figure, more, percent, saves
+from zpmodel.study.answers.base import Answer, Asked, Figure, more, saves
 from zpmodel.study.compare import Comparison, compare
 from zpmodel.study.folio_curve import KNEE_SHARE, folio_curve, knee_bytes, share_of
 from zpmodel.study.scenario import Scenario
@@ -46,7 +46,11 @@ def ring_share(page: Comparison, static: Comparison) -> Estimate | None:
 
 def beside(static: Comparison) -> str:
     """What a measured disk gains, in short; where its data can't tell, that, and what to measure."""
+    if static.offloaded:
+        return "nothing (it has Write Zeroes, and no zero page is written)"
     saved = static.cpu_saved_s.scaled(1e3)
+    if not saved.known and static.prediction.cpu_s.known:  # it was measured, and tells nothing of a page's size
+        return f"{throughput(static)}, nor the CPU time saved"
     return f"{throughput(static)} and {f'{saved} ms' if saved.known else saves(saved)}"
 
 
@@ -54,7 +58,7 @@ def throughput(static: Comparison) -> str:
     """What is gained in throughput, in words; where the data can't tell, that, and what to measure."""
     if static.verdict != "unknown":
         return more(static.speedup)
-    unseen = "; ".join(str(item).rstrip(".") for item in static.lacking if item.hides == "elapsed")
+    unseen = "; ".join(str(item).rstrip(".") for item in static.lacking if "elapsed" in item.hides)
     return f"a throughput that its data can't tell{f' ({unseen})' if unseen else ''}"
 
 
@@ -78,10 +82,11 @@ def benefit(asked: Asked) -> Answer:
         says += f"; {beside(after)} on {asked.measured.name}, which was measured"
         if ring is not None:
             figures.append(Figure("of which its ring", ring, "1"))
-            says += f", {percent(ring)} of which is its ring that 4 KiB vectors fill, and which NVMe has not"
+            says += f", {ring.percent()} of which is its ring that 4 KiB vectors fill, and which NVMe has not"
     told, source = published_gain()
     figures.append(Figure("published throughput", Estimate.exactly(told), "1"))
-    says += f". The one published gain, {told - 1:.0%}, {beside_published(asked.machine, ratio)}."
+    gain = Estimate.exactly(told - 1).percent()
+    says += f". The one published gain, {gain}, {beside_published(asked.machine, ratio)}."
     return Answer(
         1,
         says,
@@ -146,7 +151,7 @@ def folio_size(asked: Asked) -> Answer:
     at = "nowhere" if knee is None else f"at {format_size(knee)}"
     return Answer(
         3,
-        f"64 KiB is {word}: it saves {percent(enough)} of what 2 MiB saves. The knee ({KNEE_SHARE * 100:g} % of the "
+        f"64 KiB is {word}: it saves {enough.percent()} of what 2 MiB saves. The knee ({KNEE_SHARE * 100:g} % of the "
         f"most that can be saved) is {at}; 2 MiB reaches {best:.1%}, so 32 MiB and 512 MiB together add at the most "
         f"{1 - best:.1%}.",
         tuple(figures),

@@ -10,7 +10,7 @@ from zpmodel.base.estimate import Estimate, digits
 from zpmodel.base.units import GIB, MIB, format_size
 from zpmodel.memory.life.getter import GetterTimes, getter_cost, getter_times
 from zpmodel.memory.life.price import RAM_BYTES, REASONABLE_SHARE, price
-from zpmodel.study.answers.base import Answer, Asked, Figure, no_page, percent
+from zpmodel.study.answers.base import Answer, Asked, Figure, no_page
 from zpmodel.study.compare import compare
 from zpmodel.study.on_demand import OnDemand
 from zpmodel.study.scenario import Scenario
@@ -55,8 +55,9 @@ def on_demand(asked: Asked) -> Answer:
         )
     return Answer(
         4,
-        f"With a user a minute and little memory pressure {percent(fell)} of calls fall back and {percent(first)} "
-        f"allocate, where {percent(each)} of allocations fail; the folio is there {percent(kept)} of the day. {costs}.",
+        f"With a user a minute and little memory pressure {fell.percent()} of calls fall back and {first.percent()} "
+        f"allocate, where {each.percent()} of allocations fail; the folio is there {kept.percent()} of the day. "
+        f"{costs}.",
         figures,
         f"the folio's life in closed form, with inputs: {'; '.join(dict.fromkeys(life.rests_on().values()))}",
         f"zpmodel answers 4 {asked.option}",

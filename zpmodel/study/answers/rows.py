@@ -15,10 +15,10 @@ def gain_rows(asked: Asked) -> pd.DataFrame:
 
     :return: rows of ``device policy`` and, for ``speedup`` [1] and ``saved`` [ms/GiB], value, ``_low`` and ``_high``.
     """
-    machines = [(f"NVMe, {speed}", varied(asked, device=speed)) for speed in SPEEDS]
-    machines.append((asked.machine.name, asked.machine))
+    machines = [(asked.machine.name, asked.machine)]
     if asked.measured is not None:
         machines.append((f"{asked.measured.name}, measured", asked.measured))
+    machines += [(f"NVMe, {speed}", varied(asked, device=speed)) for speed in SPEEDS]
     return pd.DataFrame([row for name, machine in machines for row in _gains(name, machine)])
 
 

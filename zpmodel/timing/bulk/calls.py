@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from zpmodel.base.accelerate import kernel
+from zpmodel.base.accelerate import borrowing_kernel, kernel
 from zpmodel.base.units import MIB
 from zpmodel.devices.closed_loop import latency_of, link_time
 from zpmodel.queue.kernel import PAGE_BYTES
@@ -17,24 +17,28 @@ _STILL_COLD = 0.5  # as in zpmodel.timing.predict
 _BIO_SHARE = 0.1  # as in zpmodel.timing.fitted
 
 
-@kernel
+@borrowing_kernel
 def count_any(limits, zero_bytes, offset, length, kinds):
     """Count a range by arithmetic, or else by looking for what repeats; not known where it has too many kinds."""
     found = count_alike(limits, zero_bytes, offset, length, kinds)
-    if found.known:
-        return found
+    return found if found.known else count_repeats(limits, zero_bytes, offset, length, kinds)
+
+
+@kernel
+def count_repeats(limits, zero_bytes, offset, length, kinds):
+    """As :func:`zpmodel.structure.alike.count_alike`, by looking for what repeats."""
     log = Log(np.empty((MOST_KINDS, 4), np.int64), np.zeros(1, REACH))
     bios = Log(np.empty((0, 4), np.int64), np.zeros(1, REACH))
     status, states = zero_out(limits, zero_bytes, PAGE_BYTES, offset, length, bios, log)
     reach, counted = log.reach[0], states.records[0]
     if status or reach.full:
-        return found
+        return Alike(0, 0, 0, 0, 0, 0)
     for k in range(reach.used):
         kinds[k, 0], kinds[k, 1], kinds[k, 2] = log.rows[k, 0], log.rows[k, 1], log.rows[k, 3]
     return Alike(1, counted.bios, counted.vectors, counted.requests, counted.segments, reach.used)
 
 
-@kernel
+@borrowing_kernel
 def slowest_first(device, kinds, used, moves, times):
     """Sort kinds by the time that a request of them takes the device, the longest first; ``times`` is scratch."""
     for k in range(used):
@@ -50,7 +54,7 @@ def slowest_first(device, kinds, used, moves, times):
         kinds[at, 0], kinds[at, 1], kinds[at, 2] = size, segments, number
 
 
-@kernel
+@borrowing_kernel
 def room_of(descriptors, tags, requests, segments):
     """Requests that the queue holds: its tags, and a ring's room for the mean request (``Ring.room``)."""
     if descriptors == 0.0:
@@ -58,7 +62,7 @@ def room_of(descriptors, tags, requests, segments):
     return min(float(tags), max(1.0, descriptors // (segments / requests + 2)))
 
 
-@kernel
+@borrowing_kernel
 def stalls_of(descriptors, room, requests):
     """Runs of the kernel thread that issues what found the ring full, for one call (``Ring.stalls``)."""
     if descriptors == 0.0 or requests <= room:
@@ -66,13 +70,13 @@ def stalls_of(descriptors, room, requests):
     return (requests - min(room, requests)) / room
 
 
-@kernel
+@borrowing_kernel
 def cold_part(touched, cache):
     """Share of data that no cache held [1], both in [MiB]; nothing where all is held."""
     return max(0.0, 1.0 - cache / touched)
 
 
-@kernel
+@borrowing_kernel
 def add_loops(device, kinds, used_kinds, moves, far, submit, in_flight, loops, used):
     """Append the closed loops of a call; return where they end.
 
@@ -114,7 +118,7 @@ def add_loops(device, kinds, used_kinds, moves, far, submit, in_flight, loops, u
     return kept + 1
 
 
-@kernel
+@borrowing_kernel
 def path_of(path, cpu, found, stalls, moved, cold):
     """The submitting thread's time [s]: once a call, for requests, for segments and for data."""
     request = path.request * cpu.cpu_request
@@ -127,7 +131,7 @@ def path_of(path, cpu, found, stalls, moved, cold):
     )
 
 
-@kernel
+@borrowing_kernel
 def start_call(limits, device, fixed, spent, home, row, cpu, zero_bytes, call, loops, kinds, scratch, used):
     """Count a call, price it, and append its closed loops.
 
@@ -163,7 +167,7 @@ def start_call(limits, device, fixed, spent, home, row, cpu, zero_bytes, call, l
     call.bound = bound_index((start + submit) / requests, data_path, latency, in_flight)
 
 
-@kernel
+@borrowing_kernel
 def bound_index(cpu, link, latency, depth):
     """As :func:`zpmodel.devices.overlap.bound_by`, an index of ``BOUNDS``."""
     if depth / (cpu + link + latency) < 1 / max(cpu, link):
@@ -171,7 +175,7 @@ def bound_index(cpu, link, latency, depth):
     return 0 if cpu >= link else 1
 
 
-@kernel
+@borrowing_kernel
 def finish_call(call, overlap, loops):
     """How long a call takes whose loops' rates are known [s]."""
     longest = 0.0

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from zpmodel.base.accelerate import kernel
+from zpmodel.base.accelerate import borrowing_kernel, kernel
 from zpmodel.devices.base import PathCosts
 from zpmodel.devices.product_form import LANES, steady_rates
 from zpmodel.queue.kernel import PAGE_BYTES
 from zpmodel.timing.bulk.calls import finish_call, start_call
-from zpmodel.timing.bulk.queues import for_kernel, possible, round_queue, same_queue
+from zpmodel.timing.bulk.queues import for_kernel, possible, same_queue
 from zpmodel.timing.bulk.records import (
     BLOCK,
     CALL,
@@ -26,24 +26,41 @@ from zpmodel.timing.bulk.records import (
 
 _LAST_BYTE = (1 << 63) - 1
 _WHOLES, _REALS = len(WHOLE), len(REAL)
+_COSTS = _REALS - 1
+_LARGEST = np.finfo(float).max
 
 
-@kernel
+@borrowing_kernel
 def load(to, fields, columns, first, number):
-    """Copy so many rows of inputs, each to ``fields`` numbers one after the other."""
+    """Copy so many rows of inputs, each to ``fields`` numbers one after the other; once what is the same in all."""
     for c in range(fields):
         at = columns.at[c]
         if at >= 0:
             values = columns.varied[at]
             for k in range(number):
                 to[k * fields + c] = values[first + k]
-        else:
-            # Again in each block: rounding may have changed it.
+        elif first == 0:
             for k in range(number):
                 to[k * fields + c] = columns.same[c]
 
 
-@kernel
+@borrowing_kernel
+def find_unfit(columns, first, number, unfit):
+    """Mark rows of which a cost or factor is not finite or is negative; all inputs but the last, a share, are such."""
+    unfit[:number] = False
+    for c in range(_COSTS):
+        at = columns.at[c]
+        if at >= 0:
+            values = columns.varied[at]
+            for k in range(number):
+                value = values[first + k]
+                # NaN is neither.
+                unfit[k] |= not ((value >= 0.0) & (value <= _LARGEST))
+        elif not 0.0 <= columns.same[c] <= _LARGEST:
+            unfit[:number] = True
+
+
+@borrowing_kernel
 def range_fits(row):
     """Whether ``check_range`` takes it, and there is such a zero page."""
     if row.zero_bytes == 0 or row.length <= 0 or row.offset < 0:
@@ -51,24 +68,7 @@ def range_fits(row):
     return not (row.length | row.offset) & (row.logical_block_size - 1) and row.offset <= _LAST_BYTE - row.length
 
 
-@kernel
-def costs_fit(cost):
-    """Whether all costs and factors are finite and not negative, and the share is one, or not given."""
-    least = min(cost.device_latency, cost.device_stream, cost.device_request, cost.device_segment)
-    least = min(least, cost.device_mebibyte, cost.device_cold, cost.device_cache)
-    least = min(least, cost.device_rounds, cost.device_cold_segment, cost.device_overlap)
-    least = min(least, cost.cpu_operation, cost.cpu_wait, cost.cpu_vector, cost.cpu_request)
-    least = min(least, cost.cpu_stall, cost.cpu_mebibyte, cost.cpu_cold_vector)
-    total = cost.device_latency + cost.device_stream + cost.device_request + cost.device_segment
-    total += cost.device_mebibyte + cost.device_cold + cost.device_cache + cost.device_rounds
-    total += cost.device_cold_segment + cost.device_overlap
-    total += cost.cpu_operation + cost.cpu_wait + cost.cpu_vector + cost.cpu_request
-    total += cost.cpu_stall + cost.cpu_mebibyte + cost.cpu_cold_vector
-    # NaN is below nothing and above nothing, so the sum says it.
-    return least >= 0.0 and np.isfinite(total) and not (cost.fallback_share < 0.0 or cost.fallback_share > 1.0)
-
-
-@kernel
+@borrowing_kernel
 def device_of(cost, home):
     """The device's costs; behind another queue than its own, half of what a segment costs it."""
     return PathCosts(
@@ -88,17 +88,13 @@ def device_of(cost, home):
     )
 
 
-@kernel
+@borrowing_kernel
 def start_row(row, cost, page, other, home, spent, fixed, loops, kinds, scratch, used):
     """Both calls of a row, from PAGE_SIZE and from its zero page; return where their loops end.
 
-    Neither is known where the row is left to the oracle.
+    Neither becomes known where the row is left to the oracle.
     """
-    page.known, other.known = 0, 0
-    if not possible(row):
-        return used
-    round_queue(row)
-    if not (range_fits(row) and costs_fit(cost)):
+    if not (possible(row) and range_fits(row)) or cost.fallback_share < 0.0 or cost.fallback_share > 1.0:
         return used
     own = same_queue(row, home)
     device, limits = device_of(cost, own), for_kernel(row)
@@ -113,7 +109,7 @@ def start_row(row, cost, page, other, home, spent, fixed, loops, kinds, scratch,
     return page.end_loop
 
 
-@kernel
+@borrowing_kernel
 def finish_row(row, cost, page, other, fixed, loops, times, counts, i):
     """Times of a row whose loops' rates are known, on demand those of the mean call, and PAGE_SIZE beside them."""
     counts[5, i] = LEFT
@@ -155,16 +151,25 @@ def answer_rows(wholes, reals, fixed, inverse, times, counts):
     flat_rows, flat_costs = np.zeros(BLOCK * _WHOLES, np.int64), np.zeros(BLOCK * _REALS)
     rows, costs, calls = flat_rows.view(WHOLES), flat_costs.view(REALS), np.zeros(2 * BLOCK, CALL)
     loops, kinds, scratch = np.zeros(ROOM, LOOP), np.zeros((MOST_KINDS, 3), np.int64), np.zeros(MOST_KINDS)
-    lanes, home, spent, same = np.empty((8, LANES)), fixed.home[0], fixed.spent, fixed.same[0]
+    unfit, lanes, home, spent, same = (
+        np.zeros(BLOCK, np.bool_),
+        np.empty((8, LANES)),
+        fixed.home[0],
+        fixed.spent,
+        fixed.same[0],
+    )
     first = 0
     while first < counts.shape[1]:
         number = min(BLOCK, counts.shape[1] - first)
         load(flat_rows, _WHOLES, wholes, first, number)
         load(flat_costs, _REALS, reals, first, number)
+        find_unfit(reals, first, number, unfit)
         used, done = 0, 0
         while done < number and used + 2 * MOST_KINDS <= ROOM:
             page, other = calls[2 * done], calls[2 * done + 1]
-            used = start_row(rows[done], costs[done], page, other, home, spent, same, loops, kinds, scratch, used)
+            page.known, other.known = 0, 0
+            if not unfit[done]:
+                used = start_row(rows[done], costs[done], page, other, home, spent, same, loops, kinds, scratch, used)
             done += 1
         steady_rates(loops, used, inverse, lanes)
         for k in range(done):
