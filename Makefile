@@ -8,7 +8,7 @@ RUN = $(VENV)/bin
 report: $(VENV)/ready  ## the main job: one HTML site from the shipped fio data
 	$(RUN)/zpmodel report --out reports/latest
 
-PYTEST = -m pytest -q -p no:cacheprovider -n auto --dist loadgroup --no-loadscope-reorder
+PYTEST = -m pytest -q -p no:cacheprovider -n auto --dist loadfile --no-loadscope-reorder
 
 test: $(VENV)/ready  ## the kernels' tests without the compiler, then all tests
 	NUMBA_DISABLE_JIT=1 $(RUN)/python -m pytest -q -p no:cacheprovider -m nojit tests/test_structure.py tests/test_overlap.py

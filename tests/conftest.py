@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import machine_state
 import needs
@@ -21,30 +22,37 @@ settings.load_profile("zpmodel")
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]))
 
 # Files whose tests take turns, in one process: those that share huge pages and fio's CPUs, and those that look at
-# scratch loop devices, which others make.
+# scratch loop devices and traces, which others make.
 TURNS = {
     "fio": ("measure", "measure_stopping", "measure_troubles", "hugepages"),
-    "scratch": ("tracing_kernel", "zeroout", "scratch"),
+    "scratch": ("tracing", "tracing_kernel", "zeroout", "scratch", "outputs"),
 }
 
-# Groups that take longest begin first, so that no process is left alone with one at the end.
-LONGEST = ("fio", "scratch", "alone", "golden", "reports", "batch", "site_pages", "jupyterlab", "cli", "how_to_add")
+# Groups and files that take longest begin first, so that no process is left alone with one at the end.
+LONGEST = ("fio", "scratch", "jupyterlab", "batch", "golden", "validate", "docs", "reports", "site_looks", "cli")
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """Processes for ``-n auto``: two more than cores, as those that wait for fio, kernels and browsers take turns."""
     return min(8, len(os.sched_getaffinity(0)) + 2)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep each group in one process. (Marks of xdist's own ``loadgroup`` get lost with pytest 9.2 and xdist 3.8.)"""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Groups(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _group(Path(nodeid.partition("::")[0]))
+
+    return Groups(config, log)
+
+
 def pytest_report_header() -> list[str]:
     """Say first what will be skipped, and how to get it."""
     return needs.report()
-
-
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Say in which group a test is, before xdist asks."""
-    kind = _kind(item)
-    item.add_marker(pytest.mark.xdist_group(item.name if kind == "alone" else kind))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -53,16 +61,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for mark, need in needs.MARKS.items():
             if item.get_closest_marker(mark) and not need.here():
                 item.add_marker(pytest.mark.skip(reason=f"needs {need.what}: {need.how}"))
-    items.sort(key=lambda item: LONGEST.index(_kind(item)) if _kind(item) in LONGEST else len(LONGEST))
+    items.sort(key=lambda item: LONGEST.index(found) if (found := _group(item.path)) in LONGEST else len(LONGEST))
 
 
-def _kind(item: pytest.Item) -> str:
-    """The group of a test: that of files that take turns, its file's, or none, where it is long and shares nothing."""
-    name = item.path.stem.removeprefix("test_")
-    for group, files in TURNS.items():
-        if name in files:
-            return group
-    return "alone" if item.get_closest_marker("slow") and not getattr(item, "fixturenames", ()) else name
+def _group(path: Path) -> str:
+    """The group of a file's tests: that of the files they take turns with, or the file's own."""
+    name = path.stem.removeprefix("test_")
+    return next((group for group, files in TURNS.items() if name in files), name)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,6 +1,7 @@
 """Mutated real files: whatever stands in a file, only the package's own exception leaves the reader."""
 
 import json
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -116,7 +117,7 @@ def test_mutated_values(index: int, changes: list[tuple[float, object]], times: 
             if value == "delete":
                 del holder[last]
             else:
-                holder[last] = value
+                holder[last] = deepcopy(value)  # a later change may reach into it
         except (KeyError, IndexError, TypeError):
             continue  # an earlier change took the place away
     tried((json.dumps(whole, indent=2) * times).encode())

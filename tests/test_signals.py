@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import threading
 import time
 from contextlib import suppress
 
@@ -124,6 +125,22 @@ def test_children_do_not_get_what_a_terminal_sends_to_all() -> None:
             os.kill(os.getpid(), signal.SIGINT)
             waited = True
         assert waited
+
+
+def test_a_signal_that_another_thread_takes_waits_too() -> None:
+    end, started = threading.Event(), []
+    other = threading.Thread(target=end.wait)  # which blocks no signal
+    other.start()
+    try:
+        with pytest.raises(Stopped), ends_orderly():  # noqa: PT012
+            with kept_from_children():
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(0.05)
+                started.append(True)
+    finally:
+        end.set()
+        other.join()
+    assert started
 
 
 def test_cleaning_up_is_not_interrupted_by_asking_again() -> None:

@@ -246,6 +246,19 @@ def is_a_worker(pid):
     return False
 
 
+def test_scenarios_that_cant_be_are_counted(calibration, tmp_path):
+    command = [*ZPMODEL, "sweep", "--calibration", str(calibration), "--grid", "nomerges=0,3,4"]
+    done = subprocess.run(
+        [*command, "--out", str(tmp_path / "out.parquet")], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("3 scenarios in ")
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("2 of them")]
+    assert "the first: " in line
+    assert "nomerges" in line
+    command += ["--out", str(tmp_path / "again.parquet"), "--json"]
+    assert json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)["refused"] == 2
+
+
 def test_the_command_shows_a_table_and_json(calibration):
     command = [*ZPMODEL, "sweep", "--calibration", str(calibration), "--grid", "length=1MiB,1GiB", "--json"]
     rows = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)["scenarios"]

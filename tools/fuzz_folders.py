@@ -9,7 +9,7 @@ import os
 import random
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -37,7 +37,8 @@ def prepare(made: Path) -> None:
     report(["report", "--notebook", "machine", "--out", str(made / "site")])
     report(["batch", str(made / "set"), "--notebook", "compare", "-p", "resamples=20", "--out", str(made / "batch")])
     (made / "sweep").mkdir()
-    with mock.patch("zpmodel.study.pieces._put_together"):  # as if killed before the last step
+    # As if killed before the last step.
+    with mock.patch("zpmodel.study.pieces.publish", side_effect=KeyboardInterrupt), suppress(KeyboardInterrupt):
         _run(["sweep", *SWEEP, "--out", str(made / "sweep/out.parquet")])
     (made / "kernels").mkdir()
     compiled_kernel(str(made / "kernels"))

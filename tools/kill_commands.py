@@ -102,11 +102,13 @@ def sweep(folder: Path) -> None:
     """Finished pieces are whole and stay; the table is whole or absent."""
     import pyarrow.parquet as pq
 
+    from zpmodel.base.sealed import read_sealed
+
     parts, record = folder / ".out.parquet.parts", folder / "seen.json"
     before = json.loads(record.read_text()) if record.exists() else []
     now = sorted(path.name for path in parts.glob("from-*"))
     for name in now:
-        pq.read_table(parts / name)
+        read_sealed(parts / name, 1 << 30)
     if (folder / "out.parquet").exists():
         assert pq.read_table(folder / "out.parquet").num_rows == _SWEPT
         (folder / "out.parquet").unlink()

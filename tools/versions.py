@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHONS = ("3.11", "3.12", "3.13")
-QUICK = ("-q", "-p", "no:cacheprovider", "-n", "2", "--dist", "loadgroup", "-m", "not slow and not root and not fio")
+QUICK = ("-q", "-p", "no:cacheprovider", "-n", "2", "--dist", "loadfile", "-m", "not slow and not root and not fio")
 # What takes a minute by itself, and depends on no library's version but through what the others test.
 LEFT_OUT = ("golden", "how_to_add", "reports", "site_pages", "signals", "project")
 

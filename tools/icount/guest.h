@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static inline void put(const char *path, const char *value)
@@ -60,6 +61,21 @@ static inline void mount_all(void)
 	mount("devtmpfs", "/dev", "devtmpfs", 0, NULL);
 	mount("configfs", "/config", "configfs", 0, NULL);
 	setvbuf(stdout, NULL, _IOLBF, 0);
+}
+
+/* /dev/nullb0, which moves no data: of so many sectors a request, with segments of any size where it has a virt boundary. */
+static inline void make_null_blk(unsigned long max_sectors, int virt_boundary)
+{
+	if (mkdir("/config/nullb/nullb0", 0755))
+		printf("# mkdir: %m\n");
+	put("/config/nullb/nullb0/size", "1048576");
+	put("/config/nullb/nullb0/blocksize", "512");
+	put("/config/nullb/nullb0/queue_mode", "2");
+	put("/config/nullb/nullb0/irqmode", "0");
+	put("/config/nullb/nullb0/memory_backed", "0");
+	put_number("/config/nullb/nullb0/virt_boundary", virt_boundary);
+	put_number("/config/nullb/nullb0/max_sectors", max_sectors);
+	put("/config/nullb/nullb0/power", "1");
 }
 
 #endif

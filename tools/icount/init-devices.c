@@ -13,10 +13,8 @@
 #include <linux/loop.h>
 #include <sys/ioctl.h>
 #include <sys/reboot.h>
-#include <sys/stat.h>
 
 #define RUNS 3
-#define NULLB "/config/nullb/nullb0/"
 #define COUNTED "/sys/module/virtio_blk/parameters/counted"
 
 static const char *queue(const char *device, const char *name)
@@ -25,21 +23,6 @@ static const char *queue(const char *device, const char *name)
 
 	snprintf(path, sizeof(path), "/sys/block/%s/queue/%s", device, name);
 	return path;
-}
-
-static void make_null_blk(void)
-{
-	put("/sys/module/null_blk/parameters/max_segments", "128");
-	put("/sys/module/null_blk/parameters/max_segment_size", "4294967295");
-	if (mkdir("/config/nullb/nullb0", 0755))
-		printf("# mkdir: %m\n");
-	put(NULLB "size", "1048576");
-	put(NULLB "blocksize", "512");
-	put(NULLB "queue_mode", "2");
-	put(NULLB "irqmode", "0");
-	put(NULLB "memory_backed", "0");
-	put(NULLB "max_sectors", "8192");
-	put(NULLB "power", "1");
 }
 
 static void make_loop(int below)
@@ -116,7 +99,9 @@ int main(void)
 	int fd;
 
 	mount_all();
-	make_null_blk();
+	put("/sys/module/null_blk/parameters/max_segments", "128");
+	put("/sys/module/null_blk/parameters/max_segment_size", "4294967295");
+	make_null_blk(8192, 0);
 	fd = open("/dev/nullb0", O_RDWR);
 	make_loop(fd);
 	make_dm(1ULL << 31);

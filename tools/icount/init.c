@@ -10,10 +10,8 @@
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/reboot.h>
-#include <sys/stat.h>
 
 #define RUNS 3
-#define DEVICE "/config/nullb/nullb0/"
 #define QUEUE "/sys/block/nullb0/queue/"
 
 static void make_device(double max_sectors_kb, unsigned long segments, unsigned long segment_size, int virt_boundary)
@@ -22,21 +20,12 @@ static void make_device(double max_sectors_kb, unsigned long segments, unsigned 
 	unsigned long sectors = max_sectors_kb * 2;
 
 	if (made++) {
-		put(DEVICE "power", "0");
+		put("/config/nullb/nullb0/power", "0");
 		rmdir("/config/nullb/nullb0");
 	}
 	put_number("/sys/module/null_blk/parameters/max_segments", segments);
 	put_number("/sys/module/null_blk/parameters/max_segment_size", segment_size);
-	if (mkdir("/config/nullb/nullb0", 0755))
-		printf("# mkdir: %m\n");
-	put(DEVICE "size", "1048576");
-	put(DEVICE "blocksize", "512");
-	put(DEVICE "queue_mode", "2");
-	put(DEVICE "irqmode", "0");
-	put(DEVICE "memory_backed", "0");
-	put_number(DEVICE "virt_boundary", virt_boundary);
-	put_number(DEVICE "max_sectors", sectors);
-	put(DEVICE "power", "1");
+	make_null_blk(sectors, virt_boundary);
 	if (sectors % 2 == 0)
 		put_number(QUEUE "max_sectors_kb", sectors / 2);
 }

@@ -10,10 +10,8 @@
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/reboot.h>
-#include <sys/stat.h>
 #include <time.h>
 
-#define DEVICE "/config/nullb/nullb0/"
 #define QUEUE "/sys/block/nullb0/queue/"
 
 static unsigned long long now(void)
@@ -22,20 +20,6 @@ static unsigned long long now(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &time);
 	return time.tv_sec * 1000000000ull + time.tv_nsec;
-}
-
-static void make_device(void)
-{
-	if (mkdir("/config/nullb/nullb0", 0755))
-		printf("# mkdir: %m\n");
-	put(DEVICE "size", "1048576");
-	put(DEVICE "blocksize", "512");
-	put(DEVICE "queue_mode", "2");
-	put(DEVICE "irqmode", "0");
-	put(DEVICE "memory_backed", "0");
-	put(DEVICE "virt_boundary", "1"); /* with it segments of any size */
-	put(DEVICE "max_sectors", "8192");
-	put(DEVICE "power", "1");
 }
 
 int main(void)
@@ -47,7 +31,7 @@ int main(void)
 	int fd;
 
 	mount_all();
-	make_device();
+	make_null_blk(8192, 1);
 	fd = open("/dev/nullb0", O_RDWR);
 	if (fd < 0)
 		printf("# open: %m\n");

@@ -17,10 +17,8 @@ Kind = Literal["dma", "copy", "checksum"]
 """Who reads the zero page: a device, a CPU that copies (or encrypts) it, or a CPU that only sums it up."""
 
 _OLDEST, _UNKNOWN = (6, 12), (8, 0)
-_INLINE_EXACT = (
-    7,
-    2,
-)  # 6.12's code and 6.18's traces say all four, 7.2's traces the asked ones; between: not looked at
+# 6.12's code and 6.18's traces say all four, 7.2's traces the asked ones; between was not looked at.
+_INLINE_EXACT = (7, 2)
 
 
 @dataclass(frozen=True, order=True)

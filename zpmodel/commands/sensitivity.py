@@ -52,18 +52,22 @@ def command(
     """
     from zpmodel.base.units import parse_size
     from zpmodel.commands.sweep import named, span_of
-    from zpmodel.report.charts.files import check_chart, write_chart
-    from zpmodel.report.charts.sensitivity import tornado
     from zpmodel.study.scenario import Scenario
     from zpmodel.study.sensitivity import sensitivity
-    from zpmodel.study.swings import swings
 
     if chart is not None:
+        from zpmodel.report.charts.files import check_chart
+
         check_chart(chart, where="--chart")
     spans = {name: span_of(name, text) for name, text in map(named, ranges)}
     base = Scenario(asked.load(), parse_size(length, field="--length"), zero_page)
     found = sensitivity(base, spans, output=output, method=method, samples=samples, seed=seed)
     if chart is not None:
+        # The library of charts takes a second to import.
+        from zpmodel.report.charts.files import write_chart
+        from zpmodel.report.charts.sensitivity import tornado
+        from zpmodel.study.swings import swings
+
         write_chart(chart, tornado(swings(base, spans, output=output)))
     rows: list[dict[str, Any]] = found.table.to_dict("records")  # type: ignore[assignment]
     if as_json:

@@ -48,7 +48,7 @@ def command(
     """
     from zpmodel.host.signals import status_of
     from zpmodel.study import inputs
-    from zpmodel.study.pieces import run, to_parquet
+    from zpmodel.study.pieces import refused, run, to_parquet
     from zpmodel.study.scenario import Scenario
     from zpmodel.study.sweep import Plan
 
@@ -64,11 +64,13 @@ def command(
             progress.clear()
             say("zpmodel: stopped; the same command goes on from here", err=True)
             click.get_current_context().exit(status_of(error))
-        told = {"rows": plan.rows, "file": str(out)}
+        number, why = refused(out)
         if as_json:
-            emit_json(told)
-        else:
-            say(f"{plan.rows:,} scenarios in {out}")
+            emit_json({"rows": plan.rows, "refused": number, "file": str(out)})
+            return
+        say(f"{plan.rows:,} scenarios in {out}")
+        if number:
+            say(f"{number:,} of them can't be and have no answer (column why_not); the first: {why}", err=True)
         return
     pieces = dict(run(plan, range(plan.rows), jobs=jobs or (1 if plan.rows < 2000 else None), client=client))
     rows: list[dict[str, Any]] = [row for start in sorted(pieces) for row in pieces[start].to_dict("records")]  # type: ignore[misc]

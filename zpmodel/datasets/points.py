@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy.special import stdtrit
 
 from zpmodel.base.errors import InputError
 from zpmodel.base.estimate import LEVEL
@@ -227,7 +227,7 @@ def interval(ratios: Sequence[float]) -> tuple[float, float, float]:
     centre = math.exp(logs.mean())
     if len(logs) < 2:
         return centre, math.nan, math.nan
-    half = float(stats.t.ppf((1 + LEVEL) / 2, len(logs) - 1)) * logs.std(ddof=1) / math.sqrt(len(logs))
+    half = float(stdtrit(len(logs) - 1, (1 + LEVEL) / 2)) * logs.std(ddof=1) / math.sqrt(len(logs))
     return centre, centre * math.exp(-half), centre * math.exp(half)
 
 

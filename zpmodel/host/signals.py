@@ -100,11 +100,14 @@ def kept_from_children() -> Iterator[None]:
 
     Who starts them ends them. Here such a signal waits until the block is done.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    # The mask is what they inherit. It alone would not do: another thread of this process takes the signal, and the
+    # exception comes here, half-way through a start.
+    with signals_held():
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

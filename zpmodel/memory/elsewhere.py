@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtrit  # scipy.stats takes half a second to import
 
 from zpmodel.base.estimate import DEVIATIONS, TAILS, Estimate
 
@@ -45,7 +45,7 @@ def of_another(
     freedom = _WORTH + count - 1
     squares = _WORTH * expected**2 + float(np.sum((logs - logs.mean()) ** 2))
     deviation = math.sqrt(squares / freedom * (1 + 1 / count) + own_deviation**2)
-    half = float(student.ppf(TAILS[1], freedom)) * deviation
+    half = float(stdtrit(freedom, TAILS[1])) * deviation
     middle = float(logs.mean())
     return Estimate(math.exp(middle), math.exp(middle - half), math.exp(middle + half), source)
 

@@ -49,7 +49,12 @@ def _published(asked: Asked, static: Comparison) -> str:
 
 def _sure(asked: Asked, missing: str) -> str:
     """What the intervals rest on, where their misses stand, and what would make them narrower."""
-    rests = "calculated from counted instructions, not timed on a drive" if asked.machine.composed else "fitted to fio"
+    rests = "fitted to fio"
+    if asked.machine.composed:
+        rests = (
+            "calculated from counted instructions, not timed on a drive: they span the CPUs that were timed, and what "
+            "nobody has measured of the device, above all how much of submission its own work hides"
+        )
     if asked.machine.composed and asked.measured is not None:
         rests += "; the measured disk's are fitted to fio"
     return (

@@ -67,10 +67,9 @@ def answer(choice: Choice) -> str:
     try:
         scenario = choice.scenario()
         larger = "static" if choice.folio == 2 << 20 else format_size(choice.folio).replace(" ", "")
-        page, on_demand, larger_page = found = compare(scenario, ("page", "on-demand", larger))
+        page, _, larger_page = found = compare(scenario, ("page", "on-demand", larger))
     except InputError as error:
         return f"<p>{to_html(error)}</p>"
-    del on_demand
     import vl_convert
 
     size, by_name = format_size(choice.length), f"{choice.machine}, {choice.bandwidth_gb_s:.3g} GB/s"

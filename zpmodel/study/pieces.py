@@ -177,6 +177,21 @@ def to_parquet(plan: Plan, out: Path, *, jobs: int | None = None, client: Any = 
         _into(parts, plan, out, jobs, client, done)
 
 
+def refused(out: Path) -> tuple[int, str]:
+    """How many scenarios of a finished sweep have no answer, and why the first has none."""
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    number, first = 0, ""
+    for batch in pq.ParquetFile(out).iter_batches(columns=["why_not"]):
+        reasons = batch.column("why_not")
+        reasons = reasons.filter(pc.not_equal(reasons, ""))
+        if len(reasons) and not number:
+            first = str(reasons[0])
+        number += len(reasons)
+    return number, first
+
+
 @contextmanager
 def _parts(out: Path) -> Iterator[Path]:
     """The folder of a sweep's pieces, for this sweep alone while the block lasts.
@@ -208,10 +223,10 @@ def _into(parts: Path, plan: Plan, out: Path, jobs: int | None, client: Any, don
     piece_rows, keep = rows_of_piece(plan), _Keep(parts)
     starts = range(0, plan.rows, piece_rows)
     missing = [start for start in starts if _kept(keep.part(start)) is None]
-    finished = plan.rows - sum(stop - start for start, stop in _pieces(plan, missing, piece_rows))
+    todo = _pieces(plan, missing, piece_rows)
+    finished = plan.rows - sum(stop - start for start, stop in todo)
     if done:
         done(finished)
-    todo = _pieces(plan, missing, piece_rows)
     if client is None:
         kept = _here(keep, plan, todo, jobs)
     else:

@@ -90,12 +90,13 @@ def swings(base: Scenario, spans: Mapping[str, Span] | None = None, *, output: s
 
 def _as_bandwidth(spans: Mapping[str, Span]) -> dict[str, Span]:
     """The same ranges, the device's time for a MiB as the bandwidth that people know."""
-    return {
-        "device.bandwidth" if name == "device.mebibyte" else name: Span(MIB / span.high, MIB / span.low)
-        if name == "device.mebibyte"
-        else span
-        for name, span in spans.items()
-    }
+    found = dict[str, Span]()
+    for name, span in spans.items():
+        if name == "device.mebibyte":
+            found["device.bandwidth"] = Span(MIB / span.high, MIB / span.low)
+        else:
+            found[name] = span
+    return found
 
 
 def _asked(scenario: Scenario, output: str, what: str) -> float:

@@ -111,7 +111,8 @@ class CountedCpu:
             doubt = np.ones(1) if self.undrawn else np.exp(_BUILD_DOUBT * _normal(10 + _NAMES.index(name)))
             if name == _INTERRUPT and not self.undrawn:
                 doubt = spread_of(DOORBELL_AND_INTERRUPT, 9) / DOORBELL_AND_INTERRUPT.value
-            says = f"{count:,.0f} x {instructions:,.0f} instructions, Linux {self.kernel}; {self.source}"
+            counted = " (not counted in full)" if name == _INTERRUPT else ""
+            says = f"{count:,.0f} x {instructions:,.0f} instructions{counted}, Linux {self.kernel}; {self.source}"
             terms.append(Term(name, count, instructions * seconds, instructions * doubt * drawn, says))
         path = [_path(structure, [(term.name, term.number * term.each_s) for term in terms])]
         path.append(_path(structure, [(term.name, term.number * term.each_draws) for term in terms]))

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from zpmodel.base.estimate import LEVEL, Estimate
+from zpmodel.base.estimate import LEVEL, UNTOLD, Estimate
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Bar:
     def __str__(self) -> str:
         if self.words:
             return self.words
-        parts = ["interval"] if self.interval else []
+        parts = [f"interval, x{UNTOLD:g} at most"] if self.interval else []
         return ", ".join(parts + ([] if self.largest_error is None else [f"{self.largest_error:.0%}"]))
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from zpmodel.base import shipped
 from zpmodel.base.estimate import LEVEL, Estimate
@@ -133,7 +133,7 @@ def _slope(events: Floats, times: Floats) -> Estimate:
     slope = float(spread @ times / (spread @ spread))
     residuals = times - times.mean() - slope * spread
     free = len(times) - 2
-    wide = student.ppf((1 + LEVEL) / 2, free) * np.sqrt(residuals @ residuals / free / (spread @ spread))
+    wide = stdtrit(free, (1 + LEVEL) / 2) * np.sqrt(residuals @ residuals / free / (spread @ spread))
     return Estimate(slope, slope - float(wide), slope + float(wide))
 
 

@@ -23,41 +23,41 @@ _TRACED_FIO = QueueLimits(8192, 254, UINT_MAX)  # the device of fio-io-structure
 def scores(data: DataSet) -> Iterator[Score]:
     """Traced ranges whose every count is right, file by file and zero page by zero page; users; fio's own writes."""
     for name, kernel in _TRACES.items():
-        right: Counter[str] = Counter()
-        total: Counter[str] = Counter()
-        with shipped.data("kernel", name).open(encoding="utf-8") as file:
-            lines = file.readlines()
-        for line, found in zip(lines, count_cases(lines, name), strict=True):
-            truth, model = json.loads(line), found.as_case()
-            kind = "2 MiB" if truth.get("persistent_huge_zero_folio") else "4 KiB"
-            kind = f"{kernel}, {kind} zero page, {truth['operation']}"
-            total[kind] += 1
-            right[kind] += _same(truth, model)
-        for kind, number in sorted(total.items()):
-            yield Score.counted(
-                "structure", f"ranges counted exactly: {kind}", number, right[kind], f"data/kernel/{name}"
-            )
-    yield from _users()
+        yield from _by_kind("ranges", name, _traced(name, kernel))
+    yield from _by_kind("requests", _USERS, _users())
     text = shipped.data("kernel", "fio-io-structure.csv").read_text(encoding="utf-8")
     found_rows = [_fio_row(row) for row in csv.DictReader(text.splitlines())]
     source = "data/kernel/fio-io-structure.csv"
     yield Score.counted("structure", "fio's own writes cut exactly", len(found_rows), sum(found_rows), source)
 
 
-def _users() -> Iterator[Score]:
-    """Requests of users of zero pages on the kernel that ran here, their bios with vectors and tables."""
+def _by_kind(what: str, name: str, told: Iterator[tuple[str, bool]]) -> Iterator[Score]:
+    """How many of each kind are counted exactly; ``told`` says of each its kind, and whether it is."""
     right: Counter[str] = Counter()
     total: Counter[str] = Counter()
+    for kind, exact in told:
+        total[kind] += 1
+        right[kind] += exact
+    for kind, number in sorted(total.items()):
+        yield Score.counted("structure", f"{what} counted exactly: {kind}", number, right[kind], f"data/kernel/{name}")
+
+
+def _traced(name: str, kernel: str) -> Iterator[tuple[str, bool]]:
+    """Ranges that a kernel was traced with."""
+    lines = shipped.data("kernel", name).read_text(encoding="utf-8").splitlines()
+    for line, found in zip(lines, count_cases(lines, name), strict=True):
+        truth = json.loads(line)
+        page = "2 MiB" if truth.get("persistent_huge_zero_folio") else "4 KiB"
+        yield f"{kernel}, {page} zero page, {truth['operation']}", _same(truth, found.as_case())
+
+
+def _users() -> Iterator[tuple[str, bool]]:
+    """Requests of users of zero pages on the kernel that ran here, their bios with vectors and tables."""
     lines = shipped.data("kernel", _USERS).read_text(encoding="utf-8").splitlines()
     for line, found in zip(lines, count_lines(lines, _USERS), strict=True):
         truth = json.loads(line)
         kind = f"Linux 6.18, {truth['user']}, {truth['filesystem']}"
-        total[kind] += 1
-        right[kind] += same_bios(truth, found.as_case()["bios"])
-    for kind, number in sorted(total.items()):
-        yield Score.counted(
-            "structure", f"requests counted exactly: {kind}", number, right[kind], f"data/kernel/{_USERS}"
-        )
+        yield kind, same_bios(truth, found.as_case()["bios"])
 
 
 def same_bios(truth: dict[str, Any], model: list[dict[str, int]]) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from zpmodel.base.accelerate import kernel
 from zpmodel.base.errors import InputError
@@ -201,7 +201,7 @@ def simulate(life: Life, *, seconds: float = 86_400.0, seed: int = 1, confidence
             ratio = sums[top] / sums[bottom]
             squares = products[top, top] - 2 * ratio * products[top, bottom] + ratio**2 * products[bottom, bottom]
             mean = sums[bottom] / full
-            half = float(student.ppf(0.5 + confidence / 2, full - 1) * math.sqrt(max(0.0, squares) / (full - 1) / full))
+            half = float(stdtrit(full - 1, 0.5 + confidence / 2) * math.sqrt(max(0.0, squares) / (full - 1) / full))
             half = half / mean * scale
         rows.append((name, value, value - half, value + half))
     table = pd.DataFrame(rows, columns=["name", "value", "low", "high"])
@@ -234,7 +234,7 @@ def simulate_day(
         mine, _ = _run(lives, seconds_each, seed + run)
         totals += mine
         values[run] = [mine[top] / mine[bottom] * scale for _, top, bottom, scale in _RATIOS]
-    factor = student.ppf(0.5 + confidence / 2, runs - 1) / math.sqrt(runs)
+    factor = stdtrit(runs - 1, 0.5 + confidence / 2) / math.sqrt(runs)
     mean, half = values.mean(axis=0), factor * values.std(axis=0, ddof=1)
     table = pd.DataFrame(
         {"name": [name for name, *_ in _RATIOS], "value": mean, "low": mean - half, "high": mean + half}

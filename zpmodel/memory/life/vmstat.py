@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy.stats import beta, gamma
+from scipy.special import betaincinv, gammaincinv  # scipy.stats takes half a second to import
 
 from zpmodel.base.errors import InputError
 from zpmodel.base.estimate import TAILS, Estimate
@@ -170,7 +170,7 @@ def failure_probability(
         raise InputError("buddy lists", "zones", "none", "at least one zone other than DMA")
     large = int(zones[zones["order"] >= order]["free_blocks"].sum())
     # Jeffreys' posterior of a Poisson mean after one count is Gamma(count + 1/2); P(none) is the mean of exp(-m).
-    none = [0.5 ** (large + 0.5), *(math.exp(-float(gamma.ppf(q, large + 0.5))) for q in reversed(TAILS))]
+    none = [0.5 ** (large + 0.5), *(math.exp(-float(gammaincinv(large + 0.5, q))) for q in reversed(TAILS))]
     blocks = zones.groupby("order")["free_blocks"].sum().to_numpy()
     index = extfrag_index(blocks, order)
     text = f"{large} free blocks of order {order} or more"
@@ -214,7 +214,7 @@ def scans_since_boot(root: str | Path = "/proc") -> Estimate:
         raise InputError(str(Path(root) / "uptime"), "seconds", " ".join(text), "two numbers of seconds") from None
     rate = scans_per_s({}, read_vmstat(Path(root) / "vmstat"), seconds)
     passes = round(rate * seconds)
-    low, high = (float(gamma.ppf(q, passes + 0.5)) / seconds for q in TAILS)
+    low, high = (float(gammaincinv(passes + 0.5, q)) / seconds for q in TAILS)
     return Estimate(rate, low, high, f"{passes} passes of the shrinkers in {seconds:.0f} s since boot, by vmstat")
 
 
@@ -233,5 +233,5 @@ def failure_here(root: str | Path = "/proc") -> Estimate:
 def _share(hits: int, misses: int, source: str) -> Estimate:
     """Jeffreys' estimate and interval of a share."""
     posterior = (hits + 0.5, misses + 0.5)
-    low, high = (float(beta.ppf(q, *posterior)) for q in TAILS)
+    low, high = (float(betaincinv(*posterior, q)) for q in TAILS)
     return Estimate(posterior[0] / sum(posterior), low, high, source)
