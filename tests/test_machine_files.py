@@ -11,13 +11,13 @@ from click.testing import CliRunner
 
 from zpmodel.base import shipped
 from zpmodel.base.errors import InputError
-from zpmodel.base.units import GIB
+from zpmodel.base.units import GIB, KIB
 from zpmodel.calibration import store
 from zpmodel.calibration.machine_file import load_machine, shipped_names
 from zpmodel.commands.main import app, main
 from zpmodel.study.compare import compare
 from zpmodel.study.scenario import Scenario, predict
-from zpmodel.timing.counted import CountedCpu
+from zpmodel.timing.counted import WAIT, CountedCpu
 
 PUBLISHED = 1.04
 """The one figure ever published for the work: a commercial NVMe SSD without Write Zeroes, MDTS 128 KiB."""
@@ -273,3 +273,12 @@ def test_the_shipped_files_are_in_the_docs():
     text = (shipped.data("composed").parents[1] / "docs/machines.md").read_text()
     for name in shipped_names():
         assert f"`{name}`" in text
+
+
+@pytest.mark.parametrize("zero_page", ["page", "static"])
+def test_the_caller_sleeps_once_whatever_it_writes_from(zero_page):
+    found = predict(Scenario(load_machine("nvme-mailing-list"), 64 * KIB, zero_page))
+    (wait,) = [term for term in found.terms if term.name == "wait"]
+    assert (wait.number, wait.each_s) == (1, WAIT.value)
+    without = found.cpu_s.value - wait.each_s
+    assert without < 3e-6  # of so short a call the sleep is most

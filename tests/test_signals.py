@@ -129,17 +129,19 @@ def test_children_do_not_get_what_a_terminal_sends_to_all() -> None:
 
 def test_a_signal_that_another_thread_takes_waits_too() -> None:
     end, started = threading.Event(), []
+
+    def start() -> None:
+        with kept_from_children():
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.05)
+            started.append(True)
+
     other = threading.Thread(target=end.wait)  # which blocks no signal
     other.start()
-    try:
-        with pytest.raises(Stopped), ends_orderly():  # noqa: PT012
-            with kept_from_children():
-                os.kill(os.getpid(), signal.SIGINT)
-                time.sleep(0.05)
-                started.append(True)
-    finally:
-        end.set()
-        other.join()
+    with pytest.raises(Stopped), ends_orderly():
+        start()
+    end.set()
+    other.join()
     assert started
 
 

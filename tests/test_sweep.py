@@ -223,6 +223,22 @@ def test_stopped_while_threads_ask_what_the_pass_leaves(calibration, tmp_path):
     assert said.splitlines()[-1] == "zpmodel: stopped; the same command goes on from here"
 
 
+def test_stopped_while_it_compiles(calibration, tmp_path):
+    command = ["sweep", "--calibration", str(calibration), "--range", "max_sectors=64:8192", "--samples", "262144"]
+    command += ["--jobs", "2", "--out", str(tmp_path / "out.parquet")]
+    environment = {**os.environ, "ZPMODEL_CACHE": "0"}
+    process = children.command(*command, stderr=subprocess.PIPE, process_group=0, env=environment)
+    while not (tmp_path / ".out.parquet.parts/plan").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    time.sleep(1)
+    os.killpg(process.pid, signal.SIGINT)
+    begun = time.monotonic()
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, time.monotonic() - begun < 5) == (130, True)
+    assert said.splitlines()[-1] == "zpmodel: stopped; the same command goes on from here"
+
+
 def test_a_worker_that_is_killed_is_one_line(calibration, tmp_path):
     process, workers = started(calibration, tmp_path / "out.parquet")
     os.kill(int(workers[0]), signal.SIGKILL)

@@ -70,7 +70,8 @@ class Gain:
             return f"no: it costs {digits(-saved.value * 1e3)} ms of CPU time more a GiB"
         if self.verdict == "not to be told apart":
             return "not surely: it may save or cost CPU time"
-        said = f"{digits(saved.value * 1e3)} ms of CPU time a GiB, {share.value:.0%} of it"
+        part = f"{share.value:.0%}" if share.value >= 0.01 else "less than 1%"
+        said = f"{digits(saved.value * 1e3)} ms of CPU time a GiB, {part} of it"
         return f"yes: saves {said}" if share.low >= WORTH_SHARE else f"hardly: saves {said}"
 
     def row(self) -> dict[str, Any]:
@@ -132,7 +133,8 @@ def _predicted(machine: Machine, caller: Caller, state: str) -> Prediction | Non
     if caller.facts.kind != "dma":
         return None
     structure = caller.structure(page, caller.typical(), kernel, machine.limits)
-    return None if structure is None else predict_structure(machine, page, structure)
+    waits = _counts(caller, state).waits
+    return None if structure is None else predict_structure(machine, page, structure, waits=waits)
 
 
 def _device(
@@ -143,6 +145,7 @@ def _device(
     gib = GIB / before.structure.length
     calls = (counts[0].calls * gib, counts[1].calls * gib)
     same = before.structure.work == after.structure.work and before.structure.vectors == after.structure.vectors
+    same = same and counts[0].waits == counts[1].waits
     if same and before.structure.request_histogram() == after.structure.request_histogram():
         return Gain(name, step, Estimate.exactly(0.0), Estimate.exactly(0.0), Estimate.exactly(1.0), calls)
     speedup = machine.estimate(

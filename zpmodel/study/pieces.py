@@ -87,6 +87,8 @@ def _here(work: Work, plan: Plan, todo: list[Piece], jobs: int | None) -> Genera
 
 def _on_threads(work: Work, plan: Plan, todo: list[Piece], jobs: int) -> Generator[tuple[int, Any]]:
     """For the compiled pass, which lets go of Python's lock: threads start at once and hand over nothing."""
+    first, _ = todo[0]
+    work_out(plan, first, first + 1)  # compiles: seconds in which a thread can't be stopped, but this one can
     ended = threading.Event()
     with ThreadPoolExecutor(jobs) as pool:
         try:

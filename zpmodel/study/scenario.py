@@ -85,4 +85,5 @@ def predict(scenario: Scenario) -> Prediction:
     structure = caller.structure(page, caller.typical(), kernel, machine.limits, scenario.offset)
     if structure is None:
         raise InputError("scenario", "caller", scenario.caller, "one that makes bios of its own")
-    return predict_structure(machine, page, structure)
+    waits = caller.count(page, caller.typical(), kernel).waits
+    return predict_structure(machine, page, structure, waits=waits)

@@ -31,12 +31,14 @@ class Reach(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """What is asked of a CPU: the ``structure`` of a call that zeroes from ``zero_page``, its queue and its device."""
+    """What is asked of a CPU: the ``structure`` of a call that zeroes from ``zero_page``, its queue and its device, and
+    how often the caller sleeps until what it handed down is done (``waits``)."""
 
     structure: Structure
     zero_page: ZeroPage
     limits: QueueLimits
     device: DeviceKind
+    waits: int = 1
 
 
 class Term(NamedTuple):

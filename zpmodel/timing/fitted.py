@@ -59,9 +59,9 @@ class FittedCpu:
         ]
 
     def times(self, asked: Asked) -> CpuTimes:
-        """What one zero-out takes: one call, one wait at its end; what is in flight are its own requests."""
+        """What one call takes, with the caller's waits; what is in flight are its own requests."""
         cold = cold_share(min(asked.zero_page.size_bytes, asked.structure.length) / MIB, self.cache_mib)
-        events = events_of(asked.structure, asked.limits, asked.device, 1, cold) | {"wait": 1.0}
+        events = events_of(asked.structure, asked.limits, asked.device, 1, cold) | {"wait": float(asked.waits)}
         request, further = EVENTS.index("request"), asked.structure.bios - 1
         shares = np.random.default_rng(1).uniform(0, 0.25, self.draws)
         terms = self.terms(events)

@@ -73,13 +73,16 @@ def predict_zeroout(machine: Machine, zero_page: ZeroPage, length: int, *, offse
     return predict_structure(machine, zero_page, count(zero_page, machine.limits, offset, length))
 
 
-def predict_structure(machine: Machine, zero_page: ZeroPage, structure: Structure) -> Prediction:
-    """Predict one call that makes this structure and waits for it."""
+def predict_structure(machine: Machine, zero_page: ZeroPage, structure: Structure, *, waits: int = 1) -> Prediction:
+    """Predict one call that makes this structure.
+
+    :param waits: how often the caller sleeps until all that it handed down is done; 0: somebody else is called back.
+    """
     device = machine.device
-    spent = machine.cpu.times(Asked(structure, zero_page, machine.limits, device.best))
+    spent = machine.cpu.times(Asked(structure, zero_page, machine.limits, device.best, waits))
     cpu_s, cpu_draws = total_of(spent.terms)
     kinds = _kinds(device.best.path(), structure)
-    in_flight = _in_flight(machine, structure)
+    in_flight = min(_in_flight(machine, structure), -(-structure.requests // max(1, waits)))
     best, drawn = device.best.path(), device.paths(machine.draws)
     touched = min(zero_page.size_bytes, structure.length) / MIB
     far = cold_share(touched, best.cache)
