@@ -2,6 +2,7 @@
 
 import html
 import json
+import re
 import shlex
 from dataclasses import replace
 
@@ -9,14 +10,19 @@ import pytest
 import synthetic
 from click.testing import CliRunner
 
+from zpmodel.base import shipped
 from zpmodel.base.errors import InputError
-from zpmodel.base.estimate import Estimate
+from zpmodel.base.estimate import UNTOLD, Estimate
+from zpmodel.base.units import format_size
 from zpmodel.calibration.calibrate import calibrate
 from zpmodel.commands.main import app
+from zpmodel.memory.life.price import price
 from zpmodel.report import answer_words
 from zpmodel.report.charts import answers as charts
 from zpmodel.study.answers.all import answer, answer_all, asked_of
 from zpmodel.study.answers.base import QUESTIONS, Asked, more
+from zpmodel.study.answers.limits import SPEEDS
+from zpmodel.study.answers.memory import FOLIOS
 from zpmodel.study.compare import compare
 from zpmodel.study.conversions import gains
 from zpmodel.study.scenario import Scenario
@@ -80,6 +86,12 @@ def test_memory_is_arithmetic(answers):
     assert shares["512 MiB of 512 MiB"] == pytest.approx(100)
 
 
+def test_the_documentation_says_the_same_sizes_of_ram():
+    said = (shipped.data().parent / "docs/memory.md").read_text(encoding="utf-8")
+    sizes = [format_size(price(folio, 1 << 30).smallest_ram_bytes) for folio in FOLIOS]
+    assert f"2 MiB from {sizes[0]} on, 32 MiB from {sizes[1]}, 512 MiB from {sizes[2]}\n" in said
+
+
 def test_an_hour_is_sixty_minutes(answers):
     minute, hour = answers[1].figures[:2]
     assert hour.estimate.value == pytest.approx(60 * minute.estimate.value)
@@ -116,6 +128,18 @@ def test_each_command_runs(answers):
         assert done.output
 
 
+@pytest.mark.parametrize("parts", [{}, {"iommu": "strict"}, {"device": "2 GB/s", "iommu": "lazy"}])
+def test_the_command_of_an_answer_names_each_part_once(parts):
+    question = asked_of(**parts)
+    for number in (1, 2, 7, 10):
+        words = shlex.split(answer(question, number).command)
+        options = [word for word in words if word.startswith("--")]
+        assert len(options) == len({*options}), words
+        given = {"device": SPEEDS[0]} if number == 7 else {"iommu": "lazy"} if number == 10 else {}
+        for name, value in {**parts, **given}.items():
+            assert words[words.index(f"--{name}") + 1] == value
+
+
 def test_a_command_prints_the_answers_own_figure(answers):
     for number in (3, 10):
         words = [*shlex.split(f"answers {number} --machine nvme-mailing-list"), "--json"]
@@ -136,6 +160,17 @@ def test_the_first_screen_says_gain_cost_limit_and_how_sure(asked, answers):
     assert all(f'id="question-{each.number}"' in answer_words.section(each) for each in answers)
 
 
+@pytest.mark.parametrize("device", ["7 GB/s", "0.5 GB/s"])
+def test_no_page_of_the_answers_has_in_bold_what_says_nothing(device, measured, answers):
+    question = asked_of(device=device, measured=measured)
+    texts = [answer_words.first_screen(question, answers), *map(answer_words.section, answers)]
+    loud = [part for text in texts for part in html.unescape(text).split("**")[1::2]]
+    assert loud
+    for part in loud:
+        for low, high in re.findall(r"\[([-\d.,]+), ([-\d.,]+)\]", part):
+            assert 0 < float(high.replace(",", "")) <= UNTOLD * float(low.replace(",", "")), part
+
+
 def test_charts_show_intervals(answers):
     for each in answers:
         chart = charts.figures(each)
@@ -145,6 +180,7 @@ def test_charts_show_intervals(answers):
 def test_ratios_and_shares_in_words():
     assert more(Estimate(1.02, 1.0, 1.08)) == "2 % [0, 8] more throughput"
     assert more(Estimate(2.5, 2.0, 3.0)) == "2.5 [2, 3] times the throughput"
+    assert more(Estimate(0.9, 0.8, 0.95)) == "10 % [5, 20] less throughput"
     assert Estimate.exactly(0.25).percent() == "25 %"
 
 

@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from zpmodel.base import shipped
 from zpmodel.base.errors import InputError
+from zpmodel.base.estimate import RESAMPLES
 from zpmodel.base.units import GIB, KIB, MIB
 from zpmodel.calibration import store
 from zpmodel.calibration.calibrate import calibrate
@@ -43,6 +45,25 @@ def test_noiseless_costs_are_found_exactly(seed, costs):
     fit = fit_costs(counts, counts @ truth)
     assert counts @ fit.costs == pytest.approx(counts @ truth, rel=1e-5)
     assert fit.spread < 1e-5
+
+
+def test_one_question_has_one_interval_wherever_it_is_asked(tmp_path):
+    """On a page, by a saved calibration, in a batch's overview and from Python: by default the same draws."""
+    from zpmodel.commands.calibrate import command
+
+    asked = {option.name: option.default for option in command.params}["resamples"]
+    assert asked == RESAMPLES
+    for page in ("compare", "answers"):
+        notebook = Path(shipped.data().parent, f"notebooks/{page}.ipynb").read_text(encoding="utf-8")
+        assert f"resamples: int = {RESAMPLES} " in notebook, page
+    machine = calibrate(synthetic.data_set(1))
+    store.save(machine, tmp_path / "machine.json")
+    saved = store.read(tmp_path / "machine.json")
+    assert machine.draws == saved.draws == RESAMPLES
+    for one, other in zip(compare(Scenario(machine)), compare(Scenario(saved)), strict=True):
+        for name in ("speedup", "cpu_saved_s"):
+            both = [list(getattr(found, name).as_dict().values()) for found in (one, other)]
+            assert both[0] == pytest.approx(both[1], rel=1e-4)
 
 
 def test_outliers_do_not_carry_the_fit():

@@ -97,6 +97,11 @@ def test_structure_table_and_json():
     assert found["operation"] == "write"
     assert sum(r["bytes"] * r["count"] for r in found["requests"]) == 1 << 30
     assert found["if_nvme"]["commands"] == found["request_count"]
+    # That descriptors depend on the controller is said, and both are counted.
+    assert [found[name]["sgl_commands"] > 0 for name in ("if_nvme", "if_nvme_without_sgl")] == [True, False]
+    assert "PRP entries (NVMe without SGLs)   268,435,456" in done.stdout
+    for options, said in (([], "A controller with SGLs is assumed"), (["--no-sgl"], "without SGLs, as asked")):
+        assert said in run("instructions", "--mdts", "5", *options).stdout
 
 
 def test_cases_come_out_in_their_order(tmp_path):

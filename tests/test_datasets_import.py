@@ -12,11 +12,17 @@ from zpmodel.base import shipped
 from zpmodel.base.errors import InputError
 from zpmodel.calibration.calibrate import calibrate
 from zpmodel.calibration.identify import cost_table, missing
+from zpmodel.calibration.store import read, save
 from zpmodel.calibration.vectors import vector_cost, vector_slopes
 from zpmodel.datasets import read_data_set
 from zpmodel.datasets.any_fio import read_any
 from zpmodel.datasets.imported import DRIVERS, Said, write_set
 from zpmodel.queue.presets import find_limits
+from zpmodel.report import tables
+from zpmodel.report.words import headline
+from zpmodel.study.answers.gain import throughput
+from zpmodel.study.compare import compare
+from zpmodel.study.scenario import Scenario
 
 MS = 120_000
 
@@ -95,6 +101,30 @@ def test_what_is_said_is_not_assumed(tmp_path, files):
     assert found.writes["cpu_s"].notna().all()
     assert "Some CPU, Linux 6.1, virtio_blk" in found.describe()
     assert not [line for line in found.assumed if "preset" in line or "driver" in line]
+
+
+def test_a_verdict_under_limits_that_were_assumed_says_so(tmp_path, files):
+    for block in (4096, 65536, 262144):
+        for depth in (1, 4, 16):
+            rate, cpu_s = 1 / (20e-6 / depth + block * 1e-10), 2e-6 + 5e-6 / depth + 150e-9
+            huge = answer(block, depth, cpu_s=cpu_s, rate=rate, mem="mmaphuge")
+            (files / f"huge-{block}-{depth}.json").write_text(huge)
+    assumed, given = made(tmp_path, files, memory="malloc"), Said(memory="malloc", limits="nvme-mdts5")
+    said = write_set(tmp_path / "said", read_any([files]), given, ["fio"])
+    assert (assumed.limits_assumed, said.limits_assumed) == ("preset nvme-mdts5", "")
+    hedge = "if the limits are those assumed"
+    for data, hedged in ((assumed, True), (said, False)):
+        save(calibrate(data, resamples=20), tmp_path / f"{data.name}.json")
+        machine = read(tmp_path / f"{data.name}.json")
+        page, static = compare(Scenario(machine), ("page", "static"))
+        assert static.verdict == "gain"
+        assert page.hedged == "-"
+        assert (hedge in static.row()["verdict"]) == hedged
+        assert (hedge in tables.policies({"": [static]})["verdict"][0]) == hedged
+        text = headline(machine, static, page)
+        assert text.startswith("If the queue's limits are those assumed (preset nvme-mdts5): **A gain") == hedged
+        assert ("assumed" in throughput(static)) == hedged
+        assert any("limits were assumed" in item.what for item in missing(machine)) == hedged
 
 
 def test_reads_count_where_there_are_no_writes(tmp_path, files):

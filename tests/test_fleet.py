@@ -1,5 +1,7 @@
 """Sensitivities and fleets: against what must come out, and bad rows beside good ones."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,8 +10,10 @@ from click.testing import CliRunner
 from zpmodel.base import shipped
 from zpmodel.base.errors import InputError
 from zpmodel.calibration.calibrate import calibrate
+from zpmodel.calibration.machine_file import load_machine
 from zpmodel.calibration.store import save
 from zpmodel.commands.fleet import command
+from zpmodel.commands.sensitivity import command as sensitivity_command
 from zpmodel.datasets import read_data_set
 from zpmodel.study.compare import compare
 from zpmodel.study.fleet import fleet, read_table
@@ -47,6 +51,29 @@ def test_a_sum_of_two_terms_is_explained_by_their_variances(machine):
     expected = dict(zip(spans, variances / variances.sum(), strict=True))
     for name, first in zip(found.table["input"], found.table["first"], strict=True):
         assert first == pytest.approx(expected[name], abs=0.15), name
+
+
+def test_ranks_that_the_samples_do_not_tell_apart_are_marked(machine, tmp_path):
+    # Two inputs that do the same to a sum, as much each, and one that does next to nothing.
+    spans = {"cpu.vector": Span(0.0, 1.0), "cpu.factor": Span(0.5, 0.5001), "device.latency": Span(0, 1e-9)}
+    scenario = Scenario(machine, zero_page="page")
+    clear = sensitivity(scenario, spans, output="cpu_s", samples=64)
+    assert clear.table["input"][0] == "cpu.vector"
+    assert clear.table["rank"].tolist() == [1, 2, 3]
+    assert clear.table["not_told_from"][0] == []
+    assert clear.words.endswith("Know cpu.vector better first.")
+    terms = {t.name: t.number * t.each_s for t in compare(scenario, ("page",))[0].prediction.terms}
+    even = {"cpu.vector": Span(0.0, terms["stall"] / terms["vector"]), "cpu.stall": Span(0.0, 1.0)}
+    for method, samples in (("sobol", 64), ("morris", 8)):
+        found = sensitivity(scenario, even, output="cpu_s", method=method, samples=samples)
+        assert found.table["not_told_from"].tolist() == [[2], [1]], method
+        assert "the samples don't tell its weight from that of" in found.words
+    save(machine, tmp_path / "machine.json")
+    asked = ["--calibration", str(tmp_path / "machine.json"), "--samples", "4", "--output", "cpu_s"]
+    printed = CliRunner().invoke(sensitivity_command, asked, catch_exceptions=False).stdout
+    assert "not to be told apart from" in printed.splitlines()[0]
+    written = json.loads(CliRunner().invoke(sensitivity_command, [*asked, "--json"], catch_exceptions=False).stdout)
+    assert all(isinstance(row["not_told_from"], list) for row in written["inputs"])
 
 
 def test_what_changes_nothing_is_said_and_what_makes_no_sense_refused(machine):
@@ -143,3 +170,50 @@ def test_a_parquet_file_of_a_few_bytes_and_many_rows_is_refused(tmp_path):
     for name, why in (("many", "at most 1000000"), ("lists", "a number or a text")):
         with pytest.raises(InputError, match=why):
             read_table(tmp_path / f"{name}.parquet")
+
+
+COMPOSED = """name,gib_per_day,calibration,machine,device,iommu
+shipped,100,,nvme-mailing-list,,
+parts,100,,nvme-mailing-list,2 GB/s,lazy
+file,100,,own.toml,,
+of the option,100,,,,
+option with a part,100,,,nvme-b,
+both,100,machine.json,ebs,,
+unknown,100,,nonsense,,
+"""
+
+
+def test_a_row_names_a_composed_machine_as_compare_does(machine, tmp_path, monkeypatch):
+    folder = tmp_path / "fleet"
+    folder.mkdir()
+    save(machine, tmp_path / "machine.json")
+    (folder / "own.toml").write_text(shipped.data("composed", "ebs.toml").read_text())
+    (folder / "fleet.csv").write_text(COMPOSED)
+    monkeypatch.chdir(tmp_path)  # a row's files are beside the table, an option's where one is
+
+    def ask(*options):
+        line = [str(folder / "fleet.csv"), "--json", *options]
+        return json.loads(CliRunner().invoke(command, line, catch_exceptions=False).stdout)
+
+    found = ask("--machine", "nvme-strict", "--iommu", "none")
+    rows = {row["name"]: row for row in found["machines"]}
+    expected = {
+        "shipped": load_machine("nvme-mailing-list"),
+        "parts": load_machine("nvme-mailing-list", device="2 GB/s", iommu="lazy"),
+        "file": load_machine("ebs"),
+        "of the option": load_machine("nvme-strict", iommu="none"),
+        "option with a part": load_machine("nvme-strict", iommu="none", device="nvme-b"),
+    }
+    assert rows.keys() == expected.keys()
+    for name, composed in expected.items():
+        saved = compare(Scenario(composed), ("page", "static"))[1].cpu_saved_s
+        assert rows[name]["cpu_saved_s_per_day"] == pytest.approx(100 * saved.value), name
+        assert rows[name]["cpu_saved_s_per_day_high"] == pytest.approx(100 * saved.high), name
+    assert {row["name"]: row["why"].split(";")[0].rpartition(": ")[2] for row in found["bad"]} == {
+        "both": "machine.json, ebs is not accepted",
+        "unknown": "nonsense is not accepted",
+    }
+    without = ask()
+    lacking = [row["why"] for row in without["bad"] if row["name"].startswith("o")]
+    assert len(lacking) == 2
+    assert all(why.endswith("calibration or machine in the row, --calibration or --machine") for why in lacking)

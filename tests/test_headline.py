@@ -6,13 +6,15 @@ import pandas as pd
 import pytest
 import synthetic
 
+from zpmodel.base.estimate import Estimate
 from zpmodel.base.units import GIB, MIB
 from zpmodel.calibration.calibrate import calibrate
+from zpmodel.calibration.machine_file import load_machine
 from zpmodel.calibration.summary import contrast
 from zpmodel.devices.base import PathCosts
 from zpmodel.queue.limits import UINT_MAX, QueueLimits
 from zpmodel.report.words import beside_measured, headline, measured_line
-from zpmodel.study.answers.gain import beside
+from zpmodel.study.answers.gain import beside, throughput
 from zpmodel.study.compare import compare
 from zpmodel.study.scenario import Scenario
 
@@ -42,6 +44,48 @@ def test_no_gain_is_said_plainly():
     text = words(synthetic.data_set(1, device=device, ring=None, noise=0.03), GIB)
     assert text.startswith("**No gain in elapsed time**")
     assert "It saves" in text
+
+
+def of(ratio):
+    """A comparison whose ratio of elapsed times is so much."""
+    static = compare(Scenario(load_machine("nvme-mailing-list")), ("page", "static"))[1]
+    return replace(static, speedup=ratio)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "verdict", "printed"),
+    [
+        (Estimate(1.0017, 1.0006, 1.0042), "no gain", "1.002 [1.001, 1.004]"),
+        (Estimate(1.0001, 1.00003, 1.0002), "no gain", "1 [1, 1]"),
+        (Estimate(1.016, 1.0015, 1.041), "gain", "1.02 [1.002, 1.04]"),
+        (Estimate(1.016, 1.0003, 1.041), "no gain", "1.02 [1, 1.04]"),
+        (Estimate(1.7, 1.2, 2.4), "gain", "1.7 [1.2, 2.4]"),
+        (Estimate(0.998, 0.997, 0.999), "no gain", "0.998 [0.997, 0.999]"),
+        (Estimate(0.9, 0.8, 0.95), "loss", "0.9 [0.8, 0.95]"),
+        (Estimate(1.0, 0.5, 2.0), "unknown", "1 [0.5, 2]"),
+        (Estimate.exactly(1.0), "no gain", "1"),
+    ],
+)
+def test_the_verdict_the_ratio_and_the_words_agree(ratio, verdict, printed):
+    found = of(ratio)
+    assert (found.verdict, ratio.as_ratio()) == (verdict, printed)
+    ends = [float(part) for part in printed.strip("]").replace("[", "").replace(",", "").split()]
+    assert (verdict in ("gain", "loss")) <= (min(ends) > 1 or max(ends) < 1)
+    text = headline(load_machine("nvme-mailing-list"), found, found)
+    starts = {"gain": "**A gain.**", "loss": "**A loss.**", "no gain": "**No gain", "unknown": "**It can't be known"}
+    assert text.startswith(starts[verdict])
+    assert "ms of CPU time per GiB" in text  # which is told apart from it
+    assert throughput(found).startswith("no gain in throughput") == (verdict == "no gain")
+
+
+def test_a_gain_of_which_the_interval_says_nothing_is_in_bold_in_no_unit():
+    # 1.04 is known to a few per cent; that it gains 4 % is known to a factor of forty.
+    for ratio, loud in ((Estimate(1.04, 1.003, 1.12), False), (Estimate(1.04, 1.03, 1.12), True)):
+        found = of(ratio)
+        text = headline(load_machine("nvme-mailing-list"), found, found)
+        assert (f"**{ratio.as_ratio()} times as fast**" in text) == loud
+    for line in ("It saves **", "**A gain.**"):
+        assert line in text
 
 
 def test_where_the_device_zeroes_by_itself_no_page_is_written_and_none_is_said_to_gain():

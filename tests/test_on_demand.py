@@ -1,16 +1,19 @@
 """The on-demand column: between PAGE_SIZE and static, dearer than static, and true to the folio's simulated life."""
 
+import json
 import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import synthetic
+from click.testing import CliRunner
 
 from zpmodel.base.errors import InputError
 from zpmodel.base.estimate import Estimate
 from zpmodel.base.units import GIB, KIB, MIB
 from zpmodel.calibration.calibrate import calibrate
+from zpmodel.commands.compare import command
 from zpmodel.memory.life.closed_form import closed_form
 from zpmodel.memory.life.getter import getter_times
 from zpmodel.memory.life.simulate import simulate
@@ -187,3 +190,13 @@ def test_a_given_share_of_fallbacks_is_taken_at_its_word_down_to_none(machine):
     assert [item.served.share("fell back").value for item in found] == pytest.approx(shares)
     elapsed = [item.prediction.elapsed_s.value for item in found]
     assert elapsed == sorted(elapsed)
+
+
+def test_the_table_and_json_count_the_same_vectors():
+    line = ["--machine", "nvme-mailing-list"]
+    shown, written = (CliRunner().invoke(command, [*line, *more]).stdout for more in ([], ["--json"]))
+    rows = {row.split()[0]: row.split()[-2:] for row in shown.splitlines()[2:5]}
+    for policy in json.loads(written)["policies"]:
+        counted = [str(round(policy[name])) for name in ("vectors", "requests")]
+        assert rows[policy["policy"]] == counted, policy["policy"]
+    assert int(rows["on-demand"][0]) > int(rows["static"][0])

@@ -7,8 +7,9 @@ import synthetic
 
 from zpmodel.base.errors import InputError
 from zpmodel.base.estimate import Estimate
-from zpmodel.base.units import GIB, KIB, MIB
+from zpmodel.base.units import GIB, KIB, MIB, TIB
 from zpmodel.calibration.calibrate import calibrate
+from zpmodel.callers.ext4_layout import inode_tables
 from zpmodel.memory.machines import read_machine
 from zpmodel.queue.limits import UINT_MAX, QueueLimits
 from zpmodel.study.folio_curve import SIZES, folio_curve, knee_bytes, reader_curve, share_of
@@ -58,6 +59,23 @@ def test_published_days_have_sources_and_reach_no_hour(machine):
     fleet = works["ext4-clone"].bytes_per_day * 91_000 / 14
     assert works["ext4-fleet"].bytes_per_day == pytest.approx(fleet, rel=0.15)
     assert saving(Scenario(machine)).per_gib_s.low > 0
+
+
+def test_each_size_of_ext4_is_among_the_days_as_mke2fs_lays_it_out(machine):
+    works = {work.name: work for work in published_workloads()}
+    # mke2fs.conf: 16 KiB an inode, 32 KiB ("big") from 4 TiB, 64 KiB ("huge") from 16 TiB.
+    for name, size, ratio in (
+        ("ext4-tib", TIB, 16 * KIB),
+        ("ext4-below-16tib", 16 * TIB - 128 * MIB, 32 * KIB),
+        ("ext4-16tib", 16 * TIB, 64 * KIB),
+    ):
+        found = inode_tables(size, 4 * KIB, ratio, 256)
+        assert works[name].call_bytes == found.blocks * 4 * KIB, name
+        assert works[name].bytes_per_day == pytest.approx(found.groups * found.blocks * 4 * KIB, rel=1e-4), name
+    rows = day(Scenario(machine))
+    most = max((row for row in rows if "fleet" not in row["of"]), key=lambda row: row["cpu_saved_s"])
+    assert most["workload"] == "ext4-below-16tib"
+    assert f"({most['of']})" in plainly(rows)
 
 
 def test_more_zeroing_saves_more(machine):

@@ -16,6 +16,10 @@ TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 DEVIATIONS = NormalDist().inv_cdf(TAILS[1])
 """From the middle of a normal to the end of its interval [standard deviations]: 1.645."""
 
+RESAMPLES = 1000
+"""Draws of a calibration by default (also a page's and the command's), and as many as its file keeps: the same question
+has the same interval wherever it is asked."""
+
 UNTOLD = 10.0
 """An interval that spans more than this factor says nothing: to hold the truth is no merit, and it is never in bold."""
 
@@ -96,6 +100,15 @@ class Estimate:
             return digits(self.value)
         return f"{digits(self.value)} [{digits(self.low)}, {digits(self.high)}]"
 
+    def as_ratio(self) -> str:
+        """As printed, of a ratio: what would read as 1 and is not gets a digit more, as it says which is more.
+
+        >>> Estimate(1.016, 1.0015, 1.041).as_ratio(), Estimate(2.0, 1.2, 3.0).as_ratio()
+        ('1.02 [1.002, 1.04]', '2 [1.2, 3]')
+        """
+        low, value, high = (digits(end, 4 if digits(end) == "1" else 3) for end in (self.low, self.value, self.high))
+        return str(self) if not self.known or self.low == self.high else f"{value} [{low}, {high}]"
+
     def columns(self, name: str, unit: str = "") -> dict[str, float]:
         """Value and bounds as columns of a table: ``name``, ``name_low``, ``name_high``, each with its unit behind."""
         ends = (("", self.value), ("_low", self.low), ("_high", self.high))
@@ -111,6 +124,11 @@ class Estimate:
             return "unknown"
         low, value, high = (digits(end * 100) for end in (self.low, self.value, self.high))
         return f"{value} %" if self.low == self.high else f"{value} % [{low}, {high}]"
+
+
+def bold(text: str, *said: Estimate) -> str:
+    """A text in Markdown's bold where each number that it says, in the unit in which it says it, says something."""
+    return f"**{text}**" if all(each.says_something for each in said) else text
 
 
 def digits(value: float, significant: int = 3) -> str:

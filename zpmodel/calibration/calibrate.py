@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from zpmodel.base.errors import InputError
-from zpmodel.base.estimate import DEVIATIONS, LEVEL
+from zpmodel.base.estimate import DEVIATIONS, LEVEL, RESAMPLES
 from zpmodel.base.units import KIB
 from zpmodel.calibration.device_fit import draw_device
 from zpmodel.calibration.fit import LEAST_PATH_S, QUANTITIES, Once, fit_once, with_cold
@@ -22,8 +22,6 @@ from zpmodel.timing.fitted import FittedCpu
 from zpmodel.timing.machine import Device, Driver, Machine
 
 Floats = npt.NDArray[np.float64]
-
-RESAMPLES = 400
 
 UNTOLD_SCATTER = 0.5
 """Log standard deviation of what was never held out: anything from half to double."""
@@ -62,7 +60,8 @@ def calibrate(data: DataSet, *, resamples: int = RESAMPLES, seed: int = 0) -> Ma
         reach=reach,
     )
     device = Device(data.name, once.device.best, device_draws, _scatter(held_out, "rate"), reach)
-    return Machine(data.name, cpu, Driver(data.name, data.limits, data.limits_known), device, _scatter(ratios, "ratio"))
+    driver = Driver(data.name, data.limits, data.limits_known, data.limits_assumed)
+    return Machine(data.name, cpu, driver, device, _scatter(ratios, "ratio"))
 
 
 def _draws(

@@ -98,6 +98,9 @@ def missing(machine: Machine) -> list[Missing]:
     if not machine.driver.known:
         what = "The target was on no block device, so what a vector and a request cost is not identifiable"
         found.append(Missing(what, "measure in a directory on a local disk", ("elapsed", "cpu")))
+    if machine.driver.assumed:
+        what = f"The queue's limits were assumed ({machine.driver.assumed}), and all of this holds if they are"
+        found.append(Missing(what, "calibrate with the device's own, by zpmodel import --limits or zpmodel measure"))
     if len(cpu.reach.memories) < 2:
         other = "huge pages (as root, or vm.nr_hugepages)" if "malloc" in cpu.reach.memories else "4 KiB pages (malloc)"
         found.append(

@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 
 from zpmodel.base.errors import InputError
+from zpmodel.base.estimate import RESAMPLES
 from zpmodel.base.files import check_output, read_text, write_atomically
 from zpmodel.base.text import printable_within
 from zpmodel.devices import kind_named
@@ -19,7 +20,6 @@ from zpmodel.timing.fitted import FittedCpu
 from zpmodel.timing.machine import Device, Driver, Machine
 
 FORMAT = 4
-_KEPT_DRAWS = 400  # enough for an interval; the file stays small
 _LARGEST_BYTES = 64 << 20
 
 _Cost = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
@@ -55,6 +55,7 @@ class _Driver(msgspec.Struct, forbid_unknown_fields=True):
     source: _Name
     limits: dict[str, Any]
     known: bool = True
+    assumed: Annotated[str, msgspec.Meta(max_length=4000)] = ""
 
 
 class _Device(msgspec.Struct, forbid_unknown_fields=True):
@@ -100,6 +101,7 @@ def save(machine: Machine, path: Path | str) -> None:
             "source": _without_home(machine.driver.source),
             "limits": machine.limits.to_sysfs(),
             "known": machine.driver.known,
+            "assumed": machine.driver.assumed,
         },
         "device": {
             "source": device.source,
@@ -119,7 +121,7 @@ def save(machine: Machine, path: Path | str) -> None:
 def _named(names: tuple[str, ...], best: Any, draws: Any) -> dict[str, Any]:
     return {
         "best": {name: _short(best[i]) for i, name in enumerate(names)},
-        "draws": {name: [_short(value) for value in draws[i][:_KEPT_DRAWS]] for i, name in enumerate(names)},
+        "draws": {name: [_short(value) for value in draws[i][:RESAMPLES]] for i, name in enumerate(names)},
     }
 
 
@@ -176,7 +178,7 @@ def _machine(document: _Document, where: str) -> Machine:
     return Machine(
         name=document.name,
         cpu=FittedCpu(cpu.source, total[0], path[0], total[1], path[1], cpu.cache_mib, cpu.scatter, _reach(cpu.reach)),
-        driver=Driver(document.driver.source, limits, document.driver.known),
+        driver=Driver(document.driver.source, limits, document.driver.known, document.driver.assumed),
         device=Device(
             device.source,
             unfitted.with_fitted(best),

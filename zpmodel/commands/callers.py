@@ -102,7 +102,7 @@ def _gained(item: "Gain") -> dict[str, Any]:
         "user": item.user,
         "step": item.step,
         "CPU saved [ms/GiB]": None if saved is None else str(saved.scaled(1e3)),
-        "times as fast": None if item.speedup is None else str(item.speedup),
+        "times as fast": None if item.speedup is None else item.speedup.as_ratio(),
         "calls/GiB": f"{item.calls[0]:,.0f} -> {item.calls[1]:,.0f}",
         "worth it": item.worth,
     }

@@ -45,7 +45,7 @@ def command(
     few_answers(queue.chunk_sectors if queue else 0)
     from zpmodel.base.units import format_size, parse_size
     from zpmodel.calibration.identify import missing
-    from zpmodel.study.compare import compare
+    from zpmodel.study.compare import WHAT_COUNTS, compare
     from zpmodel.study.scenario import FIO_WRITE, ZERO_OUT, Scenario
 
     model = asked.load()
@@ -59,6 +59,7 @@ def command(
     zeroed = format_size(found[0].prediction.structure.length)
     say(f"Zeroing {zeroed} by {caller}, costs of {model.name}, 90 % intervals")
     emit_table(_shown(found))
+    say(WHAT_COUNTS)
     if caller not in (ZERO_OUT, FIO_WRITE):
         say(f"{caller}: as in Linux 6.12 from PAGE_SIZE, and as it would be, converted, from larger pages.")
     if found[0].offloaded:
@@ -81,12 +82,13 @@ def _shown(found: "list[Comparison]") -> list[dict[str, Any]]:
             "policy": item.policy,
             f"elapsed [{elapsed}]": str(item.prediction.elapsed_s.scaled(in_elapsed)),
             f"CPU [{cpu}]": str(item.prediction.cpu_s.scaled(in_cpu)),
-            "times as fast": "-" if item.policy == "page" else str(item.speedup),
+            "times as fast": "-" if item.policy == "page" else item.speedup.as_ratio(),
             f"CPU saved [{saved}]": "-" if item.policy == "page" else str(item.cpu_saved_s.scaled(in_saved)),
             "bound by": item.prediction.bound_by,
             "verdict": item.row()["verdict"],
-            "vectors": item.prediction.structure.vectors,
-            "requests": item.prediction.structure.requests,
+            # As in --json: of an on-demand page the mean over its calls, some of which fall back to 4 KiB.
+            "vectors": round(item.row()["vectors"]),
+            "requests": round(item.row()["requests"]),
         }
         for item in found
     ]

@@ -1,47 +1,45 @@
 """``zpmodel fleet``: a table of machines; who gains, what, and the totals."""
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from zpmodel.base.text import printable
+from zpmodel.commands.machine_options import AskedMachine, machine_options
 from zpmodel.commands.output import emit_json, emit_table, json_option, say
+
+if TYPE_CHECKING:
+    from zpmodel.timing.machine import Machine
 
 
 @click.command("fleet")
 @click.argument("table", type=click.Path(path_type=Path))
-@click.option("--calibration", type=click.Path(path_type=Path), help="For rows that name none.")
+@machine_options
 @click.option("--zero-page", default="static", show_default=True, help="static, on-demand, or a size: 64KiB.")
 @click.option("--out", type=click.Path(path_type=Path), help="CSV file for all machines.")
 @json_option
-def command(table: Path, calibration: Path | None, zero_page: str, out: Path | None, as_json: bool) -> None:
+def command(table: Path, asked: AskedMachine, zero_page: str, out: Path | None, as_json: bool) -> None:
     """Who gains from a larger zero page, what, and what it costs, machine by machine and together.
 
     \b
     zpmodel fleet machines.csv --calibration machine.json
+    zpmodel fleet machines.csv --machine nvme-mailing-list --iommu lazy
 
-    A row a machine: gib_per_day (what it zeroes), and as wanted name, machines (how many alike), calibration (a file),
-    limits (as for zpmodel structure), and any input of zpmodel sweep: length, max_sectors, device.bandwidth ... Rows
-    that can't be answered are listed, the rest is done.
+    A row a machine: gib_per_day (what it zeroes), and as wanted name, machines (how many alike), calibration or machine
+    (a file, or a shipped machine's name), device, cpu, iommu and kernel (as the options, for this row), limits (as for
+    zpmodel structure), and any input of zpmodel sweep: length, max_sectors, device.bandwidth ... The options are for
+    rows that name no machine. Rows that can't be answered are listed, the rest is done.
     """
-    from zpmodel.base.errors import InputError
     from zpmodel.base.files import check_new, write_atomically
-    from zpmodel.calibration.store import read
+    from zpmodel.study.compare import WHAT_COUNTS
     from zpmodel.study.fleet import fleet, read_table
-
-    @cache
-    def load(name: str) -> Any:
-        if name:
-            return read(table.parent / name)
-        if calibration is None:
-            raise InputError(str(table), "calibration", "", "a file in the row, or --calibration")
-        return read(calibration)
 
     if out is not None:
         check_new(out, where="--out")
-    found = fleet(read_table(table), load, policy=zero_page, where=str(table))
+    found = fleet(read_table(table), _loader(table, asked), policy=zero_page, where=str(table))
     rows: list[dict[str, Any]] = found.machines.to_dict("records")  # type: ignore[assignment]
     bad: list[dict[str, Any]] = found.bad.to_dict("records")  # type: ignore[assignment]
     if out is not None:
@@ -50,10 +48,54 @@ def command(table: Path, calibration: Path | None, zero_page: str, out: Path | N
         totals = {name: value.as_dict() for name, value in found.totals.items()}
         emit_json({"machines": rows, "bad": bad, "totals": totals, "words": found.words})
         return
-    shown = ("name", "machines", "speedup", "cpu_saved_s_per_day", "elapsed_saved_s_per_day", "memory_mib", "verdict")
-    emit_table([{name: row[name] for name in shown} for row in rows[:60]])
+    emit_table([_shown(row) for row in rows[:60]])
     if len(rows) > 60:
         say(f"... and {len(rows) - 60} more; --json or --out has all")
     for row in bad[:20]:
         say(f"row {row['row']} ({printable(row['name'])}): {printable(row['why'])}")
     say(f"\n{found.words}")
+    say(WHAT_COUNTS)
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    from zpmodel.base.estimate import Estimate
+
+    def ends(name: str) -> Estimate:
+        return Estimate(*(row[f"{name}{end}"] for end in ("", "_low", "_high")))
+
+    return {
+        "name": row["name"],
+        "machines": row["machines"],
+        "times as fast": ends("speedup").as_ratio(),
+        "CPU saved [s/day]": str(ends("cpu_saved_s_per_day")),
+        "time saved [s/day]": str(ends("elapsed_saved_s_per_day")),
+        "memory [MiB]": row["memory_mib"],
+        "verdict": row["verdict"],
+    }
+
+
+def _loader(table: Path, asked: AskedMachine) -> "Callable[[dict[str, str]], Machine]":
+    """How to get the machine of a row's cells: its own, else the one that the options name, with the row's parts."""
+    from zpmodel.base.errors import InputError
+    from zpmodel.calibration.machine_file import load_machine
+
+    def beside(file: str) -> str:
+        return str(table.parent / file)
+
+    @cache
+    def load(cells: tuple[tuple[str, str], ...]) -> "Machine":
+        parts: dict[str, str | None] = dict(cells)
+        calibration, machine, device = (parts.pop(name, None) for name in ("calibration", "machine", "device"))
+        if calibration and machine:
+            raise InputError(str(table), "calibration, machine", f"{calibration}, {machine}", "one of them in a row")
+        if device is not None:
+            parts["device"] = beside(device) if device.endswith((".toml", ".csv")) else device
+        if calibration:
+            return load_machine(beside(calibration), **parts)
+        if machine:  # without a suffix a shipped one's name
+            return load_machine(beside(machine) if Path(machine).suffix else machine, **parts)
+        if not asked.given:
+            raise InputError(str(table), "machine", "", "calibration or machine in the row, --calibration or --machine")
+        return load_machine(asked.named(), **{**asked.parts, **parts})
+
+    return lambda cells: load(tuple(sorted(cells.items())))

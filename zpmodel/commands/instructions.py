@@ -60,7 +60,7 @@ def command(
     if as_json:
         from zpmodel.kernel_cpu.cases import as_fields
 
-        emit_json({"limits": queue.to_sysfs(), "requests": found.requests, **as_fields(found)})
+        emit_json({"limits": queue.to_sysfs(), "sgl": sgl, "requests": found.requests, **as_fields(found)})
         return
     say(f"{length} from {page} on {queue.source}, Linux {kernel}, IOMMU {iommu}; counted on {found.counted_on}")
     total = (found.prepare.value + found.unmap.value) * found.requests + found.block_layer.value
@@ -73,5 +73,10 @@ def command(
                 ("block layer, the range", found.block_layer),
             )
         ]
+    )
+    say(
+        "A controller with SGLs is assumed; --no-sgl asks for one without."
+        if sgl
+        else "A controller without SGLs, as asked."
     )
     say(f"{found.requests:,} requests; {total:,.0f} instructions in all")

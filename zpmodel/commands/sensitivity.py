@@ -73,5 +73,6 @@ def command(
     if as_json:
         emit_json({"method": method, "output": output, "inputs": rows, "words": found.words})
         return
-    emit_table(rows)
+    others = [", ".join(map(str, row.pop("not_told_from"))) or "-" for row in rows]
+    emit_table([{**row, "not to be told apart from": text} for row, text in zip(rows, others, strict=True)])
     say(f"\n{found.words}")

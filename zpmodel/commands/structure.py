@@ -62,7 +62,7 @@ def command(
 
     page = ZeroPage.named(zero_page)
     found = count(page, queue, parse_size(offset, field="--offset"), parse_size(length, field="--length"))
-    nvme = descriptors(found)
+    nvme, without = descriptors(found), descriptors(found, sgl=False)
     if as_json:
         emit_json(
             {
@@ -73,13 +73,16 @@ def command(
                 "bio_count": found.bios,
                 "request_count": found.requests,
                 "if_nvme": vars(nvme),
+                "if_nvme_without_sgl": vars(without),
             }
         )
         return
-    _print(found, nvme, page, queue)
+    _print(found, (nvme, without), page, queue)
 
 
-def _print(found: "Structure", nvme: "NvmeDescriptors", page: "ZeroPage", queue: "QueueLimits") -> None:
+def _print(
+    found: "Structure", nvme: "tuple[NvmeDescriptors, NvmeDescriptors]", page: "ZeroPage", queue: "QueueLimits"
+) -> None:
     from zpmodel.base.units import format_size
 
     say(f"{found.operation} of {format_size(found.length)} from {page} on {queue.source}")
@@ -90,8 +93,9 @@ def _print(found: "Structure", nvme: "NvmeDescriptors", page: "ZeroPage", queue:
         "back merges": found.back_merges,
         "requests": found.requests,
         "segments": found.segments,
-        "PRP entries (NVMe)": nvme.prp_entries,
-        "SGL descriptors (NVMe)": nvme.sgl_descriptors,
+        "PRP entries (NVMe with SGLs)": nvme[0].prp_entries,
+        "SGL descriptors (NVMe with SGLs)": nvme[0].sgl_descriptors,
+        "PRP entries (NVMe without SGLs)": nvme[1].prp_entries,
     }
     emit_table([{"count of": name, "number": f"{value:,}"} for name, value in names.items()])
     say("\nbios")

@@ -72,6 +72,7 @@ class _Set(msgspec.Struct, forbid_unknown_fields=True):
     machine: dict[str, dict[str, _Text]]
     assumed: _Lines
     left_out: _Lines
+    limits_assumed: _Text = ""
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,7 @@ def read_set(folder: Path | str) -> DataSet:
         tuple(found.left_out),
         tuple(found.assumed),
         found.copies,
+        limits_assumed=found.limits_assumed,
     )
 
 
@@ -163,6 +165,7 @@ def write_set(out: Path, imported: Imported, said: Said, files: Iterable[str]) -
         "copies": facts.copies,
         "assumed": assumed,
         "left_out": _short(left_out),
+        "limits_assumed": "" if said.limits else f"preset {facts.limits}",
         "limits": limits.to_sysfs() | {"source": limits.source},
         "machine": machine,
     }

@@ -115,6 +115,8 @@ class DataSet:
     :ivar left_out: what was not taken, and why, a line each.
     :ivar assumed: what nobody measured and was assumed, such as the queue's limits.
     :ivar limits_known: whether they are that queue's; False where nobody knows it, and another's were assumed.
+    :ivar limits_assumed: which limits were assumed of a queue that is like them but for all that anybody said; empty
+        where they are known.
     :ivar copies: whether a CPU moves the data (a device that is software); False where the device fetches them itself
         (DMA), so that bytes cost no CPU time but by their vectors and requests.
     """
@@ -128,6 +130,7 @@ class DataSet:
     assumed: tuple[str, ...] = field(default=())
     copies: bool = True
     limits_known: bool = True
+    limits_assumed: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "writes", conform(self.writes, WRITES, self.name))

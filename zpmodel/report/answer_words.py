@@ -6,10 +6,10 @@ from typing import Any
 import pandas as pd
 from IPython.display import Markdown
 
-from zpmodel.base.estimate import Estimate, digits
+from zpmodel.base.estimate import Estimate, bold, digits
 from zpmodel.report.charts import answers as charts
 from zpmodel.report.escape import to_markdown
-from zpmodel.study.answers.base import Answer, Asked, saves
+from zpmodel.study.answers.base import Answer, Asked, as_more, saves
 from zpmodel.study.answers.gain import beside_published, published_gain, ring_share, static_gain, throughput
 from zpmodel.study.compare import Comparison
 from zpmodel.study.conversions import Gain
@@ -21,8 +21,8 @@ def first_screen(asked: Asked, answers: Sequence[Answer]) -> str:
     saved = static.cpu_saved_s.scaled(1e3)
     lines = [
         "**What is it worth to write zeroes from one 2 MiB page instead of `ZERO_PAGE`, 4 KiB?**",
-        f"On {to_markdown(asked.machine.name)}, {_made(asked)}: **{throughput(static)}, and {saves(saved)} "
-        f"zeroed**.{_measured(asked)}",
+        f"On {to_markdown(asked.machine.name)}, {_made(asked)}: {_throughput(static)}, and "
+        f"{bold(f'{saves(saved)} zeroed', saved)}.{_measured(asked)}",
     ]
     by_number = {each.number: each for each in answers}
     rows = [
@@ -76,16 +76,21 @@ def _measured(asked: Asked) -> str:
     if asked.measured is None:
         return ""
     page, static = static_gain(asked.measured)
-    ring = ring_share(page, static)
-    says = to_markdown(f"{throughput(static)} and {saves(static.cpu_saved_s.scaled(1e3))}")
-    bold = "**" if static.verdict != "unknown" and static.speedup.says_something else ""
-    text = f" On the measured disk, {to_markdown(asked.measured.name)}: {bold}{says}{bold}."
+    ring, saved = ring_share(page, static), static.cpu_saved_s.scaled(1e3)
+    says = f"{_throughput(static)} and {bold(saves(saved), saved)}"
+    text = f" On the measured disk, {to_markdown(asked.measured.name)}: {says}."
     if ring is None or ring.value < 0.5:
         return text
     return (
         f"{text} They differ by the virtual disk's ring: each 4 KiB vector takes a descriptor of it, and "
         f"{ring.percent()} of the CPU time saved there is what a full ring costs. NVMe has none."
     )
+
+
+def _throughput(static: Comparison) -> str:
+    """What is gained in throughput, in bold where it is a gain or a loss of which the interval says how much."""
+    text = to_markdown(throughput(static))
+    return bold(text, as_more(static.speedup)) if static.verdict in ("gain", "loss") else text
 
 
 def overview(answers: Sequence[Answer]) -> str:
@@ -102,7 +107,7 @@ def section(answer: Answer) -> str:
     """One question's section in Markdown, without its figures."""
     lines = [
         f'<h2 id="question-{answer.number}">{answer.number}. {to_markdown(answer.question)}</h2>',
-        f"**{to_markdown(answer.sentence)}**",
+        to_markdown(answer.sentence),
         f"- *Fails when* {to_markdown(answer.fails_when)}.",
         f"- *Rests on* {to_markdown(answer.basis)}.",
         f"- *Again:* {to_markdown(answer.command)}",
@@ -131,7 +136,7 @@ def conversions(found: Sequence[Gain]) -> pd.DataFrame:
                 "rank": number,
                 "user": item.user,
                 "CPU saved [ms/GiB]": "-" if item.cpu_saved_s is None else str(item.cpu_saved_s.scaled(1e3)),
-                "times as fast": "-" if item.speedup is None else str(item.speedup),
+                "times as fast": "-" if item.speedup is None else item.speedup.as_ratio(),
                 "calls for each GiB": f"{item.calls[0]:,.0f} to {item.calls[1]:,.0f}",
                 "worth it": item.worth,
             }
@@ -172,7 +177,7 @@ def grid(rows: pd.DataFrame) -> pd.DataFrame:
             {
                 "IOMMU": row["iommu"],
                 "device writes": row["speed"],
-                "times as fast": str(ends(row, "speedup")),
+                "times as fast": ends(row, "speedup").as_ratio(),
                 "CPU saved [ms/GiB]": str(ends(row, "saved")),
             }
             for _, row in rows.iterrows()

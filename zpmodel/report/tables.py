@@ -20,9 +20,9 @@ def policies(ranges: Mapping[str, Sequence[Comparison]]) -> pd.DataFrame:
                 "policy": item.policy,
                 "elapsed [s]": str(item.prediction.elapsed_s),
                 "CPU [s]": str(item.prediction.cpu_s),
-                "times as fast": "-" if item.policy == "page" else str(item.speedup),
+                "times as fast": "-" if item.policy == "page" else item.speedup.as_ratio(),
                 "bound by": item.prediction.bound_by,
-                "verdict": item.verdict,
+                "verdict": item.hedged,
             }
             for name, found in ranges.items()
             for item in found

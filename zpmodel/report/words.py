@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from zpmodel.base.estimate import Estimate, Floats, digits
+from zpmodel.base.estimate import Estimate, Floats, bold, digits
 from zpmodel.base.units import GIB, format_size
+from zpmodel.study.answers.base import as_more
 from zpmodel.study.compare import Comparison, compare
 from zpmodel.study.scenario import Scenario
 from zpmodel.timing.machine import Machine
@@ -17,6 +18,8 @@ def headline(machine: Machine, found: Comparison, page: Comparison) -> str:
     if found.offloaded:
         return _offloaded(machine, found)
     text = f"{_elapsed(found, page)} {_cpu(found, page)}{_ring(machine, found, page)}"
+    if found.stands_on:
+        text = f"If the queue's limits are those assumed ({found.stands_on}): {text}"
     text += "".join(f"\n\n*{item}*" for item in found.lacking)
     if found.prediction.beyond:
         text += f" *Outside the calibrated range: {found.prediction.beyond}.*"
@@ -45,12 +48,12 @@ def _elapsed(found: Comparison, page: Comparison) -> str:
     ratio = found.speedup
     if found.verdict == "gain":
         return (
-            f"**A gain.** Zeroing {size} is predicted to be {_bold(ratio, ' times as fast')} {source} "
+            f"**A gain.** Zeroing {size} is predicted to be {_times(ratio, 'as fast')} {source} "
             f"as from ZERO_PAGE ({before} down to {after}; {bounds})."
         )
     if found.verdict == "loss":
         return (
-            f"**A loss.** Zeroing {size} is predicted to take {_bold(ratio.inverse(), ' times as long')} {source} "
+            f"**A loss.** Zeroing {size} is predicted to take {_times(ratio.inverse(), 'as long')} {source} "
             f"as from ZERO_PAGE ({before} up to {after}; {bounds})."
         )
     if found.verdict == "unknown":
@@ -58,9 +61,10 @@ def _elapsed(found: Comparison, page: Comparison) -> str:
             f"**It can't be known from these data** whether zeroing {size} goes faster {source}: anything from "
             f"{digits(ratio.low)} to {digits(ratio.high)} times the speed of ZERO_PAGE agrees with them."
         )
+    why = " that the data can show" if ratio.low <= 1 <= ratio.high else ", or less than half a per cent"
     return (
-        f"**No gain in elapsed time** that the data can show: zeroing {size} {source} is predicted "
-        f"to go at {ratio} times the speed of ZERO_PAGE ({before} and {after}; {bounds})."
+        f"**No gain in elapsed time**{why}: zeroing {size} {source} is predicted "
+        f"to go at {ratio.as_ratio()} times the speed of ZERO_PAGE ({before} and {after}; {bounds})."
     )
 
 
@@ -72,7 +76,8 @@ def _cpu(found: Comparison, page: Comparison) -> str:
     if not saved.known:
         return "What it saves in CPU time can't be known from this set."
     if saved.low > 0:
-        return f"It saves {_bold(saved, ' ms of CPU time per GiB')} ({digits(before)} ms down to {digits(after)} ms)."
+        less = bold(f"{saved} ms of CPU time per GiB", saved)
+        return f"It saves {less} ({digits(before)} ms down to {digits(after)} ms)."
     if saved.high < 0:
         return f"It costs {saved.scaled(-1)} ms more CPU time per GiB."
     return f"Its CPU time is not to be told apart from ZERO_PAGE's ({saved} ms per GiB saved)."
@@ -95,7 +100,7 @@ def _ring(machine: Machine, found: Comparison, page: Comparison) -> str:
         "Each 4 KiB vector takes one: a request fills the ring, and the next has to be issued again by a kernel "
         "thread. "
         "A device without such a ring (NVMe) has no such stalls. By this fit the vectors alone save "
-        f"{_bold(vectors, ' ms of CPU time per GiB')}; NVMe itself was not measured."
+        f"{bold(f'{vectors} ms of CPU time per GiB', vectors)}; NVMe itself was not measured."
     )
 
 
@@ -149,9 +154,9 @@ def measured_line(contrast: pd.DataFrame) -> str:
     )
 
 
-def _bold(e: Estimate, unit: str) -> str:
-    """In bold only what says something."""
-    return f"**{e}{unit}**" if e.says_something else f"{e}{unit}"
+def _times(ratio: Estimate, what: str) -> str:
+    """How many times as fast or long; in bold where what it is more than 1 says something, too."""
+    return bold(f"{ratio.as_ratio()} times {what}", as_more(ratio))
 
 
 def _bound(found: Comparison) -> str:

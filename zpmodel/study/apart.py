@@ -31,6 +31,24 @@ def alike(a: Estimate, b: Estimate) -> bool:
     return found.low <= 1 <= found.high
 
 
+def overlapping(values: Sequence[float], halves: Sequence[float]) -> list[list[int]]:
+    """For each of several independent values, which others are not to be told from it, by their indices.
+
+    For values that may be 0 or below: the interval of the difference, whose half is the root of the squares' sum, holds
+    0.
+
+    :param halves: half of each one's interval, in the values' unit.
+
+    >>> overlapping([0.9, 0.5, 0.4, 0.0], [0.1, 0.1, 0.1, 0.0])
+    [[], [2], [1], []]
+    """
+    numbers = range(len(values))
+    return [
+        [m for m in numbers if m != n and abs(values[n] - values[m]) <= math.hypot(halves[n], halves[m])]
+        for n in numbers
+    ]
+
+
 def ranked(found: Sequence[Estimate]) -> list[tuple[int, list[int]]]:
     """The order, the largest first: each one's index in ``found``, and the indices that are not to be told from it."""
     order = sorted(range(len(found)), key=lambda n: -found[n].value)

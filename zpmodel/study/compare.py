@@ -12,6 +12,14 @@ from zpmodel.study.served import Served, serve, serve_share
 from zpmodel.timing.machine import Machine
 from zpmodel.timing.predict import Prediction
 
+GAIN_FROM = 1.005
+"""A speed-up from which there is a gain [1]: half a per cent. Less is none, however sure: it prints as 1."""
+
+WHAT_COUNTS = (
+    "gain: at least half a per cent faster, with the whole interval above 1; what is saved in CPU time stands apart"
+)
+"""What counts as a gain, for people."""
+
 NO_GAIN_WITHIN = 1.5
 """An interval of the speed-up that holds 1 says "no gain" where it ends below this, else that nobody knows."""
 
@@ -26,6 +34,7 @@ class Comparison:
     :ivar cpu_saved_s: CPU time of PAGE_SIZE less this policy's [s].
     :ivar lacking: what the machine's calibration has not seen.
     :ivar served: for the on-demand policy: how calls find its folio; the prediction is their mean.
+    :ivar assumed: which limits of the queue were assumed when the machine was calibrated; empty where they were known.
     """
 
     policy: str
@@ -34,6 +43,7 @@ class Comparison:
     cpu_saved_s: Estimate
     lacking: tuple[Missing, ...] = ()
     served: Served | None = None
+    assumed: str = ""
 
     @property
     def offloaded(self) -> bool:
@@ -44,25 +54,36 @@ class Comparison:
     def verdict(self) -> str:
         """The elapsed time in a word.
 
-        ``gain``; ``loss``; ``no gain`` where the interval holds 1 and leaves no room for a factor of
-        :data:`NO_GAIN_WITHIN`; ``unknown`` where it leaves room for one. PAGE_SIZE: ``-``.
+        ``gain``: at least :data:`GAIN_FROM`, and all of the interval, as it is printed, above 1; ``loss``, the same the
+        other way round; ``no gain`` where it is neither, and the interval leaves no room for a factor of
+        :data:`NO_GAIN_WITHIN`; ``unknown`` where it does. PAGE_SIZE: ``-``.
         """
         ratio = self.speedup
         if self.policy == "page":
             return "-"
         if ratio.low != ratio.high and any("elapsed" in item.hides for item in self.lacking):
             return "unknown"
-        if ratio.low > 1:
+        if _gained(ratio):
             return "gain"
-        if ratio.high < 1:
+        if _gained(ratio.inverse()):
             return "loss"
         return "no gain" if ratio.high < NO_GAIN_WITHIN and ratio.low > 1 / NO_GAIN_WITHIN else "unknown"
 
+    @property
+    def hedged(self) -> str:
+        """The verdict, with the assumption on which it stands."""
+        return f"{self.verdict}, if the limits are those assumed" if self.stands_on else self.verdict
+
+    @property
+    def stands_on(self) -> str:
+        """Which limits of the queue the verdict assumes; empty where it assumes none, or says nothing anyway."""
+        return self.assumed if self.verdict not in ("-", "unknown") else ""
+
     def _repr_html_(self) -> str:
-        text = f"<b>{self.policy}</b>: {self.verdict}"
+        text = f"<b>{self.policy}</b>: {self.hedged}"
         if self.policy == "page":
             return f"<b>page</b>: {self.prediction.elapsed_s} s"
-        return f"{text}; {self.speedup} times as fast, {self.cpu_saved_s} s of CPU time saved"
+        return f"{text}; {self.speedup.as_ratio()} times as fast, {self.cpu_saved_s} s of CPU time saved"
 
     def row(self) -> dict[str, Any]:
         """The comparison as a flat row, with units in the names."""
@@ -75,9 +96,9 @@ class Comparison:
             **self.speedup.columns("speedup"),
             **self.cpu_saved_s.columns("cpu_saved", "_s"),
             "bound_by": self.prediction.bound_by,
-            "verdict": f"{self.verdict} (extrapolated)"
+            "verdict": f"{self.hedged} (extrapolated)"
             if self.prediction.beyond and self.policy != "page"
-            else self.verdict,
+            else self.hedged,
             "bios": counts.bios,
             "vectors": counts.vectors,
             "requests": counts.requests,
@@ -143,7 +164,12 @@ def _beside(machine: Machine, page: Prediction, policy: str, other: Prediction, 
         saved,
         lacking,
         served,
+        machine.driver.assumed,
     )
+
+
+def _gained(ratio: Estimate) -> bool:
+    return ratio.value >= GAIN_FROM and round(ratio.low, 3) > 1
 
 
 def _alike(page: Prediction, other: Prediction) -> bool:

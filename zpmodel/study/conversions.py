@@ -7,7 +7,7 @@ from zpmodel.base.estimate import Estimate, digits
 from zpmodel.base.units import GIB
 from zpmodel.callers.base import Caller, Counts
 from zpmodel.callers.find import all_callers
-from zpmodel.callers.table import STATES
+from zpmodel.callers.table import STATES, change
 from zpmodel.memory.machines import read_machine
 from zpmodel.memory.reading.cpus import CALL_NS, Work, known_readers, read_zeroes
 from zpmodel.timing.machine import Machine
@@ -53,7 +53,7 @@ class Gain:
         if saved is None:
             return "not known"
         if saved.low == saved.high == 0:
-            return "nothing"
+            return "not known" if self.missing else "nothing"
         if saved.low > 0:
             return "gains"
         return "loses" if saved.high < 0 else "not to be told apart"
@@ -62,7 +62,7 @@ class Gain:
     def worth(self) -> str:
         """Whether a patch is worth it, in words."""
         saved, share = self.cpu_saved_s, self.cpu_share
-        if saved is None or share is None:
+        if saved is None or share is None or self.verdict == "not known":
             return f"not known: {self.missing}"
         if self.verdict == "nothing":
             return "no: nothing changes"
@@ -100,7 +100,7 @@ def gain(machine: Machine, caller: Caller, step: str = "left to do") -> Gain | N
     found = [_predicted(machine, caller, state) for state in (before, after)]
     name = caller.facts.name
     if found[0] is not None and found[1] is not None:
-        return _device(machine, name, step, (counts[0], counts[1]), (found[0], found[1]))
+        return _device(machine, caller, step, (counts[0], counts[1]), (found[0], found[1]))
     if caller.facts.kind == "dma":
         size = float(getattr(caller.typical(), "length", GIB))
         calls = (counts[0].calls * GIB / size, counts[1].calls * GIB / size)
@@ -138,10 +138,10 @@ def _predicted(machine: Machine, caller: Caller, state: str) -> Prediction | Non
 
 
 def _device(
-    machine: Machine, name: str, step: str, counts: tuple[Counts, Counts], found: tuple[Prediction, Prediction]
+    machine: Machine, caller: Caller, step: str, counts: tuple[Counts, Counts], found: tuple[Prediction, Prediction]
 ) -> Gain:
     """A user whose zeroes a device reads."""
-    before, after = found
+    name, (before, after) = caller.facts.name, found
     gib = GIB / before.structure.length
     calls = (counts[0].calls * gib, counts[1].calls * gib)
     same = before.structure.work == after.structure.work and before.structure.vectors == after.structure.vectors
@@ -164,7 +164,19 @@ def _device(
         Estimate.of(saved / before.cpu_s.value, draws / before.cpu_draws),
         speedup,
         calls,
+        "" if draws.any() else _unpriced(caller, step, gib),
     )
+
+
+def _unpriced(caller: Caller, step: str, gib: float) -> str:
+    """Counts that a step changes for each GiB of zeroes, of which no cost here is: what is fitted to fio has no tables
+    of vectors."""
+    changed = change(caller, *STEPS[step]).changed
+    said = [
+        f"{name.replace('_', ' ')} from {before * gib:,.0f} to {after * gib:,.0f}"
+        for name, (before, after) in changed.items()
+    ]
+    return f"no cost here is of {', '.join(said)} for each GiB" if said else ""
 
 
 def _reader(caller: Caller, step: str, counts: tuple[Counts, Counts]) -> Gain:

@@ -1,9 +1,10 @@
 """A fleet: a table of machines in; who gains, what, and what it costs, with totals, out.
 
 Each row is one machine, or ``machines`` alike. Columns: ``gib_per_day`` that each zeroes [GiB] (required), ``name``,
-``machines``, ``calibration`` (a file, relative to the table; else the one given), ``limits`` (a preset or a file), and
-any input by its name (:mod:`zpmodel.study.inputs`), such as ``length``, ``max_sectors`` or ``device.bandwidth``; an
-empty cell is the machine's own.
+``machines``, ``calibration`` or ``machine`` (a file, relative to the table, or a shipped machine's name; else the one
+given), ``device``, ``cpu``, ``iommu`` and ``kernel`` (other parts of it), ``limits`` (a preset or a file), and any
+input by its name (:mod:`zpmodel.study.inputs`), such as ``length``, ``max_sectors`` or ``device.bandwidth``; an empty
+cell is the machine's own.
 """
 
 import io
@@ -27,7 +28,10 @@ from zpmodel.study.inputs import apply as with_inputs
 from zpmodel.study.scenario import Scenario
 from zpmodel.timing.machine import Machine
 
-_OWN = ("name", "gib_per_day", "machines", "calibration", "limits")
+MACHINE = ("calibration", "machine", "device", "cpu", "iommu", "kernel")
+"""Columns that say which machine a row is of, and what is another part of it."""
+
+_OWN = ("name", "gib_per_day", "machines", *MACHINE, "limits")
 _ACCEPTED = "a CSV or Parquet file with a row a machine"
 _MOST_ROWS = 1_000_000
 _MOST_GIB, _MOST_MACHINES = 1e12, 1e9
@@ -56,7 +60,7 @@ class Fleet:
         number = self.machines["machines"].sum()
         gaining = self.machines.loc[self.machines["verdict"].str.startswith("gain"), "machines"].sum()
         saved = self.totals["cpu_saved_s_per_day"]
-        text = f"{gaining:,} of {number:,} machines zero faster; together they save {saved} s of CPU time a day"
+        text = f"{gaining:,} of {number:,} machines gain in elapsed time; all together save {saved} s of CPU time a day"
         text += f" and hold {self.machines['memory_mib'].sum():,.0f} MiB for it."
         return text + (f" {len(self.bad)} rows could not be read." if len(self.bad) else "")
 
@@ -105,12 +109,12 @@ def _as_text(cell: Any, path: Path) -> str:
 
 
 def fleet(
-    table: pd.DataFrame, load: Callable[[str], Machine], *, policy: str = "static", where: str = "fleet"
+    table: pd.DataFrame, load: Callable[[dict[str, str]], Machine], *, policy: str = "static", where: str = "fleet"
 ) -> Fleet:
     """Answer for each machine of a table.
 
     :param table: of text, as :func:`read_table` gives it.
-    :param load: the machine of a ``calibration`` cell; of an empty one where none is named.
+    :param load: the machine of a row's cells :data:`MACHINE`, those that are not empty, by name.
     :param policy: the zero page beside PAGE_SIZE.
     """
     good, bad = list[dict[str, Any]](), list[dict[str, Any]]()
@@ -148,7 +152,7 @@ def _number(cells: dict[str, str], name: str, where: str, least: float, most: fl
 
 
 def _one(
-    cells: dict[str, str], load: Callable[[str], Machine], policy: str, where: str
+    cells: dict[str, str], load: Callable[[dict[str, str]], Machine], policy: str, where: str
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     daily, machines = (
         _number(cells, "gib_per_day", where, 0, _MOST_GIB),
@@ -156,8 +160,9 @@ def _one(
     )
     limits = find_limits(cells["limits"]) if cells.get("limits") else None
     values = {name: parse(name, cells[name]) for name in KNOWN if cells.get(name)}
+    asked = {name: cells[name] for name in MACHINE if cells.get(name)}
     values.setdefault("zero_page", policy)
-    scenario = with_inputs(Scenario(load(cells.get("calibration", "")), limits=limits), values)
+    scenario = with_inputs(Scenario(load(asked), limits=limits), values)
     page, other = compare(scenario, ("page", scenario.zero_page))
     calls = machines * daily * GIB / scenario.length
     one, two, machine = page.prediction, other.prediction, scenario.machine

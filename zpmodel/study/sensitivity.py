@@ -13,6 +13,7 @@ import pandas as pd
 
 from zpmodel.base.errors import InputError, RefusedError
 from zpmodel.base.estimate import LEVEL, TAILS
+from zpmodel.study.apart import overlapping
 from zpmodel.study.scenario import Scenario
 from zpmodel.study.sweep import WORTH_ROWS, Plan, Span, answer_all
 from zpmodel.timing.counted import CountedCpu
@@ -37,7 +38,8 @@ class Sensitivity:
 
     :ivar table: a row an input, the weightiest first. Sobol': ``first`` and ``total`` indices [1], ``first_conf`` and
         ``total_conf`` half their intervals. Morris: ``mu_star`` and ``sigma``, in the output's unit over the input's
-        whole range, and ``mu_star_conf``.
+        whole range, and ``mu_star_conf``. ``rank``, and ``not_told_from``: the ranks from which the samples can't tell
+        its own, by ``total`` or ``mu_star`` and its interval.
     :ivar method, output: what was asked.
     :ivar varies: standard deviation of the output over the samples.
     """
@@ -59,7 +61,7 @@ class Sensitivity:
             named = ", ".join(
                 f"{name} ({share:.0%})" for name, share in zip(rows["input"], shares, strict=True) if share >= _LEAST
             )
-            return f"What moves {what}, by mean effect: {named}."
+            return f"What moves {what}, by mean effect: {named}. {self._first}"
         shares = rows[by].clip(lower=0)
         chosen = int(np.searchsorted(np.cumsum(shares), _MOST_EXPLAINED * min(1.0, float(shares.sum())))) + 1
         names = rows["input"].iloc[:chosen].tolist()
@@ -72,7 +74,17 @@ class Sensitivity:
         few = rows["input"][shares < _LEAST].tolist()
         if few:
             text += f"; {', '.join(few)} hardly matter{'s' if len(few) == 1 else ''}"
-        return f"{text}. Know {names[0]} better first."
+        return f"{text}. {self._first}"
+
+    @property
+    def _first(self) -> str:
+        """What to know better first, with whatever might as well be the weightiest."""
+        rows = self.table
+        names = rows["input"].tolist()
+        with_first = [names[rank - 1] for rank in rows["not_told_from"].iloc[0]]
+        if not with_first:
+            return f"Know {names[0]} better first."
+        return f"Know {names[0]} better first; the samples don't tell its weight from that of {', '.join(with_first)}."
 
 
 def spans_of(machine: Machine) -> dict[str, Span]:
@@ -172,4 +184,8 @@ def _table(names: list[str], method: Method, found: Any) -> pd.DataFrame:
     for ours, theirs in columns.items():
         table[ours] = 0.0 if found is None else np.asarray(found[theirs], dtype=float)
     by = "total" if method == "sobol" else "mu_star"
-    return table.sort_values(by, ascending=False, kind="stable").reset_index(drop=True)
+    table = table.sort_values(by, ascending=False, kind="stable").reset_index(drop=True)
+    others = overlapping(table[by].tolist(), table[f"{by}_conf"].tolist())
+    table.insert(0, "rank", np.arange(1, len(table) + 1))
+    table["not_told_from"] = [[n + 1 for n in found] for found in others]
+    return table

@@ -5,11 +5,12 @@ from typing import Any
 
 import pandas as pd
 
-from zpmodel.base.estimate import Estimate, digits
+from zpmodel.base.estimate import Estimate, bold, digits
 from zpmodel.base.units import GIB, KIB, MIB
 from zpmodel.calibration.machine_file import load_machine
 from zpmodel.queue.limits import QueueLimits
 from zpmodel.queue.presets import nvme
+from zpmodel.study.answers.base import as_more
 from zpmodel.study.compare import compare
 from zpmodel.study.scenario import Scenario
 from zpmodel.timing.machine import Machine
@@ -59,16 +60,16 @@ def _gains(machine: Machine, limits: QueueLimits, length: int) -> list[dict[str,
     return [
         {
             "policy": item.policy,
-            **_ends("speedup", item.speedup),
-            **_ends("saved", item.cpu_saved_s.scaled(1e3 * GIB / length)),
+            **_ends("speedup", item.speedup, item.speedup.as_ratio()),
+            **_ends("saved", saved := item.cpu_saved_s.scaled(1e3 * GIB / length), str(saved)),
         }
         for item in found
     ]
 
 
-def _ends(name: str, found: Estimate) -> dict[str, Any]:
+def _ends(name: str, found: Estimate, says: str) -> dict[str, Any]:
     rounded = {key: float(f"{value:.4g}") for key, value in found.columns(name).items()}
-    return {**rounded, f"{name}_says": str(found)}
+    return {**rounded, f"{name}_says": says}
 
 
 def sentence(found: pd.DataFrame, position: dict[str, int] | None = None) -> str:
@@ -83,8 +84,10 @@ def sentence(found: pd.DataFrame, position: dict[str, int] | None = None) -> str
         chosen = chosen[chosen[name] == at]
     row = chosen[chosen["policy"] == "static"].iloc[0]
     most = found[found["policy"] == "static"].sort_values("saved").iloc[-1]
+    speedup, saved = (Estimate(row[name], row[f"{name}_low"], row[f"{name}_high"]) for name in ("speedup", "saved"))
+    faster = bold(f"{row['speedup_says']} times as fast", as_more(speedup))
+    saves = bold(f"{row['saved_says']} ms of CPU time for each GiB", saved)
     return (
-        f"At {SPEEDS_GB_S[place['speed']]:g} GB/s the static page is **{row['speedup_says']} times as fast and saves "
-        f"{row['saved_says']} ms of CPU time for each GiB**. The most that any setting here saves is "
-        f"{digits(most['saved'])} ms, with the IOMMU {IOMMUS[int(most['iommu'])]}."
+        f"At {SPEEDS_GB_S[place['speed']]:g} GB/s the static page is {faster} and saves {saves}. The most that any "
+        f"setting here saves is {digits(most['saved'])} ms, with the IOMMU {IOMMUS[int(most['iommu'])]}."
     )

@@ -26,11 +26,14 @@ class Driver:
     :ivar limits: the queue's limits.
     :ivar known: whether the costs were fitted with the limits of the queue that was measured; False where nobody knows
         these, and others were assumed.
+    :ivar assumed: which limits were assumed when the costs were fitted, so that what they say holds if that queue's are
+        the same; empty where they were known.
     """
 
     source: str
     limits: QueueLimits
     known: bool = True
+    assumed: str = ""
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,8 @@ class Machine:
         """The same machine with another queue; itself where the limits are its own."""
         if limits is None or limits == self.limits:
             return self
-        return replace(self, driver=Driver(limits.source, limits, self.driver.known), device=self.device.elsewhere())
+        driver = replace(self.driver, source=limits.source, limits=limits)
+        return replace(self, driver=driver, device=self.device.elsewhere())
 
     def with_device(self, device: Device) -> "Machine":
         """The same machine with another device behind its queue."""

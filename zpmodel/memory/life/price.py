@@ -10,7 +10,7 @@ from zpmodel.base.units import GIB, MIB, format_size
 from zpmodel.queue.zeropage import PMD_BYTES
 
 REASONABLE_SHARE = 0.001
-"""A zero page is called reasonable when it holds at most this share of RAM [1]: a thousandth, 2 MiB from 2 GiB on.
+"""A zero page is called reasonable when it holds at most this share of RAM [1]: a thousandth, 2 MiB from 2,000 MiB on.
 
 A convention, made to be changed. For scale: the kernel's page descriptors (64 bytes for 4 KiB) take 1.6 %, and the
 kernel itself leaves transparent huge pages off below 512 MiB of RAM, where one PMD folio of 2 MiB is 0.4 %.

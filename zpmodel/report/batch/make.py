@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from zpmodel.base.errors import InputError
+from zpmodel.base.estimate import RESAMPLES
 from zpmodel.report import pages
 from zpmodel.report.batch import overview, summary
 from zpmodel.report.batch.sets import Chosen, find_sets
@@ -18,7 +19,7 @@ from zpmodel.report.site import Plan, Report, checked, default_workers
 
 _FOLDERS = ("sets", "charts", "data", "assets")
 _SUMMARY = "summary"
-_LENGTH, _RESAMPLES = "1GiB", 300
+_LENGTH = "1GiB"
 
 
 def page_names() -> list[str]:
@@ -88,7 +89,7 @@ def _plan(
     document = {
         "data_set": str(each.path),
         "length": own.get("length", _LENGTH),
-        "resamples": own.get("resamples", _RESAMPLES),
+        "resamples": own.get("resamples", RESAMPLES),
         "digest": plan.digest,
         "package": package_digest(),
     }

@@ -73,7 +73,7 @@ def write(out: Path, sets: Sequence[Chosen], failed: Mapping[str, str]) -> Path:
     found = {each.name: got for each in sets if (got := read(out / "sets" / each.name)) is not None}
     ranks = ranking(found)
     page = PageFiles(out, "batch")
-    parts = [f"<h1>{TITLE}</h1>", _failures(failed), f"<p><strong>{to_html(headline(found, ranks))}</strong></p>"]
+    parts = [f"<h1>{TITLE}</h1>", _failures(failed), f"<p>{to_html(headline(found, ranks))}</p>"]
     if ranks:
         names = [name for name, _ in ranks]
         title, about = "Gain over 4 KiB by data set and policy", "the largest on top, bars are 90 % intervals"
@@ -112,7 +112,7 @@ def headline(found: Mapping[str, Summary], ranks: Sequence[tuple[str, list[str]]
         return "No data set says what a larger zero page is worth."
     first, others = ranks[0]
     gain = summary.estimate(_static(found[first])["speedup"])
-    text = f"The most is gained on {first}: {gain} times as fast from the static page as from ZERO_PAGE"
+    text = f"The most is gained on {first}: {gain.as_ratio()} times as fast from the static page as from ZERO_PAGE"
     if len(ranks) == 1:
         return f"{text}."
     if others:
@@ -158,7 +158,7 @@ def _table(
         if each.name in found:
             gain = _static(found[each.name])
             row |= {
-                "times as fast": str(summary.estimate(gain["speedup"])),
+                "times as fast": summary.estimate(gain["speedup"]).as_ratio(),
                 "CPU saved [ms/GiB]": str(summary.estimate(gain["saved"])),
                 "verdict": gain["verdict"],
                 "not to be told apart from": ", ".join(f"{place[name]}" for name in others.get(each.name, [])) or "-",

@@ -54,7 +54,7 @@ def summarise(folder: Path, length: str, resamples: int) -> dict[str, Any]:
             "policy": item.policy,
             "speedup": _written(item.speedup),
             "saved": _written(item.cpu_saved_s.scaled(1e3 * GIB / size)),
-            "verdict": item.verdict,
+            "verdict": item.hedged,
         }
         for item in found
         if item.policy != "page"

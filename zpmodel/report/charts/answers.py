@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import altair as alt
 import pandas as pd
 
-from zpmodel.report.charts.theme import BLACK, BLUE, GREEN, GREY
+from zpmodel.report.charts.theme import BLACK, BLUE, GREEN, GREY, LOG
 from zpmodel.study.answers.base import Answer
 
 Chart = alt.TopLevelMixin
@@ -34,6 +34,7 @@ def intervals(table: pd.DataFrame, axis: str, title: str, subtitle: str) -> Char
     ends = [table["low"].min(), table["high"].max()]
     wide = ends[0] > 0 and ends[1] > _WIDE * ends[0]
     scale = alt.Scale(type="log") if wide else alt.Scale(zero=True)
+    axis = f"{axis}{LOG}" if wide else axis
     base = alt.Chart(table).encode(y=alt.Y("name:N", sort=names, title=None, axis=None))
     rule = base.mark_rule(strokeWidth=3, color=BLUE).encode(x=alt.X("low:Q", title=axis, scale=scale), x2="high:Q")
     point = base.mark_point(filled=True, size=80, color=BLUE, opacity=1).encode(x=alt.X("value:Q", title=axis))
@@ -58,6 +59,7 @@ def gains(table: pd.DataFrame, title: str, subtitle: str, published: float | Non
     panels = []
     for name, axis in (("speedup", "throughput over 4 KiB [ratio]"), ("saved", "CPU time saved [ms/GiB]")):
         kind = alt.Scale(type="log", nice=False) if name == "speedup" else alt.Scale(zero=True)
+        axis = f"{axis}{LOG}" if name == "speedup" else axis
         y = alt.Y("device:N", sort=devices, title=None, axis=None)
         base = alt.Chart(table).encode(y=y, yOffset=alt.YOffset("policy:N", sort=policies), color=colour)
         parts: list[alt.Chart] = []

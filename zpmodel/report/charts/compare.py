@@ -6,7 +6,7 @@ import altair as alt
 import pandas as pd
 
 from zpmodel.base.units import format_size
-from zpmodel.report.charts.theme import BLUE, GREEN, GREY, ORANGE, SERIES, by_legend
+from zpmodel.report.charts.theme import BLUE, GREEN, GREY, LOG, ORANGE, SERIES, by_legend
 
 PAGE_NAMES = {"malloc": "4 KiB vectors (as ZERO_PAGE)", "mmaphuge": "2 MiB vectors (as the static page)"}
 _SHAPES = ["square", "circle", "diamond", "cross", "triangle-up", "triangle-down"]
@@ -31,6 +31,7 @@ def measured(summary: pd.DataFrame, field: str, unit: str, title: str, subtitle:
     panels = [f"queue depth {depth}" for depth in sorted(summary["depth"].unique())]
     x = alt.X("block:N", sort=order, title="block size", axis=alt.Axis(labelAngle=-45))
     colour = alt.Color("pages:N", scale=_PAGE_COLOURS, legend=alt.Legend(title=None))
+    unit = unit + LOG
     y = alt.Y(f"{field}:Q", title=unit, scale=alt.Scale(type="log"))
     pick, opacity = by_legend("pages")
     base = alt.Chart(table).encode(x=x, color=colour, opacity=opacity)
@@ -99,7 +100,7 @@ def structure_bars(table: pd.DataFrame, title: str, subtitle: str = "") -> Chart
         y=alt.Y("zero_page:N", sort=pages, title=None),
         x=alt.X(
             "count:Q",
-            title="number, log scale",
+            title=f"number{LOG}",
             scale=alt.Scale(type="log", domainMin=0.5),
             axis=alt.Axis(format="~s", tickCount=5),
         ),

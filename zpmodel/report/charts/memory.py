@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 
 from zpmodel.memory.clearing.model import ClearingModel
-from zpmodel.report.charts.theme import BLACK, BLUE, GREEN, ORANGE, by_legend
+from zpmodel.report.charts.theme import BLACK, BLUE, GREEN, LOG, ORANGE, by_legend
 
 _COLOURS = [BLUE, ORANGE, GREEN, BLACK, "#CC79A7"]
 Chart = alt.Chart | alt.LayerChart
@@ -16,7 +16,9 @@ _LEGEND = alt.Legend(title=None, symbolOpacity=1)
 def _sizes(field: str, title: str) -> alt.X:
     text = "datum.value < 1048576 ? datum.value / 1024 + ' KiB' : datum.value / 1048576 + ' MiB'"
     axis = alt.Axis(labelExpr=text, values=[4.0 * 1024 * 8**i for i in range(9)], grid=False)
-    return alt.X(f"{field}:Q", title=title, scale=alt.Scale(type="log", base=2, nice=False, padding=10), axis=axis)
+    return alt.X(
+        f"{field}:Q", title=title + LOG, scale=alt.Scale(type="log", base=2, nice=False, padding=10), axis=axis
+    )
 
 
 def clearing(points: pd.DataFrame, model: ClearingModel, title: str) -> Chart:
@@ -44,7 +46,7 @@ def clearing(points: pd.DataFrame, model: ClearingModel, title: str) -> Chart:
     band = (
         alt.Chart(table)
         .mark_area(opacity=0.18)
-        .encode(x=x, y=alt.Y("low:Q", title="bandwidth [GB/s]", scale=scale), y2="high:Q", color=colour)
+        .encode(x=x, y=alt.Y("low:Q", title=f"bandwidth [GB/s]{LOG}", scale=scale), y2="high:Q", color=colour)
     )
     line = (
         alt.Chart(table)
@@ -100,9 +102,12 @@ def life(table: pd.DataFrame, title: str) -> Chart:
         .mark_line(point=True)
         .encode(
             opacity=opacity,
-            x=alt.X("scans_per_hour:Q", title="passes of the shrinker [1/h]", scale=alt.Scale(type="log")),
+            x=alt.X("scans_per_hour:Q", title=f"passes of the shrinker [1/h]{LOG}", scale=alt.Scale(type="log")),
             y=alt.Y(
-                "fallback_share:Q", title="users on the 4 KiB page [share]", axis=alt.Axis(format=".4~%"), scale=shares
+                "fallback_share:Q",
+                title=f"users on the 4 KiB page [share]{LOG}",
+                axis=alt.Axis(format=".4~%"),
+                scale=shares,
             ),
             color=alt.Color(
                 "chance:N",
@@ -129,10 +134,10 @@ def getter(table: pd.DataFrame, title: str) -> Chart:
         .mark_line(point=True)
         .encode(
             opacity=opacity,
-            x=alt.X("cpus:Q", title="CPUs that issue I/O at the same time", scale=alt.Scale(type="log", base=2)),
+            x=alt.X("cpus:Q", title=f"CPUs that issue I/O at the same time{LOG}", scale=alt.Scale(type="log", base=2)),
             y=alt.Y(
                 "getter_ns:Q",
-                title="getter [ns per I/O]",
+                title=f"getter [ns per I/O]{LOG} above 1",
                 scale=scale,
                 axis=alt.Axis(values=[0, 1, 10, 100, 1000, 10000]),
             ),

@@ -6,7 +6,7 @@ import altair as alt
 import pandas as pd
 
 from zpmodel.base.units import KIB, format_size
-from zpmodel.report.charts.theme import BLUE, GREEN, GREY
+from zpmodel.report.charts.theme import BLUE, GREEN, GREY, LOG
 from zpmodel.study.what_if import DEFAULTS, IOMMUS, LENGTHS, MDTS, SPEEDS_GB_S
 
 Chart = alt.TopLevelMixin
@@ -59,8 +59,12 @@ def _slider(name: str) -> alt.Parameter:
 def _panel(table: pd.DataFrame, field: str, axis: str, scale: alt.Scale) -> Any:
     chosen = " && ".join(f"datum.{name} == {name}" for name in ("length", "mdts", "iommu"))
     base = alt.Chart(table).transform_filter(chosen)
-    x = alt.X("speed_gb_s:Q", title="the device writes [GB/s]", scale=alt.Scale(type="log", nice=False, padding=12),
-              axis=alt.Axis(values=list(SPEEDS_GB_S), format="~g"))  # fmt: skip
+    x = alt.X(
+        "speed_gb_s:Q",
+        title=f"the device writes [GB/s]{LOG}",
+        scale=alt.Scale(type="log", nice=False, padding=12),
+        axis=alt.Axis(values=list(SPEEDS_GB_S), format="~g"),
+    )
     y = alt.Y(f"{field}:Q", title=axis, scale=scale)
     band = base.mark_area(opacity=0.15).encode(
         x=x, y=alt.Y(f"{field}_low:Q", title=axis, scale=scale), y2=f"{field}_high:Q", color=_COLOUR
@@ -72,7 +76,7 @@ def _panel(table: pd.DataFrame, field: str, axis: str, scale: alt.Scale) -> Any:
     said = [
         here.transform_filter(f"datum.policy == '{policy}'")
         .transform_calculate(text=f"'{policy}: ' + datum.{field}_says")
-        .mark_text(align="left", baseline="bottom", fontSize=13, fontWeight="bold")
+        .mark_text(align="left", baseline="bottom", fontSize=13)
         .encode(x=alt.value(0), y=alt.value(-6 - 18 * place), text="text:N", color=_COLOUR)
         for place, policy in enumerate(reversed(_POLICIES))
     ]

@@ -21,6 +21,10 @@ SERIES = [BLUE, ORANGE, GREEN, BLACK, "#CC79A7", "#56B4E9"]
 """As many of them as a chart can have series."""
 
 
+LOG = ", log scale"
+"""What the title of a logarithmic axis ends in: nobody should have to see it from the ticks."""
+
+
 def setup(renderer: str = "offline") -> None:
     """Choose how a notebook shows charts, and let tables carry their values.
 

@@ -3,7 +3,7 @@
 import altair as alt
 import pandas as pd
 
-from zpmodel.report.charts.theme import BLUE, GREY, ORANGE
+from zpmodel.report.charts.theme import BLUE, GREY, LOG, ORANGE
 
 Chart = alt.TopLevelMixin
 
@@ -33,7 +33,7 @@ def off_by(table: pd.DataFrame, title: str, subtitle: str = "") -> Chart:
     )
     axis = alt.X(
         "low_ratio:Q",
-        title="predicted / measured [ratio]",
+        title=f"predicted / measured [ratio]{LOG}",
         scale=alt.Scale(type="log", domain=reach, nice=False),
         axis=alt.Axis(format="~g", values=_ticks(farthest)),
     )

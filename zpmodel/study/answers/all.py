@@ -1,5 +1,6 @@
 """All answers, and the machines that are asked where a reader names none."""
 
+import shlex
 from collections.abc import Callable
 
 from zpmodel.base import shipped
@@ -33,8 +34,6 @@ _OF_PAGES = (1, 2, 3, 4, 6, 7, 9, 10)
 """Questions that have no point where the device writes zeroes itself."""
 
 DEFAULT_MACHINE = "nvme-mailing-list"
-RESAMPLES = 1000
-"""Of the calibration that is made for the answers: as many as the pages take, so that one quantity has one interval."""
 
 
 def asked_of(name: str = DEFAULT_MACHINE, *, measured: Machine | None = None, **overrides: str | None) -> Asked:
@@ -44,15 +43,14 @@ def asked_of(name: str = DEFAULT_MACHINE, *, measured: Machine | None = None, **
     :raises InputError: as :func:`zpmodel.calibration.machine_file.load_machine`.
     """
     machine = load_machine(name, **overrides)
-    given = " ".join(f"--{key} '{value}'" for key, value in overrides.items() if value is not None)
-    option = f"{'--machine' if machine.composed else '--calibration'} {name} {given}".strip()
+    option = f"{'--machine' if machine.composed else '--calibration'} {shlex.quote(name)}"
     vary = (lambda **parts: load_machine(name, **{**overrides, **parts})) if machine.composed else None
-    return Asked(machine, option, vary, measured)
+    return Asked(machine, option, vary, measured, {key: value for key, value in overrides.items() if value is not None})
 
 
-def shipped_disk(resamples: int = RESAMPLES) -> Machine:
+def shipped_disk() -> Machine:
     """The virtual disk of the shipped data set, calibrated."""
-    return calibrate(read_set(shipped.data("fio", shipped.DEFAULT_DATA_SET)), resamples=resamples)
+    return calibrate(read_set(shipped.data("fio", shipped.DEFAULT_DATA_SET)))
 
 
 def answer(asked: Asked, number: int) -> Answer:

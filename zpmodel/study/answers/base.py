@@ -1,7 +1,8 @@
 """An answer: a sentence with its figures, what they rest on, how to get them again, and when they don't hold."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from zpmodel.base.estimate import Estimate
@@ -24,12 +25,23 @@ QUESTIONS = {
 }
 """The questions by number, in short."""
 
+_FACTOR = 1.5  # from here on a ratio is said as one, below in per cent
+
 
 def more(ratio: Estimate) -> str:
     """A ratio as how much more: in per cent below one and a half, else as a factor."""
-    if ratio.value >= 1.5:
+    if ratio.value >= _FACTOR:
         return f"{ratio} times the throughput"
-    return f"{Estimate(ratio.value - 1, ratio.low - 1, ratio.high - 1).percent()} more throughput"
+    if ratio.high < 1:
+        return f"{as_more(ratio).scaled(-1).percent()} less throughput"
+    return f"{as_more(ratio).percent()} more throughput"
+
+
+def as_more(ratio: Estimate) -> Estimate:
+    """What :func:`more` says of a ratio [1]: what it is more than 1, or the factor."""
+    if ratio.value >= _FACTOR:
+        return ratio
+    return Estimate(ratio.value - 1, ratio.low - 1, ratio.high - 1)
 
 
 def saves(saved: Estimate) -> str:
@@ -44,7 +56,8 @@ class Asked:
     """Whom to ask.
 
     :ivar machine: the machine that answers.
-    :ivar option: the options that name it on a command line.
+    :ivar option: the option that names it on a command line.
+    :ivar parts: other parts of it that were asked for, by the names of their options.
     :ivar vary: the same machine with other parts (``device``, ``iommu``); None where it is one piece, a calibration.
     :ivar measured: a disk that was measured as a whole, to set beside it.
     """
@@ -53,6 +66,12 @@ class Asked:
     option: str
     vary: Callable[..., Machine] | None = None
     measured: Machine | None = None
+    parts: Mapping[str, str] = field(default_factory=dict)
+
+    def options(self, **parts: str) -> str:
+        """Options of a command that asks it, with other parts still."""
+        given = {**self.parts, **parts}
+        return " ".join([self.option, *(f"--{name} {shlex.quote(value)}" for name, value in given.items())])
 
 
 @dataclass(frozen=True)
@@ -66,7 +85,7 @@ class Figure:
     @property
     def shown(self) -> str:
         """The value and its interval, as people read it; exact ones without one."""
-        text = str(self.estimate)
+        text = self.estimate.as_ratio() if self.unit == "1" else str(self.estimate)
         return text if self.unit == "1" or not self.estimate.known else f"{text} {self.unit}"
 
     def row(self) -> dict[str, Any]:

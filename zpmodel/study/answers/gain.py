@@ -57,7 +57,9 @@ def beside(static: Comparison) -> str:
 def throughput(static: Comparison) -> str:
     """What is gained in throughput, in words; where the data can't tell, that, and what to measure."""
     if static.verdict != "unknown":
-        return more(static.speedup)
+        hedge = f", if the queue's limits are those assumed ({static.stands_on})" if static.stands_on else ""
+        says = more(static.speedup)
+        return f"{f'no gain in throughput ({says})' if static.verdict == 'no gain' else says}{hedge}"
     unseen = "; ".join(str(item).rstrip(".") for item in static.lacking if "elapsed" in item.hides)
     return f"a throughput that its data can't tell{f' ({unseen})' if unseen else ''}"
 
@@ -92,7 +94,7 @@ def benefit(asked: Asked) -> Answer:
         says,
         tuple(figures),
         f"{rests(asked.machine)}; published: {source}",
-        f"zpmodel compare {asked.option} --length 1GiB",
+        f"zpmodel compare {asked.options()} --length 1GiB",
         "the device is slower than 1 GB/s (then no throughput is gained), or it has Write Zeroes and no page is read",
         "a zero-out on a real NVMe drive without Write Zeroes, with its CPU time: none was at hand",
     )
@@ -126,7 +128,7 @@ def workload(asked: Asked) -> Answer:
         f"{minute} GiB a day save a CPU-minute, {hour} GiB a CPU-hour, in calls of 2 MiB. {plainly(rows)}",
         tuple(figures),
         f"{rests(asked.machine)}; {'; '.join(sorted({str(row['source']) for row in rows}))}",
-        f"zpmodel answers 2 {asked.option}",
+        f"zpmodel answers 2 {asked.options()}",
         "calls are smaller than 64 KiB, or the device has Write Zeroes",
         "a count of zero-outs by size on a production machine: only file systems' defaults and one company's are known",
     )
@@ -137,7 +139,8 @@ def folio_size(asked: Asked) -> Answer:
     steps = folio_curve(Scenario(asked.machine, GIB))
     if not max(step.comparison.cpu_saved_s.value for step in steps) > 0:
         none = Figure("CPU time saved for each GiB", steps[-1].comparison.cpu_saved_s.scaled(1e3), "ms")
-        return Answer(3, "No size saves CPU time.", (none,), rests(asked.machine), f"zpmodel answers 3 {asked.option}",
+        again = f"zpmodel answers 3 {asked.options()}"
+        return Answer(3, "No size saves CPU time.", (none,), rests(asked.machine), again,
                       "the calibration has not seen both kinds of pages")  # fmt: skip
     enough, knee = share_of(steps, 64 * KIB), knee_bytes(steps)
     best = next(step for step in steps if step.folio_bytes == 2 * MIB).cpu_share
@@ -156,7 +159,7 @@ def folio_size(asked: Asked) -> Answer:
         f"{1 - best:.1%}.",
         tuple(figures),
         f"{rests(asked.machine)}; exact counts for each size",
-        f"zpmodel answers 3 {asked.option}",
+        f"zpmodel answers 3 {asked.options()}",
         "the base page is not 4 KiB (arm64 with 64 KiB pages starts where the gain ends), or memory has no free folio",
         "arm64: costs are of x86-64 CPUs",
     )

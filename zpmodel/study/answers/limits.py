@@ -1,6 +1,7 @@
 """Questions 7, 8, 10 and 11: when there is no gain, a virtual page, the IOMMU, and Write Zeroes."""
 
 import math
+from dataclasses import replace
 
 import pandas as pd
 
@@ -13,7 +14,7 @@ from zpmodel.memory.machines import read_machine
 from zpmodel.memory.reading.cpus import known_readers, read_zeroes
 from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.structure.count import count
-from zpmodel.study.answers.base import Answer, Asked, Figure
+from zpmodel.study.answers.base import Answer, Asked, Figure, more
 from zpmodel.study.answers.gain import rests, static_gain
 from zpmodel.study.compare import compare
 from zpmodel.study.scenario import Scenario
@@ -30,8 +31,10 @@ def varied(asked: Asked, **parts: str) -> Machine:
     return load_machine(_COMPOSED, **parts) if asked.vary is None else asked.vary(**parts)
 
 
-def _option(asked: Asked) -> str:
-    return f"--machine {_COMPOSED}" if asked.vary is None else asked.option
+def _options(asked: Asked, **parts: str) -> str:
+    """The options of :func:`varied`'s machine."""
+    named = replace(asked, option=f"--machine {_COMPOSED}", parts={}) if asked.vary is None else asked
+    return named.options(**parts)
 
 
 def no_gain(asked: Asked) -> Answer:
@@ -43,12 +46,12 @@ def no_gain(asked: Asked) -> Answer:
     figures += [Figure(f"throughput over 4 KiB, device of {speed}", ratio, "1") for speed, ratio in by_speed.items()]
     return Answer(
         7,
-        f"In throughput it is next to nothing where the device is the bottleneck: {slow} times at {SPEEDS[0]}, {fast} "
-        f"at {SPEEDS[-1]}; CPU time is saved all the same. It is a loss where a CPU reads the zeroes: copying from "
-        f"2 MiB goes at {reads} times the bandwidth of a hot 4 KiB page ({', '.join(CPU_READERS)}).",
+        f"In throughput it is next to nothing where the device is the bottleneck: {more(slow)} at {SPEEDS[0]}, "
+        f"{more(fast)} at {SPEEDS[-1]}; CPU time is saved all the same. It is a loss where a CPU reads the zeroes: "
+        f"copying from 2 MiB goes at {reads} times the bandwidth of a hot 4 KiB page ({', '.join(CPU_READERS)}).",
         tuple(figures),
         f"{rests(varied(asked))}; reading measured on {', '.join(known_readers())}",
-        f"zpmodel compare {_option(asked)} --device 1GB/s",
+        f"zpmodel compare {_options(asked, device=SPEEDS[0])}",
         "submission and device do not overlap (queue depth 1), or 2 MiB stay in L2 (a CPU with 4 MiB of it or more)",
         "copies inside the kernel: those measured are memcpy in user space",
     )
@@ -77,7 +80,7 @@ def virtual_page(asked: Asked) -> Answer:
         f"(its 4 KiB stay in L1, but 512 TLB entries are needed): {_which(ratio)}{both}.",
         figures,
         f"exact counts; reading measured on {', '.join(known_readers())}",
-        f"zpmodel answers 8 {asked.option}",
+        f"zpmodel answers 8 {asked.options()}",
         "a CPU's L1 is virtually tagged, or its second TLB holds fewer than 512 entries",
         "other CPUs than those measured",
     )
@@ -96,16 +99,16 @@ def iommu(asked: Asked) -> Answer:
     figures += [Figure(f"CPU time saved for each GiB, {mode}", saved[mode], "ms") for mode in ("none", "strict")]
     figures += [Figure(f"throughput over 4 KiB, {mode}", ratios[mode], "1") for mode in IOMMUS]
     figures.append(Figure("the same by a published latency a vector, strict", published, "ms"))
-    more = saved["lazy"].value / saved["none"].value
+    times = saved["lazy"].value / saved["none"].value
     return Answer(
         10,
-        f"Translation multiplies the gain by {more:.1f} (lazy): {saved['none']} ms of CPU time saved for each GiB "
-        f"without it, {saved['lazy']} ms with lazy, throughput {ratios['none']} and {ratios['lazy']} times. Strict "
-        f"counts the same here, as its flushes are not counted; a published latency says {told * 1e9:.0f} ns a 4 KiB "
-        f"vector, {published.value:.0f} ms for each GiB.",
+        f"Translation multiplies the gain by {times:.1f} (lazy): {saved['none']} ms of CPU time saved for each GiB "
+        f"without it, {saved['lazy']} ms with lazy; {more(ratios['none'])} without, {more(ratios['lazy'])} with. "
+        f"Strict counts the same here, as its flushes are not counted; a published latency says {told * 1e9:.0f} ns a "
+        f"4 KiB vector, {published.value:.0f} ms for each GiB.",
         tuple(figures),
         f"the NVMe driver's counted instructions by IOMMU mode; published: {source}",
-        f"zpmodel compare {_option(asked)} --iommu lazy",
+        f"zpmodel compare {_options(asked, iommu='lazy')}",
         "the driver uses SGLs and the kernel maps a whole request at once (7.x, no 4 KiB boundaries)",
         "strict's invalidations on a real IOMMU: time per unmap against the number of segments",
     )
@@ -152,7 +155,7 @@ def write_zeroes(asked: Asked) -> Answer:
         f"{len(kinds())} kinds of devices {writes} write pages.",
         figures,
         f"{rests(asked.machine)}; {speeds.source}",
-        f"zpmodel answers 11 {asked.option}",
+        f"zpmodel answers 11 {asked.options()}",
         "the drive deallocates instead of writing (its time is then not one of bytes)",
         "the drive's own Write Zeroes by size: blkdiscard --zeroout on it, timed",
     )

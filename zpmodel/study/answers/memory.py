@@ -60,7 +60,7 @@ def on_demand(asked: Asked) -> Answer:
         f"{costs}.",
         figures,
         f"the folio's life in closed form, with inputs: {'; '.join(dict.fromkeys(life.rests_on().values()))}",
-        f"zpmodel answers 4 {asked.option}",
+        f"zpmodel answers 4 {asked.options()}",
         "users come in bursts, or memory is under constant pressure: then a fallback is as likely as a failure",
         "a day's thp_zero_page_alloc and thp_zero_page_alloc_failed on machines that zero: counters of few are known",
     )
@@ -112,7 +112,7 @@ def getter(asked: Asked) -> Answer:
         f"{flag} ns, a reference per CPU {own} ns, a static key nothing: per I/O alone does not scale.",
         tuple(figures),
         f"{times.transfer.source}; queueing for the line by mean-value analysis",
-        f"zpmodel answers 6 {asked.option}",
+        f"zpmodel answers 6 {asked.options()}",
         "CPUs are on several sockets (a line takes longer), or an mm does one I/O only",
         "the kernel's own getter under perf on more than two CPUs: the line's time was measured in user space",
     )

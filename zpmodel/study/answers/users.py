@@ -36,7 +36,7 @@ def ranking(asked: Asked) -> Answer:
         says,
         tuple(figures),
         f"each user's loop counted exactly in its typical request; {rests(asked.machine)}",
-        f"zpmodel callers {asked.option}",
+        f"zpmodel callers {asked.options()}",
         "a user's requests are unlike the typical one, or blk-crypto's fallback encrypts (then pages are scattered)",
         "how often each user zeroes: no distribution has been published but ext4's",
     )
