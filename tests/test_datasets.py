@@ -1,5 +1,6 @@
 """Data sets: what is taken, what is left out and why, and whose limits count."""
 
+import json
 from dataclasses import replace
 
 import cut_sets
@@ -8,13 +9,16 @@ import pandas as pd
 import pytest
 import synthetic
 
+from zpmodel.base import shipped
 from zpmodel.base.errors import InputError
 from zpmodel.base.units import KIB, MIB
 from zpmodel.calibration.calibrate import calibrate
 from zpmodel.calibration.groups import group
 from zpmodel.calibration.summary import contrast, medians
 from zpmodel.datasets import read_data_set
-from zpmodel.datasets.schema import WRITES, DataSet, conform, limits_of
+from zpmodel.datasets.points import read_point
+from zpmodel.datasets.schema import KEYS, WRITES, DataSet, conform, limits_of
+from zpmodel.devices import Ring
 from zpmodel.queue.limits import UINT_MAX, QueueLimits
 from zpmodel.timing.events import EVENTS
 
@@ -123,12 +127,45 @@ def test_a_varied_limit_breaks_the_tie_of_operation_and_request():
 def test_a_device_that_fetches_its_data_costs_no_cpu_a_byte():
     data = replace(synthetic.data_set(4), copies=False)
     model = calibrate(data, resamples=20)
-    for name in ("MiB", "cold MiB"):
+    for name in ("MiB", "cold vector"):
         assert model.cpu.total[EVENTS.index(name)] == 0
         assert not model.cpu.total_draws[:, EVENTS.index(name)].any()
 
 
 # The schema
+
+
+def test_what_no_cache_held_costs_by_the_vector_where_this_kernel_copies():
+    cold = EVENTS.index("cold vector")
+    cpu = synthetic.CPU.copy()
+    cpu[cold] = 250e-9
+    copied = synthetic.data_set(6, cpu=cpu, ring=None, noise=0.03, outliers=0)
+    model = calibrate(copied, resamples=20)
+    assert model.cpu.total[cold] == pytest.approx(cpu[cold], rel=0.25)
+    # The same times on a ring, whose data the host copies: no vector of it is cold to this kernel's CPUs.
+    elsewhere = calibrate(replace(copied, device=Ring(256)), resamples=20)
+    assert elsewhere.cpu.total[cold] == 0
+
+
+def test_threads_that_do_no_io_are_no_cpu_time_of_it():
+    # A run of 8 MiB writes that the end of fio's ring took 15 ms of, twice what the writes did.
+    folder, name = shipped.data("fio", "kvm-zen3-virtio"), "write-bs8388608-qd16-mmaphuge-r07"
+    item = read_point(folder, name)
+    spent = json.loads((folder / "usage" / f"{name}.json").read_text())["kernel_thread_seconds"]
+    ended = spent["kworker/u8:1+iou_exit"]
+    memory = sum(seconds for thread, seconds in spent.items() if thread.startswith(("kdamond", "kcompactd")))
+    assert min(ended, memory) > 2e-3
+    assert item.kernel_cpu_seconds == pytest.approx(sum(spent.values()) - memory)
+    assert item.teardown_cpu_seconds == pytest.approx(ended)
+    runs = read_data_set(folder).writes.set_index([*KEYS, "replicate"])["cpu_s"]
+    without = item.thread_cpu_seconds + sum(spent.values()) - memory - ended
+    assert runs[8 * MIB, 16, "mmaphuge", 0, 7] == pytest.approx(without / item.ios)
+    # A loop device copies in the workers that end the ring, whose name tells only the last of what they did.
+    loop = shipped.data("fio", "kvm-zen5-loop")
+    item = read_point(loop, "write-bs8388608-qd8-mmaphuge-r01")
+    runs = read_data_set(loop).writes.set_index([*KEYS, "replicate"])["cpu_s"]
+    assert item.teardown_cpu_seconds > 0.4
+    assert runs[8 * MIB, 8, "mmaphuge", 0, 1] == pytest.approx(item.cpu_seconds / item.ios)
 
 
 def test_columns_are_checked_at_the_door():

@@ -40,7 +40,7 @@ def test_the_machine_is_none_of_the_models(machines):
     # Else the tests below would say nothing: the best costs miss its true CPU times, and hit those of a known machine.
     def misses(data, model, known):
         events, load = describe(data.limits, data.device, known)
-        fitted = with_cold(events, load, model.cpu.cache_mib) @ model.cpu.total
+        fitted = with_cold(data.device, events, load, model.cpu.cache_mib) @ model.cpu.total
         return float(np.sqrt(np.mean(np.log(fitted / known["cpu_s"].to_numpy()) ** 2)))
 
     assert min(misses(data, model, truths()) for data, model in machines) > 0.05
@@ -54,7 +54,7 @@ def test_intervals_hold_points_of_blocks_and_depths_that_were_not_measured(machi
     inside = {"cpu_s": [], "rate": []}
     for data, model in machines:
         events, load = describe(data.limits, data.device, known)
-        events = with_cold(events, load, model.cpu.cache_mib)
+        events = with_cold(data.device, events, load, model.cpu.cache_mib)
         path = model.cpu.path_draws @ events.T
         rates = [
             closed_loop(PathCosts(*device), load._replace(path=np.maximum(row, 1e-9)))

@@ -52,7 +52,7 @@ def composed(mdts=5, iommu="none", gb=2.0, *, sgl=False, overlap=(0.0, 1.0), wri
 def fitted(**costs):
     """A machine of known costs whose draws scatter."""
     rng = np.random.default_rng(4)
-    cpu = {"operation": 3e-6, "wait": 2e-5, "vector": 6e-8, "request": 4e-6, "MiB": 3e-6, "cold MiB": 2e-6}
+    cpu = {"operation": 3e-6, "wait": 2e-5, "vector": 6e-8, "request": 4e-6, "MiB": 3e-6, "cold vector": 2e-8}
     device = {"latency": 3e-5, "stream": 2e-5, "request": 5e-6, "segment": 1.5e-7, "mebibyte": 2e-4, "cold": 5e-5}
     machine = known_model.known(cpu=cpu, device={**device, "cache": 1.0, "rounds": 0.5, **costs}, sigma=0.1)
     scatter = np.exp(rng.normal(0, 0.1, (known_model.ROWS, 1)))
@@ -180,7 +180,7 @@ def test_write_zeroes_is_not_charged_for_data(page):
     charged, not_charged = (predict(Scenario(m, 64 * MIB, page, limits=limits)) for m in (costly, free))
     assert charged.elapsed_s == not_charged.elapsed_s
     moved = {term.name: term.number for term in charged.terms}
-    assert moved["MiB"] == moved["cold MiB"] == moved["vector"] == 0
+    assert moved["MiB"] == moved["cold vector"] == moved["vector"] == 0
 
 
 def gain(**inputs):

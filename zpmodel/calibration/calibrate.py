@@ -29,6 +29,8 @@ UNTOLD_SCATTER = 0.5
 _ROUND_RESAMPLES = 60
 _LARGE_BLOCK = 512 * KIB
 _ENOUGH = 10  # points, to say by how much they scatter
+_TAIL = 10  # one point of so many, on either side, has no say in how whole rounds drift
+_ENOUGH_ROUNDS = 3  # to say by how much they drift
 
 
 def calibrate(data: DataSet, *, resamples: int = RESAMPLES, seed: int = 0) -> Machine:
@@ -44,7 +46,7 @@ def calibrate(data: DataSet, *, resamples: int = RESAMPLES, seed: int = 0) -> Ma
     seen = {name: observe(data, groups, name) for name in QUANTITIES}
     once = fit_once(data.device, groups.events, groups.load, seen)
     held_out, reach = left_out_of(data.device, groups, seen), _reach(data, groups)
-    groups = replace(groups, events=with_cold(groups.events, groups.load, once.cache_mib))
+    groups = replace(groups, events=with_cold(data.device, groups.events, groups.load, once.cache_mib))
     total_draws, path_draws, device_draws = _draws(data, groups, seen, once, resamples, seed)
     ratios = ratio_table(held_out)
     cpu = FittedCpu(
@@ -73,7 +75,8 @@ def _draws(
     for name, fit in (("cpu_s", once.total), ("path_s", once.path)):
         told = seen[name].told
         medians = round_medians(data, groups, seen[name], picks)[:, told] if told.any() else np.zeros((0, 0))
-        costs[name] = draw_costs(fit, draws, _widened(fit, medians, seen[name].median[told]), seed)
+        least = seen[name].seen_of_error if rounds >= _ENOUGH_ROUNDS else 1.0
+        costs[name] = draw_costs(fit, draws, _widened(fit, medians, seen[name].median[told], least), seed)
     load = groups.load._replace(path=np.maximum(groups.events @ once.path.costs, LEAST_PATH_S))
     paths = np.maximum(costs["path_s"] @ groups.events.T, LEAST_PATH_S)
     sigma = seen["rate"].sigma
@@ -83,36 +86,41 @@ def _draws(
     return costs["cpu_s"], costs["path_s"], draw_device(once.device, load, paths, sigma, widened, seed)
 
 
-def _widened(fit: Fit, medians: Floats, median: Floats) -> float:
-    """How many times larger errors are than replicates say.
+def _widened(fit: Fit, medians: Floats, median: Floats, least: float) -> float:
+    """How many times larger errors are than the fit's sigmas say.
 
     Points lie off the model by more than they scatter; and whole rounds drift together: the wider of both counts.
+    What sigmas assume of drift is no part of it where both are seen.
 
     :param medians: of each point by resampled rounds, shape (resamples, points).
+    :param least: what replicates alone say, where rounds are enough to show their drift.
     """
     if not len(fit.residuals):
         return 1.0
     points, events = fit.rows.shape
     scaled = (fit.rows @ fit.costs - fit.target)[fit.target > 0]
     misfit = 1.4826 * float(np.median(np.abs(scaled))) * (points / max(1, points - events)) ** 0.5
-    # The mean of all points, which single runs' scatter hardly moves and a round's drift does.
-    logs = np.log(medians / median).mean(axis=1)
-    drift = float(np.std(logs)) * points**0.5
+    # The mean of all points but those that move most, which single runs far off hardly change and a round's drift does.
+    tail = points // _TAIL
+    moved = np.sort(np.log(medians / median), axis=1)[:, tail : points - tail]
+    drift = float(np.std(moved.mean(axis=1))) * points**0.5
     alone = float(np.median(1 / np.maximum(fit.target, 1e-300)))
-    return float(max(1.0, misfit, drift / alone))
+    return float(max(least if points - events >= _ENOUGH else 1.0, misfit, drift / alone))
 
 
 def _scatter(table: pd.DataFrame, name: str) -> float:
     """Log standard deviation of held-out points around their prediction, so that nine of ten are inside an interval.
 
-    Zeroing is done in large pieces, whose points may scatter more than most: the larger of both counts.
+    Zeroing is done in large pieces, one at a time. Such points may lie off further than most, all to one side where
+    costs grow with what is in flight: the widest of all, of large and of large ones one at a time counts.
     """
     told = table.dropna(subset=[name, f"{name}_predicted"]) if name in table else table.iloc[:0]
     if told.empty:
         return UNTOLD_SCATTER
     logs = np.abs(np.log(told[name].to_numpy(float) / told[f"{name}_predicted"].to_numpy(float)))
     large = told["block_bytes"].to_numpy() >= _LARGE_BLOCK
-    parts = [logs, logs[large]] if large.sum() >= _ENOUGH else [logs]
+    alone = large & (told["depth"].to_numpy() == 1)
+    parts = [logs, *(logs[some] for some in (large, alone) if some.sum() >= _ENOUGH)]
     return float(max(np.quantile(part, LEVEL) for part in parts)) / DEVIATIONS
 
 

@@ -45,10 +45,10 @@ def fit_each_time(
 ) -> list[Once]:
     """Fit costs to medians, each time to other points; those whose CPU time nobody told have a say in the rates alone.
 
-    :param events: counts of each point without their cold share, shape (points, events).
+    :param events: counts of each point without cold vectors, shape (points, events).
     :param kept: the points of each fit, shape (fits, points).
     """
-    cold = np.stack([with_cold(events, load, size) for size in _CACHES])
+    cold = np.stack([with_cold(device, events, load, size) for size in _CACHES])
     caches, totals = _caches_of(cold, seen["cpu_s"], kept)
     spent, rate, found = seen["path_s"], seen["rate"], []
     paths = fit_each(cold[caches], spent.median, spent.sigma, kept & spent.told)
@@ -73,9 +73,10 @@ def _caches_of(cold: Floats, cpu: Observed, kept: npt.NDArray[np.bool_]) -> tupl
     return best, [tried[i * len(cold) + cache] for i, cache in enumerate(best)]
 
 
-def with_cold(events: Floats, load: Load, cache_mib: float) -> Floats:
-    """The events with the share of the data that a cache of this size [MiB] doesn't hold, shape (points, events)."""
+def with_cold(device: DeviceKind, events: Floats, load: Load, cache_mib: float) -> Floats:
+    """The events with the vectors that a cache of this size [MiB] doesn't hold, shape (points, events); none where no
+    CPU of this kernel copies them."""
     share = np.array([cold_share(float(size), cache_mib) for size in load.working_set])
     filled = events.copy()
-    filled[:, EVENTS.index("cold MiB")] = events[:, EVENTS.index("MiB")] * share
+    filled[:, EVENTS.index("cold vector")] = events[:, EVENTS.index("vector")] * share * device.COPIED_HERE
     return filled

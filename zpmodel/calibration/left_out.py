@@ -47,7 +47,9 @@ def left_out_of(
     if not outs:
         return pd.DataFrame(columns=list(COLUMNS))
     fits = fit_each_time(device, groups.events, groups.load, seen, ~np.array(outs))
-    cpu_s, rates = zip(*(_predict(groups, once, out) for once, out in zip(fits, outs, strict=True)), strict=True)
+    cpu_s, rates = zip(
+        *(_predict(device, groups, once, out) for once, out in zip(fits, outs, strict=True)), strict=True
+    )
     rows = np.concatenate([np.flatnonzero(out) for out in outs])
     return (
         groups.keys.take(rows)
@@ -65,10 +67,10 @@ def left_out_of(
     )
 
 
-def _predict(groups: Groups, once: Once, out: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
+def _predict(device: DeviceKind, groups: Groups, once: Once, out: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
     """CPU time [s], NaN where there is none, and rate [1/s] of the points that were out."""
     load = Load(*(field[out] for field in groups.load))
-    events = with_cold(groups.events[out], load, once.cache_mib)
+    events = with_cold(device, groups.events[out], load, once.cache_mib)
     load = load._replace(path=np.maximum(events @ once.path.costs, LEAST_PATH_S))
     cpu_s = events @ once.total.costs
     return np.where(cpu_s > 0, cpu_s, np.nan), closed_loop(once.device.best.path(), load)

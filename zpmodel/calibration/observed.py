@@ -35,6 +35,12 @@ class Observed(NamedTuple):
         """Points of which it is known, shape (points,)."""
         return np.isfinite(self.median)
 
+    @property
+    def seen_of_error(self) -> float:
+        """The part of a typical point's ``sigma`` that replicates and clocks show, :data:`FLOOR` left out [1]."""
+        told = self.sigma[self.told]
+        return float(np.median(np.sqrt(1 - (FLOOR / told) ** 2))) if len(told) else 1.0
+
 
 def observe(data: DataSet, groups: Groups, name: str) -> Observed:
     """Gather one of ``cpu_s``, ``path_s`` and ``rate``.

@@ -17,6 +17,7 @@ from zpmodel.queue.presets import find_limits
 
 _ASSUMED = "loop"  # whose data a CPU moves, as it does those of memory
 _SHOWN = 20  # left-out points listed one by one
+_BOUND = ("", "ext4", "xfs")  # raw, or file systems whose direct overwrites queue nothing to unbound workers
 
 
 def recognises(path: Path) -> bool:
@@ -36,6 +37,9 @@ def read_set(folder: Path | str) -> DataSet:
     unknown = machine.get("limits") == {}
     limits = find_limits(_ASSUMED) if unknown else QueueLimits.from_file(path)
     points, left_out = load_points(folder)
+    target = facts(machine, "target")
+    device = device_for(target, limits)
+    bound = not device.COPIED_HERE and target.get("file_system", "") in _BOUND
     rows = []
     for item in points:
         if item.point.operation != "write" or item.point.reference:
@@ -44,18 +48,17 @@ def read_set(folder: Path | str) -> DataSet:
         if reason:
             left_out.append(LeftOut(item.point.id, reason))
         else:
-            rows.append(_row(item))
+            rows.append(_row(item, bound))
     if not rows:
         found = f"no writes that can be used; {left_out[0].name}: {left_out[0].reason}" if left_out else "no writes"
         raise InputError(str(folder), "points", found, "a data set with points of both memories")
-    target = facts(machine, "target")
     writes = pd.DataFrame(rows, columns=[column.name for column in WRITES])
     assumed = (f"a queue as of the preset {_ASSUMED}: the target was on no block device",) if unknown else ()
     return DataSet(
         folder.resolve().name,
         machine,
         limits,
-        device_for(target, limits),
+        device,
         writes,
         _listed(left_out),
         assumed,
@@ -83,15 +86,17 @@ def _why_not(item: Measured, limits: QueueLimits) -> str:
     return ""
 
 
-def _row(item: Measured) -> dict[str, Any]:
+def _row(item: Measured, bound: bool) -> dict[str, Any]:
+    """A run as calibration takes it; ``bound``: no unbound worker does any of its I/O."""
     point = item.point
+    cpu_seconds = item.cpu_seconds - (item.teardown_cpu_seconds if bound else 0.0)
     return {
         "block_bytes": point.block_bytes,
         "depth": point.depth,
         "memory": point.memory,
         "max_sectors_kb": point.max_sectors_kb or 0,
         "replicate": point.replicate,
-        "cpu_s": item.cpu_seconds / item.ios,
+        "cpu_s": cpu_seconds / item.ios,
         "path_s": item.thread_cpu_seconds / item.ios,
         "rounding_s": item.thread_cpu_resolution_s / item.ios,
         "rate": item.ios / item.seconds,

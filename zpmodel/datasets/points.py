@@ -15,6 +15,7 @@ from zpmodel.base.estimate import LEVEL
 from zpmodel.base.files import read_bounded
 from zpmodel.datasets.fio_answer import Job, Usage, check_answer, check_usage, point_of, way_of
 from zpmodel.datasets.home import read_home
+from zpmodel.datasets.kernel_threads import seconds_of_io, seconds_of_teardown
 from zpmodel.datasets.point import Point
 
 FIO_TICK_S = 1e-3
@@ -29,7 +30,8 @@ class Measured:
 
     ``ios`` and ``bytes`` [byte] done in ``seconds`` [s]; ``thread_cpu_seconds`` is the CPU time of fio's submitting
     thread, known to plus or minus ``thread_cpu_resolution_s``; ``worker_cpu_seconds`` io_uring's workers',
-    ``kernel_cpu_seconds`` all kernel threads' [s]; ``elapsed_seconds`` is how long fio's process lived [s].
+    ``kernel_cpu_seconds`` kernel threads' but for memory management's, ``teardown_cpu_seconds`` the part of it that
+    may be the end of fio's ring [s]; ``elapsed_seconds`` is how long fio's process lived [s].
     """
 
     point: Point
@@ -42,6 +44,7 @@ class Measured:
     thread_cpu_resolution_s: float
     worker_cpu_seconds: float
     kernel_cpu_seconds: float
+    teardown_cpu_seconds: float
     steal_seconds: float
     elapsed_seconds: float
     machine_digest: str | None
@@ -126,7 +129,8 @@ def _try(out: Path, name: str) -> tuple[Measured | None, str]:
         thread_cpu_seconds=thread_cpu,
         thread_cpu_resolution_s=resolution,
         worker_cpu_seconds=usage.io_worker_seconds,
-        kernel_cpu_seconds=sum(usage.kernel_thread_seconds.values()),
+        kernel_cpu_seconds=seconds_of_io(usage.kernel_thread_seconds),
+        teardown_cpu_seconds=seconds_of_teardown(usage.kernel_thread_seconds),
         steal_seconds=usage.machine_seconds.steal,
         elapsed_seconds=usage.elapsed_seconds,
         machine_digest=usage.machine_digest,
@@ -177,8 +181,9 @@ def load(out: str | Path, *, varied: bool = False) -> pd.DataFrame:
     Columns: ``id``, ``operation`` (write, zero), ``block_bytes``, ``depth``, ``memory``, ``replicate``,
     ``reference``, ``max_sectors_kb`` [KiB] (missing where the queue's was left alone), ``started``, ``seconds`` [s],
     ``ios``, ``bytes``, ``latency_ns`` [ns], the CPU times of `Measured` [s] and ``thread_cpu_resolution_s``,
-    ``cpu_seconds`` (their sum), ``steal_seconds`` (all CPUs), ``bytes_per_second`` [byte/s], ``cpu_ns_per_byte``
-    [ns/byte]. ``attrs["left_out"]`` lists the points that can't be used, as dicts of ``id`` and ``reason``.
+    ``cpu_seconds`` (thread, workers and kernel), ``steal_seconds`` (all CPUs), ``bytes_per_second`` [byte/s],
+    ``cpu_ns_per_byte`` [ns/byte]. ``attrs["left_out"]`` lists the points that can't be used, as dicts of ``id`` and
+    ``reason``.
 
     :param varied: with the points for which ``max_sectors_kb`` was changed; the limits of ``machine.toml`` are not
         theirs.

@@ -82,6 +82,9 @@ class DeviceKind(Protocol):
     """
 
     KIND: ClassVar[str]
+    COPIED_HERE: ClassVar[bool]
+    """Whether CPUs of this kernel copy its data, or nobody knows; False where the host's do, or the device fetches
+    them."""
     FITTED: ClassVar[tuple[Parameter, ...]]
 
     @property

@@ -47,6 +47,7 @@ class Drive:
     parameters: DriveCosts = _START
 
     KIND: ClassVar[str] = "drive"
+    COPIED_HERE: ClassVar[bool] = False
     FITTED: ClassVar[tuple[Parameter, ...]] = (*_SHARED, *_OWN)
 
     @classmethod

@@ -18,6 +18,7 @@ class Flat:
     parameters: PathCosts = START
 
     KIND: ClassVar[str] = "flat"
+    COPIED_HERE: ClassVar[bool] = True
     FITTED: ClassVar[tuple[Parameter, ...]] = DATA_PATH
 
     @classmethod

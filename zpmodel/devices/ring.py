@@ -27,6 +27,7 @@ class Ring:
     parameters: PathCosts = START
 
     KIND: ClassVar[str] = "ring"
+    COPIED_HERE: ClassVar[bool] = False
     FITTED: ClassVar[tuple[Parameter, ...]] = DATA_PATH
 
     @classmethod

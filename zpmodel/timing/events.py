@@ -7,13 +7,14 @@ from zpmodel.devices import DeviceKind
 from zpmodel.queue.limits import QueueLimits
 from zpmodel.structure import Structure
 
-EVENTS = ("operation", "wait", "vector", "request", "stall", "MiB", "cold MiB")
+EVENTS = ("operation", "wait", "vector", "request", "stall", "MiB", "cold vector")
 """Events of an operation, in this order.
 
 ``operation``: one call, with its first bio. ``wait``: the caller sleeps and is woken; shared by all that are in flight.
 ``vector``: a vector filled and walked. ``request``: a request allocated, issued and completed. ``stall``: a run of the
 kernel thread that issues what found the device full; each issues as many requests as it has room for. ``MiB``: data
-moved, where a CPU touches them; ``cold MiB``: the part of them that no cache held.
+moved, where a CPU touches them; ``cold vector``: a vector copied whose data no cache held. Pages lie here and there in
+memory, so that neither a prefetcher nor a TLB entry reaches from one into the next: it is vectors that cost, not bytes.
 """
 
 
@@ -46,7 +47,7 @@ def events_of(
         "request": float(structure.requests),
         "stall": device.stalls(structure.requests, in_flight_limit(structure, limits, device), depth),
         "MiB": size,
-        "cold MiB": size * cold,
+        "cold vector": structure.vectors * cold if size else 0.0,
     }
 
 

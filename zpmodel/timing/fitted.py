@@ -79,6 +79,6 @@ class FittedCpu:
         return Submission(
             call=by["operation"] + by["wait"],
             request=(by["request"] + by["stall"] + bios * costs[..., EVENTS.index("request")]) / requests,
-            segment=by["vector"] / max(segments, 1),
-            mebibyte=(by["MiB"] + by["cold MiB"]) / size,
+            segment=(by["vector"] + by["cold vector"]) / max(segments, 1),
+            mebibyte=by["MiB"] / size,
         )

@@ -120,15 +120,15 @@ def add_loops(device, kinds, used_kinds, moves, far, submit, in_flight, loops, u
 
 
 @borrowing_kernel
-def path_of(path, cpu, found, stalls, moved, cold_mib):
+def path_of(path, cpu, found, stalls, moved, cold):
     """The submitting thread's time [s]: once a call, for requests, for segments and for data."""
     request = path.request * cpu.cpu_request
     further = _BIO_SHARE * (found.bios - 1)
     return (
         path.operation * cpu.cpu_operation + path.wait * cpu.cpu_wait,
         (found.requests + further) * request + stalls * (path.stall * cpu.cpu_stall),
-        found.vectors * (path.vector * cpu.cpu_vector),
-        moved * (path.mebibyte * cpu.cpu_mebibyte) + cold_mib * (path.cold_mebibyte * cpu.cpu_cold_mebibyte),
+        found.vectors * (path.vector * cpu.cpu_vector + cold * (path.cold_vector * cpu.cpu_cold_vector)),
+        moved * (path.mebibyte * cpu.cpu_mebibyte),
     )
 
 
@@ -152,9 +152,9 @@ def start_call(limits, device, fixed, spent, home, row, cpu, zero_bytes, call, l
     descriptors = fixed.descriptors if home else 0.0
     room = room_of(descriptors, row.nr_requests, requests, segments)
     in_flight = max(1.0, min(np.floor(min(room, requests)), fixed.most))
-    stalls, cold_mib = stalls_of(descriptors, room, requests), moved * cold_part(touched, fixed.cache_mib)
-    start, a_request, a_segment, a_mebibyte = path_of(spent[0], cpu, found, stalls, moved, cold_mib)
-    all_of_it = path_of(spent[1], cpu, found, stalls, moved, cold_mib)
+    stalls, cold = stalls_of(descriptors, room, requests), cold_part(touched, fixed.cache_mib)
+    start, a_request, a_segment, a_mebibyte = path_of(spent[0], cpu, found, stalls, moved, cold)
+    all_of_it = path_of(spent[1], cpu, found, stalls, moved, cold)
     far = cold_part(touched, device.cache)
     slowest_first(device, kinds, found.kinds, moves, scratch)
     submit = a_request + a_segment + a_mebibyte
