@@ -113,3 +113,18 @@ def test_another_source_has_another_folder(home, tmp_path):
     changed = copy / "zpmodel" / "devices" / "overlap.py"
     changed.write_text(changed.read_text() + "# changed\n")
     assert run(home, cwd=copy, PYTHONPATH=str(copy))[2] != before
+
+
+def test_what_draws_charts_is_made_once_and_anew_where_it_is_damaged(home):
+    program = "from zpmodel.report.site import _vega; import sys; print(len(_vega()), 'vl_convert' in sys.modules)"
+
+    def ran():
+        environment = {**os.environ, "XDG_CACHE_HOME": str(home)}
+        return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment).stdout
+
+    first = ran()
+    assert first.endswith("True\n")
+    assert ran() == first.replace("True", "False")
+    (path,) = kept(home)
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    assert [ran(), ran()] == [first, first.replace("True", "False")]
