@@ -14,6 +14,10 @@ import pytest
 from browsing import browser  # noqa: F401 - a fixture
 from hypothesis import settings
 
+from zpmodel.report.kernel import spare_imports
+
+spare_imports()
+
 # The first call of a kernel compiles it, which no deadline of an example can know.
 settings.register_profile("zpmodel", deadline=None)
 settings.load_profile("zpmodel")
