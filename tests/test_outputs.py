@@ -244,7 +244,7 @@ def test_what_a_terminal_obeys_is_shown_by_every_command(
         ["fio", evil],
         ["report", evil / "none", "--out", evil / "report"],
         ["report", evil, "--notebook", "compare", "--out", evil / "report"],
-        ["batch", evil, "--notebook", "compare", "--out", evil / "batch"],
+        ["batch", tmp_path, "--notebook", "compare", "--out", evil / "batch"],
     ):
         monkeypatch.setattr(sys, "argv", ["zpmodel", *map(str, arguments)])
         with pytest.raises(SystemExit):
