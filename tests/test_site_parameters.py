@@ -69,7 +69,7 @@ def test_plain_papermill_stops_at_a_wrong_parameter(tmp_path):
 @pytest.mark.parametrize(("name", "value"), [("user_per_s", 3), ("hold_s", "many"), ("folio_bytes", "2MiB")])
 def test_what_papermill_sets_is_checked_as_the_notebook_checks_it(name, value):
     cell = f"# Parameters\n{name} = {value!r}\n"
-    given = dict.fromkeys(pages.find("lifetime").parameters, 1)
+    given: dict[str, object] = dict.fromkeys(pages.find("lifetime").parameters, 1)
     given |= {"folio_bytes": 2 << 20, "ram_bytes": 1 << 30, "chart_renderer": "svg"}
     parameters.check("lifetime", given)
     with pytest.raises(InputError, match=name):

@@ -153,7 +153,12 @@ def test_a_prediction_that_is_always_the_same_is_not_covered(known, monkeypatch)
 
 def test_the_command_prints_all_and_fails_for_none(scores, monkeypatch):
     asked = []
-    monkeypatch.setattr(scoring, "validate", lambda data: asked.append(data.name) or scores)  # as computed above
+
+    def scored(data):
+        asked.append(data.name)
+        return scores  # as computed above
+
+    monkeypatch.setattr(scoring, "validate", scored)
     document = json.loads(CliRunner().invoke(command, ["--json"]).stdout)
     shown = CliRunner().invoke(command, [])
     assert asked == 2 * [shipped.DEFAULT_DATA_SET]
