@@ -14,6 +14,10 @@ import pytest
 from browsing import browser  # noqa: F401 - a fixture
 from hypothesis import settings
 
+from zpmodel.report.kernel import spare_imports
+
+spare_imports()
+
 # The first call of a kernel compiles it, which no deadline of an example can know.
 settings.register_profile("zpmodel", deadline=None)
 settings.load_profile("zpmodel")
@@ -29,7 +33,10 @@ TURNS = {
 }
 
 # Groups and files that take longest begin first, so that no process is left alone with one at the end.
-LONGEST = ("fio", "scratch", "jupyterlab", "batch", "golden", "validate", "docs", "reports", "site_looks", "cli")
+LONGEST = (
+    *("fio", "scratch", "jupyterlab", "batch", "docs", "reports", "pages_on_subsets", "structure", "validate"),
+    *("golden", "sweep", "bulk", "structure_fuzz", "compiled", "nvme_instructions", "fio_fuzz", "site_looks", "cli"),
+)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -123,20 +123,15 @@ def first_part(lim: dict, bio: Bio, whole: list[Vec], work: Counter) -> tuple[in
 
 def cut(bio: Bio, whole: list[Vec], nbytes: int) -> tuple[Bio, Bio, list[Vec]]:
     """bio_split: the first ``nbytes``, and the rest with the vectors it had before advancing."""
-    head, rest, rest_whole = [], [], []
-    left = nbytes
-    for v, w in zip(bio.vecs, whole, strict=True):
-        if left >= v.length:
-            head.append(v)
-            left -= v.length
-        elif left > 0:
-            head.append(Vec(v.address, v.offset, left))
-            rest.append(Vec(v.address + left, v.offset + left, v.length - left))
-            rest_whole.append(w)
-            left = 0
-        else:
-            rest.append(v)
-            rest_whole.append(w)
+    at, left = 0, nbytes
+    while at < len(bio.vecs) and left >= bio.vecs[at].length:
+        left -= bio.vecs[at].length
+        at += 1
+    head, rest, rest_whole = bio.vecs[:at], bio.vecs[at:], whole[at:]
+    if left:
+        v = rest[0]
+        head.append(Vec(v.address, v.offset, left))
+        rest[0] = Vec(v.address + left, v.offset + left, v.length - left)
     return Bio(bio.sector, head), Bio(bio.sector + nbytes // 512, rest), rest_whole
 
 

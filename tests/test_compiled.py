@@ -1,11 +1,14 @@
 """Compiled kernels on disk: there for the next process, safe for many, never trusted blindly."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+import zpmodel
 
 PROGRAM = """
 import sys
@@ -43,15 +46,30 @@ def home(tmp_path):
     return path
 
 
+@pytest.fixture(scope="module")
+def once(tmp_path_factory):
+    """A home where the kernel was compiled once; its first answer."""
+    path = tmp_path_factory.mktemp("once") / "home"
+    path.mkdir(mode=0o700)
+    return path, run(path)
+
+
+@pytest.fixture
+def used(once, home):
+    """A copy of that home."""
+    shutil.copytree(once[0], home, dirs_exist_ok=True)
+    return home
+
+
 def kept(home):
     return sorted(path for path in (home / "zpmodel").rglob("*") if path.is_file())
 
 
-def test_the_next_process_compiles_nothing(home):
-    first, second = run(home), run(home)
+def test_the_next_process_compiles_nothing(once, used):
+    first, second = once[1], run(used)
     assert first[0] == second[0]
     assert (first[1], second[1]) == (0, 1)
-    assert all(path.stat().st_mode & 0o077 == 0 for path in kept(home))
+    assert all(path.stat().st_mode & 0o077 == 0 for path in kept(once[0]))
 
 
 @pytest.mark.slow
@@ -63,23 +81,22 @@ def test_eight_at_once_on_an_empty_cache(home):
 
 
 @pytest.mark.parametrize("damage", [b"", b"x" * 100, None, "a FIFO", "a hole"])
-def test_what_is_damaged_is_compiled_anew(home, damage):
-    value = run(home)[0]
-    for path in kept(home):
+def test_what_is_damaged_is_compiled_anew(once, used, damage):
+    assert kept(used)
+    for path in kept(used):
         if isinstance(damage, str):
             path.unlink()
             os.mkfifo(path) if damage == "a FIFO" else os.truncate(os.open(path, os.O_CREAT | os.O_WRONLY), 8 << 30)
             continue
         content = path.read_bytes()
         path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]) if damage is None else damage)
-    assert run(home)[:2] == (value, 0)
-    assert run(home)[1] == 1
+    assert run(used)[:2] == (once[1][0], 0)
+    assert run(used)[1] == 1
 
 
-def test_a_folder_that_others_can_write_is_not_trusted(home):
-    run(home)
-    (home / "zpmodel").chmod(0o777)
-    _, hits, folder = run(home)
+def test_a_folder_that_others_can_write_is_not_trusted(used):
+    (used / "zpmodel").chmod(0o777)
+    _, hits, folder = run(used)
     assert (hits, folder) == (0, "None")
 
 
@@ -101,15 +118,26 @@ def test_it_can_be_switched_off(home):
     assert not (home / "zpmodel").exists()
 
 
-def test_another_source_has_another_folder(home, tmp_path):
-    import shutil
-
-    import zpmodel
-
+def test_another_source_has_another_folder(once, home, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(Path(zpmodel.__path__[0]), copy / "zpmodel", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(Path(zpmodel.__path__[0]).parent / "data", copy / "data", ignore=shutil.ignore_patterns("fio"))
-    before = run(home)[2]
+    before = str(next((once[0] / "zpmodel").iterdir()))
     changed = copy / "zpmodel" / "devices" / "overlap.py"
     changed.write_text(changed.read_text() + "# changed\n")
-    assert run(home, cwd=copy, PYTHONPATH=str(copy))[2] != before
+    assert run(home, cwd=copy, PYTHONPATH=str(copy))[2].rpartition("/")[2] != before.rpartition("/")[2]
+
+
+def test_what_draws_charts_is_made_once_and_anew_where_it_is_damaged(home):
+    program = "from zpmodel.report.site import _vega; import sys; print(len(_vega()), 'vl_convert' in sys.modules)"
+
+    def ran():
+        environment = {**os.environ, "XDG_CACHE_HOME": str(home)}
+        return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment).stdout
+
+    first = ran()
+    assert first.endswith("True\n")
+    assert ran() == first.replace("True", "False")
+    (path,) = kept(home)
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    assert [ran(), ran()] == [first, first.replace("True", "False")]

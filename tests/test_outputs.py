@@ -18,6 +18,7 @@ from zpmodel.base.errors import InputError, RefusedError
 from zpmodel.base.files import check_folder, new_file, remove_half_written, write_atomically
 from zpmodel.calibration.calibrate import calibrate
 from zpmodel.calibration.store import save
+from zpmodel.commands.main import main
 from zpmodel.datasets.any_fio import read_any
 from zpmodel.datasets.imported import Said, write_set
 from zpmodel.measure import folder as measured
@@ -224,7 +225,10 @@ class TestKilled:
             assert list(parts.iterdir()) == []
 
 
-def test_what_a_terminal_obeys_is_shown_by_every_command(made: Path, tmp_path: Path) -> None:
+def test_what_a_terminal_obeys_is_shown_by_every_command(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(shipped, "notebooks", lambda: made / "notebooks")
     evil = tmp_path / "evil\x1b[31m\x9b2J"
     cut_sets.cut(evil, lambda point: point.depth == 4 or point.reference)
     (evil / "fleet.csv").write_text("name,gib_per_day\n\x1b]0;you\x07,5\n\x1b[31mx,many\n")
@@ -242,9 +246,11 @@ def test_what_a_terminal_obeys_is_shown_by_every_command(made: Path, tmp_path: P
         ["report", evil, "--notebook", "compare", "--out", evil / "report"],
         ["batch", tmp_path, "--notebook", "compare", "--out", evil / "batch"],
     ):
-        code = TINY_PAGES.format(str(made / "notebooks")) + COMMAND
-        done = subprocess.run([sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True)
-        said = done.stdout + done.stderr
+        monkeypatch.setattr(sys, "argv", ["zpmodel", *map(str, arguments)])
+        with pytest.raises(SystemExit):
+            main()
+        said = "".join(capfd.readouterr())
+        assert said, arguments[0]
         assert "Traceback" not in said, arguments[0]
         assert [letter for letter in said if letter != "\n" and not letter.isprintable()] == [], (arguments[0], said)
 

@@ -71,3 +71,15 @@ def test_writing_a_page_imports_no_altair():
     code = "import sys, zpmodel.report.fragment; print('altair' in sys.modules or 'pandas' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout == "False\n"
+
+
+def test_charts_come_without_the_grammar_that_others_may_still_import():
+    program = """if True:
+        import sys
+        from importlib.util import find_spec
+        import zpmodel.report.charts.theme
+        assert "jsonschema" in sys.modules
+        assert "rfc3987_syntax" not in sys.modules
+        find_spec("rfc3987_syntax")  # an entry of None would raise
+    """
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -8,7 +8,7 @@ import pytest
 
 from zpmodel.base import shipped
 from zpmodel.base.errors import InputError
-from zpmodel.report import parameters
+from zpmodel.report import pages, parameters
 
 
 @pytest.mark.parametrize(
@@ -53,18 +53,27 @@ def test_a_count_is_a_whole_number(value):
         parameters.value_of("resamples", value, where="test")
 
 
-@pytest.mark.parametrize(("name", "value"), [("user_per_s", "3"), ("hold_s", "many"), ("folio_bytes", "2MiB")])
-def test_plain_papermill_stops_at_a_wrong_parameter(name, value, tmp_path):
+def test_plain_papermill_stops_at_a_wrong_parameter(tmp_path):
     source, out = shipped.notebooks() / "lifetime.ipynb", tmp_path / "out.ipynb"
-    command = [sys.executable, "-m", "papermill", source, out, "-p", name, value, "--no-progress-bar", "-k", "python3"]
-    done = subprocess.run(command, capture_output=True, text=True)
+    command = [sys.executable, "-m", "papermill", source, out, "--no-progress-bar", "-k", "python3"]
+    done = subprocess.run([*command, "-p", "user_per_s", "3"], capture_output=True, text=True)
     assert done.returncode != 0
     outputs = [output for cell in nbformat.read(str(out), as_version=4).cells for output in cell.get("outputs", [])]
     (error,) = [output for output in outputs if output.output_type == "error"]
     assert error.ename == "InputError"
-    assert name in error.evalue
+    assert "user_per_s" in error.evalue
     assert len(error.traceback) == 1
     assert "\n" not in error.traceback[0]
+
+
+@pytest.mark.parametrize(("name", "value"), [("user_per_s", 3), ("hold_s", "many"), ("folio_bytes", "2MiB")])
+def test_what_papermill_sets_is_checked_as_the_notebook_checks_it(name, value):
+    cell = f"# Parameters\n{name} = {value!r}\n"
+    given: dict[str, object] = dict.fromkeys(pages.find("lifetime").parameters, 1)
+    given |= {"folio_bytes": 2 << 20, "ram_bytes": 1 << 30, "chart_renderer": "svg"}
+    parameters.check("lifetime", given)
+    with pytest.raises(InputError, match=name):
+        parameters.check("lifetime", {**given, name: value, "In": ["", cell]})
 
 
 def test_a_misspelt_command_is_told_the_near_one():

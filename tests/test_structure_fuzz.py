@@ -56,6 +56,7 @@ def any_range(draw: random.Random, limits: dict, zero_bytes: int) -> tuple[int, 
     offset = draw.choice([0, 0, draw.randrange(5000) * block, draw.randrange(10**7) * block])
     length = draw.choice([draw.randrange(1, 4 * 256 * zero_bytes), draw.randrange(1, 1 << draw.randrange(13, 29))])
     parts = min(limits["max_sectors"], limits.get("chunk_sectors") or UINT_MAX) * 512
+    parts = min(parts, limits.get("write_zeroes_max_bytes") or parts)
     length = min(length, parts * 2000, (1 << 24) * (16 if zero_bytes > 1 << 20 else 1))
     if draw.random() < 0.2:
         length = max(zero_bytes, length // zero_bytes * zero_bytes)

@@ -152,9 +152,16 @@ def test_a_prediction_that_is_always_the_same_is_not_covered(known, monkeypatch)
 
 
 def test_the_command_prints_all_and_fails_for_none(scores, monkeypatch):
+    asked = []
+
+    def scored(data):
+        asked.append(data.name)
+        return scores  # as computed above
+
+    monkeypatch.setattr(scoring, "validate", scored)
     document = json.loads(CliRunner().invoke(command, ["--json"]).stdout)
-    monkeypatch.setattr(scoring, "validate", lambda data: scores)  # as computed above
     shown = CliRunner().invoke(command, [])
+    assert asked == 2 * [shipped.DEFAULT_DATA_SET]
     assert shown.exit_code == 0, shown.output
     assert scoring.summary(scores) in shown.output
     assert shown.output.count("OUTSIDE") == (~scores["inside"]).sum()

@@ -5,6 +5,7 @@ What cells show goes into notebooks as papermill would leave them; fragments and
 
 import ast
 import html
+import json
 import re
 import warnings
 from functools import cache
@@ -77,15 +78,27 @@ def _run(name: str, given: dict[str, Any], out: Path) -> list[dict[str, Any]]:
             shown += _executed(cell.source, names)
             if "parameters" in cell.metadata.get("tags", []):
                 names |= mine
-            charts += [
-                specification(item, data=False) for item in shown if hasattr(item, "to_dict") and _is_chart(item)
-            ]
-            for item in filter(_is_chart, shown):
-                vl_convert.vegalite_to_svg(item.to_dict())  # as every page shows it
+            charts += [_drawn(item) for item in shown if _is_chart(item)]
             cell.outputs = [nbformat.v4.new_output("display_data", data=_bundle(item)) for item in shown]
     about = {"fingerprint": "", "data": "", "package": package_digest(), "provenance": {}, "seconds": 1.0}
     fragment.write(notebook, out=out, name=name, about=about)
     return charts
+
+
+_DRAWN: set[str] = set()
+
+
+def _drawn(chart: Any) -> dict[str, Any]:
+    """A chart's specification without its data; drawn as every page shows it, unless it was with other numbers."""
+    found, spec = specification(chart, data=False), chart.to_dict()
+    unknown = [
+        [name for row in rows for name, value in row.items() if value is None] for rows in spec["datasets"].values()
+    ]
+    kind = json.dumps([found, [sorted(set(names)) for names in unknown]])
+    if kind not in _DRAWN:
+        vl_convert.vegalite_to_svg(spec)
+        _DRAWN.add(kind)
+    return found
 
 
 def _executed(source: str, names: dict[str, Any]) -> list[Any]:

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import least_squares
 from scipy.special import chdtri
 
 from zpmodel.devices import DeviceKind
@@ -49,6 +48,8 @@ def fit_device(unfitted: DeviceKind, load: Load, rate: Floats, sigma: Floats) ->
     :param rate: operations per second [1/s], shape (points,).
     :param sigma: log standard error of each rate.
     """
+    from scipy.optimize import least_squares  # half a second to import
+
     table = unfitted.FITTED
     centre = np.array([parameter.start for parameter in table])
     # The fastest stream of bytes says what a MiB takes at the least.

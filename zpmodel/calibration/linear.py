@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import nnls
 
 from zpmodel.base.accelerate import kernel
 from zpmodel.base.errors import InputError
@@ -69,6 +68,8 @@ def fit_each(counts: Floats, observed: Floats, sigma: Floats, kept: npt.NDArray[
     :param observed, sigma: shape (points,).
     :param kept: shape (fits, points); where none is, all costs are 0.
     """
+    from scipy.optimize import nnls  # half a second to import
+
     costs, weights = np.zeros((len(kept), counts.shape[2])), np.zeros(kept.shape)
     all_fitted = np.where(kept, observed, 1.0)
     going = np.flatnonzero(kept.any(axis=1))  # fits that still change

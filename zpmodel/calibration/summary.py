@@ -10,6 +10,7 @@ import pandas as pd
 
 from zpmodel.base.estimate import TAILS, Floats
 from zpmodel.base.units import GIB
+from zpmodel.datasets.point import MEMORIES
 from zpmodel.datasets.schema import KEYS, DataSet
 
 _RESAMPLES = 1000
@@ -48,12 +49,12 @@ def contrast(data: DataSet, seed: int = 0) -> pd.DataFrame:
     """
     rng = np.random.default_rng(seed)
     rows = []
-    for _, members in data.plain.groupby(["block_bytes", "depth"], sort=True):
-        block, depth = int(members["block_bytes"].iloc[0]), int(members["depth"].iloc[0])
-        wide = members.pivot_table(index="replicate", columns="memory", values=["rate", "cpu_s"], dropna=False)
-        if not {"malloc", "mmaphuge"} <= set(members["memory"]):
-            continue
-        rates, cpus = (pd.DataFrame(wide[name])[["malloc", "mmaphuge"]].dropna() for name in ("rate", "cpu_s"))
+    index = ["block_bytes", "depth", "replicate"]
+    pairs = data.plain.pivot_table(index=index, columns="memory", values=["rate", "cpu_s"])
+    pairs = pairs.reindex(columns=pd.MultiIndex.from_product([["rate", "cpu_s"], MEMORIES]))
+    for _, wide in pairs.groupby(level=index[:2]):
+        block, depth = map(int, wide.index[0][:2])
+        rates, cpus = (pd.DataFrame(wide[name]).dropna() for name in ("rate", "cpu_s"))
         cpus = cpus[(cpus > 0).all(axis=1)]
         if rates.empty:
             continue

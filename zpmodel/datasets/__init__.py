@@ -3,9 +3,12 @@
 import importlib
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from zpmodel.base.errors import InputError
-from zpmodel.datasets.schema import DataSet
+
+if TYPE_CHECKING:  # pandas and numba come with it, which whoever asks for a form alone has no use for
+    from zpmodel.datasets.schema import DataSet
 
 READERS = (
     "measured",
@@ -28,12 +31,11 @@ def form_of(path: Path | str) -> ModuleType:
     raise InputError(str(path), "data set", path.name or str(path), accepted)
 
 
-def read_data_set(path: Path | str) -> DataSet:
+def read_data_set(path: Path | str) -> "DataSet":
     """Read a data set of any form.
 
     :raises InputError: where no reader knows it, or what it holds can't be taken.
     """
     path = Path(path)
-    found = form_of(path).read_set(path)
-    assert isinstance(found, DataSet)
+    found: DataSet = form_of(path).read_set(path)
     return found

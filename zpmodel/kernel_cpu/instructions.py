@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.optimize import nnls
 
 from zpmodel.base.errors import InputError
 from zpmodel.base.estimate import Estimate
@@ -191,6 +190,8 @@ def fit_work(table: pd.DataFrame, *, rounded_to: float = 1.0) -> WorkCosts:
     :param rounded_to: what the counts are rounded to [instructions]: an error of its own, which weighs on short ranges.
     :raises InputError: without rows, or without counts.
     """
+    from scipy.optimize import nnls  # half a second to import
+
     if table.empty or "instructions" not in table or not (table["instructions"] > 0).all():
         raise InputError("kernel work", "instructions", len(table), "at least one row, counts above 0")
     work, counted = table_work(table), table["instructions"].to_numpy(float)

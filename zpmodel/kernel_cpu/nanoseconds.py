@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.optimize import least_squares
 
 from zpmodel.base.errors import InputError
 from zpmodel.base.estimate import Estimate
@@ -125,6 +124,8 @@ class _Model:
 
 def _solve(model: _Model) -> tuple[Floats, Floats, float]:
     """Parameters, their covariance, and how far boots' waits differ [log]; the latter by iteration."""
+    from scipy.optimize import least_squares  # half a second to import
+
     boots = model.boot_count
     parameters = np.concatenate([_START, np.zeros(boots)])
     tau = 0.8

@@ -14,7 +14,6 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.optimize import nnls
 
 from zpmodel.base.errors import InputError
 from zpmodel.base.estimate import LEVEL, Estimate
@@ -264,6 +263,8 @@ def fit_nvme(table: pd.DataFrame, like: NvmeCosts | None = None) -> NvmeCosts:
 
 def _fit(work: Floats, events: Floats, truth: Floats, disturbed: npt.NDArray[np.bool_]) -> PartCosts:
     """Fit one part; ``disturbed`` rows hold slow paths that nobody counted."""
+    from scipy.optimize import nnls  # half a second to import
+
     kinds = work.shape[1]
     system, weight = np.hstack([work, events]) / truth[:, None], np.ones(len(truth))
     scale = np.maximum(np.linalg.norm(system, axis=0), 1e-12)

@@ -13,7 +13,6 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.optimize import nnls
 
 from zpmodel.base.errors import InputError
 from zpmodel.base.units import KIB
@@ -109,6 +108,8 @@ def _fit(
     stack: Stack, rows: pd.DataFrame, without: Floats, counted: Floats, held: tuple[float, ...] = ()
 ) -> StackCosts:
     """Fit the costs of all kinds but the last ones, which are held."""
+    from scipy.optimize import nnls  # half a second to import
+
     work = np.array([stack_work(stack, row_structure(row)) for _, row in rows.iterrows()])
     free = work.shape[1] - len(held)
     rest = counted - without - work[:, free:] @ np.array(held)

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.optimize import nnls
 
 from zpmodel.base import shipped
 from zpmodel.base.accelerate import kernel
@@ -112,6 +111,8 @@ def time_by_kind(table: pd.DataFrame, instructions: WorkCosts) -> dict[str, floa
     Non-negative least squares of relative errors over the medians of configurations; parameters as
     :func:`fit_time_per_instruction`.
     """
+    from scipy.optimize import nnls  # half a second to import
+
     long, time_ns = _long(table), _time(table)
     keys = ["zero_page_bytes", "max_sectors", "length_bytes"]
     medians = long.groupby(keys)[time_ns].median().reset_index()

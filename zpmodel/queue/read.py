@@ -54,8 +54,10 @@ def _check_names(values: Mapping[str, Any], source: str) -> None:
         raise InputError(source, "limits", values, "an object with the names of /sys/block/DEV/queue")
     known = {*SYSFS_NAMES, *EXTRA_NAMES}
     for name in values:
+        if name in known:
+            continue
         near = difflib.get_close_matches(str(name), known - set(values), n=1, cutoff=0.85)
-        if name not in known and near:
+        if near:
             raise InputError(source, "name", str(name), near[0])
     if values.get("zoned", "none") not in (None, "", "none"):
         raise InputError(source, "zoned", values["zoned"], "none: zoned devices are not modelled")

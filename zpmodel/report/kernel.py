@@ -6,14 +6,26 @@ from typing import Any
 
 from zpmodel.host.parent import die_with_parent
 
+_GRAMMAR = "rfc3987_syntax"
+
 
 def spare_imports() -> None:
-    """Do without what takes a second to import and is never asked for here.
+    """Do without what takes a second to import and is never asked for here, in a process that is ours alone.
 
     jsonschema, which nbformat and altair bring, checks IRIs by a grammar that is built at import; no notebook or chart
     has any, and jsonschema does without where the module is missing.
     """
-    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+    sys.modules.setdefault(_GRAMMAR, None)  # type: ignore[arg-type]
+
+
+def import_jsonschema() -> None:
+    """Import jsonschema without that grammar in a process of somebody's own, who may still import it."""
+    missing = _GRAMMAR not in sys.modules
+    spare_imports()
+    import jsonschema  # type: ignore[import-untyped]  # noqa: F401
+
+    if missing:
+        del sys.modules[_GRAMMAR]
 
 
 def manager() -> Any:

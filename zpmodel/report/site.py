@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -13,6 +14,8 @@ from zpmodel.base import shipped
 from zpmodel.base.accelerate import cores
 from zpmodel.base.errors import InputError
 from zpmodel.base.files import write_atomically
+from zpmodel.base.kept import keep, kept_folder
+from zpmodel.base.sealed import read_sealed
 from zpmodel.report import pages
 from zpmodel.report.escape import to_html
 from zpmodel.report.fingerprint import fingerprint, folder_digest, package_digest, provenance
@@ -23,6 +26,7 @@ from zpmodel.report.run import Order, run_all
 
 TITLE = "What a PMD-sized zero page is worth"
 _TEMPLATES = Path(__file__).parent / "template"
+_BUNDLE, _LARGEST_BUNDLE = "bundle.js", 16 << 20
 Part = dict[str, Any]
 
 
@@ -230,8 +234,7 @@ def _entry(part: Part, digest: str) -> Part:
 
 def _scripts(out: Path) -> list[str]:
     """Vega in one file for all pages, under a name that changes with it, and what draws charts with it."""
-    # The bundle takes half a second to make: it is kept for as long as the library is the same.
-    vega = out / "assets" / f"vega-{version('vl-convert-python')}.js"
+    vega = out / "assets" / f"{_vega_version()}.js"
     if not vega.is_file():
         for old in (out / "assets").glob("vega-*.js"):
             old.unlink()
@@ -241,9 +244,21 @@ def _scripts(out: Path) -> list[str]:
     return [f"assets/{vega.name}", "assets/draw.js"]
 
 
+def _vega_version() -> str:
+    return f"vega-{version('vl-convert-python')}"
+
+
 @cache
 def _vega() -> str:
-    """Vega, its compiler and its embedding as one script; made once for all sites of a batch."""
+    """Vega, its compiler and its embedding as one script: half a second of work, the same for all sites."""
+    folder = kept_folder(_vega_version())
+    with suppress(OSError, UnicodeDecodeError):
+        if folder is not None:
+            return read_sealed(folder / _BUNDLE, _LARGEST_BUNDLE, mine=True).decode()
     import vl_convert
 
-    return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
+    made = str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
+    with suppress(OSError):  # a full disk costs time only
+        if folder is not None:
+            keep(folder / _BUNDLE, made.encode())
+    return made

@@ -7,10 +7,13 @@ the sum of point ``j``, point ``m 2^k`` and point 0. So one block of points and 
 import warnings
 from functools import lru_cache
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import qmc
+
+if TYPE_CHECKING:
+    from scipy.stats import qmc
 
 _BITS = 30
 MOST = 1 << _BITS
@@ -39,7 +42,9 @@ def points_at(dimensions: int, seed: int, points: npt.ArrayLike) -> npt.NDArray[
     return np.asarray(found / MOST)
 
 
-def _sequence(dimensions: int, seed: int) -> qmc.Sobol:
+def _sequence(dimensions: int, seed: int) -> "qmc.Sobol":
+    from scipy.stats import qmc  # half a second to import
+
     return qmc.Sobol(dimensions, bits=_BITS, seed=np.random.default_rng(seed))
 
 

@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import least_squares
 
 from zpmodel.base.errors import InputError
 from zpmodel.memory.clearing.model import BELIEFS, NAMES, Calls, ClearingModel, Floats, call_ns
@@ -97,6 +96,8 @@ def _capped(covariance: Floats) -> Floats:
 def _minimise(
     calls: Calls, rate: Floats, caches: Caches, noise: float, *, elides: bool
 ) -> tuple[Floats, float, Floats]:
+    from scipy.optimize import least_squares  # half a second to import
+
     mean = np.array([BELIEFS[name][0] for name in NAMES])
     deviation = np.array([BELIEFS[name][1] for name in NAMES])
     seen = np.log(calls.call_bytes / rate * 1e9)
@@ -119,6 +120,8 @@ def linear_bandwidth(points: pd.DataFrame, asked: pd.DataFrame) -> Floats:
 
     Fitted like the model (log residuals, a and b not negative); NaN where a method has no point.
     """
+    from scipy.optimize import least_squares  # half a second to import
+
     out = np.full(len(asked), np.nan)
     for method, mine in points.groupby("method"):
         size = mine["call_bytes"].to_numpy(float)

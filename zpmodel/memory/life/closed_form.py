@@ -10,8 +10,6 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from scipy.optimize import brentq
-
 from zpmodel.base.errors import InputError
 from zpmodel.base.units import MIB
 
@@ -188,6 +186,8 @@ def delay_quantile(life: Life, allocated: float, failed: float, quantile: float)
     :param failed: share that fail [1].
     :param quantile: 0 ... 1.
     """
+    from scipy.optimize import brentq  # half a second to import
+
     _check("delay", "quantile", quantile, 0 <= quantile < 1, "0 or more, below 1")
     tail = 1 - quantile
 

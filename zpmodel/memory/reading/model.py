@@ -12,7 +12,6 @@ from typing import Literal, get_args
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import nnls
 
 from zpmodel.base.errors import InputError
 from zpmodel.base.estimate import DEVIATIONS, TAILS
@@ -148,6 +147,8 @@ def fit_reading(measured: pd.DataFrame, machine: Machine, *, seed: int = 1) -> R
     :param seed: of the resampling behind the intervals.
     :raises InputError: on missing rows, and on a machine without TLB sizes.
     """
+    from scipy.optimize import nnls  # half a second to import
+
     rows = measured[measured["operation"].isin(get_args(Operation))]
     if rows.empty:
         raise InputError("reading fit", "rows", "none", "rows of operation copy and sum")
