@@ -11,6 +11,7 @@ from zpmodel.devices import Flat, Ring
 from zpmodel.devices.base import PathCosts
 from zpmodel.devices.closed_loop import closed_loop
 from zpmodel.queue.limits import UINT_MAX, QueueLimits
+from zpmodel.timing.events import on_path
 
 CACHE_MIB = 4.0
 BLOCKS = (4 * KIB, 16 * KIB, 64 * KIB, 256 * KIB, 512 * KIB, MIB, 2 * MIB, 4 * MIB, 8 * MIB)
@@ -53,8 +54,9 @@ def data_set(
     holds = Flat() if ring is None else Ring(ring)
     events, load = describe(limits, holds, keys)
     events = with_cold(holds, events, load, CACHE_MIB)
-    events *= 1 + growth * np.log2(keys["depth"].to_numpy(float))[:, None]
-    rate = closed_loop(device, load._replace(path=events @ path))
+    grown = 1 + growth * np.log2(keys["depth"].to_numpy(float))[:, None]
+    submitted, events = on_path(events, load.depth) * grown, events * grown
+    rate = closed_loop(device, load._replace(path=submitted @ path))
     rows = []
     for i, key in enumerate(keys.itertuples(index=False)):
         for replicate in range(1, replicates + 1):
@@ -64,7 +66,7 @@ def data_set(
                     **key._asdict(),
                     "replicate": replicate,
                     "cpu_s": events[i] @ cpu * scatter[0],
-                    "path_s": events[i] @ path * scatter[1],
+                    "path_s": submitted[i] @ path * scatter[1],
                     "rounding_s": 0.0,
                     "rate": rate[i] / scatter[2],
                 }

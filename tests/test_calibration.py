@@ -29,7 +29,7 @@ from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.structure import count
 from zpmodel.study.compare import compare
 from zpmodel.study.scenario import Scenario
-from zpmodel.timing.events import EVENTS, events_of, in_flight_limit
+from zpmodel.timing.events import EVENTS, as_row, events_of, in_flight_limit, on_path
 from zpmodel.timing.predict import predict_zeroout
 
 # What a cold vector of a loop device costs [s], by event.
@@ -201,6 +201,11 @@ def test_a_ring_of_256_holds_one_request_of_254_segments():
     assert events_of(small, limits, ring, 16)["stall"] == pytest.approx(1 / 14)
     assert events_of(large, limits, ring, 1)["stall"] == 0
     assert events_of(large, limits, ring, 2)["stall"] == 1
+    # What the ring holds at once shares a wake-up; what waits for room has one of its own, but not the submitter's.
+    counts = [(events_of(write, limits, ring, depth), depth) for write in (small, large) for depth in (1, 8, 16)]
+    assert [1 / each["wait"] for each, _ in counts] == pytest.approx([1, 8, 14, 1, 1, 1])
+    submitted = [on_path(np.array(as_row(each)), depth)[EVENTS.index("wait")] for each, depth in counts]
+    assert submitted == pytest.approx([1, 1 / 8, 1 / 16] * 2)
     four = count_buffer("malloc", limits, 4 * MIB)  # five requests: the first finds an empty ring
     assert (four.requests, events_of(four, limits, ring, 1)["stall"]) == (5, 4)
     assert device_for({"driver": "virtio_blk", "indirect_descriptors": True}, limits) == Flat()

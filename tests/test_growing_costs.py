@@ -15,7 +15,7 @@ from zpmodel.devices.base import PathCosts
 from zpmodel.devices.closed_loop import closed_loop
 from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.structure import count
-from zpmodel.timing.events import as_row, events_of
+from zpmodel.timing.events import as_row, events_of, on_path
 from zpmodel.timing.predict import predict_zeroout
 
 GROWTH = 0.15  # of all CPU costs with each doubling of the depth: 1.6 times as much at depth 16
@@ -55,7 +55,7 @@ def test_intervals_hold_points_of_blocks_and_depths_that_were_not_measured(machi
     for data, model in machines:
         events, load = describe(data.limits, data.device, known)
         events = with_cold(data.device, events, load, model.cpu.cache_mib)
-        path = model.cpu.path_draws @ events.T
+        path = model.cpu.path_draws @ on_path(events, load.depth).T
         rates = [
             closed_loop(PathCosts(*device), load._replace(path=np.maximum(row, 1e-9)))
             for device, row in zip(np.array(model.device.draws.parameters[:8]).T, path, strict=True)

@@ -18,6 +18,7 @@ from zpmodel.calibration.observed import Observed, observe, round_medians
 from zpmodel.datasets.schema import DataSet
 from zpmodel.devices import DeviceKind
 from zpmodel.timing.cpu import Reach
+from zpmodel.timing.events import on_path
 from zpmodel.timing.fitted import FittedCpu
 from zpmodel.timing.machine import Device, Driver, Machine
 
@@ -28,7 +29,7 @@ UNTOLD_SCATTER = 0.5
 
 _ROUND_RESAMPLES = 60
 _LARGE_BLOCK = 512 * KIB
-_ENOUGH = 10  # points, to say by how much they scatter
+_ENOUGH = 8  # points, to say by how much they scatter
 _TAIL = 10  # one point of so many, on either side, has no say in how whole rounds drift
 _ENOUGH_ROUNDS = 3  # to say by how much they drift
 
@@ -77,8 +78,9 @@ def _draws(
         medians = round_medians(data, groups, seen[name], picks)[:, told] if told.any() else np.zeros((0, 0))
         least = seen[name].seen_of_error if rounds >= _ENOUGH_ROUNDS else 1.0
         costs[name] = draw_costs(fit, draws, _widened(fit, medians, seen[name].median[told], least), seed)
-    load = groups.load._replace(path=np.maximum(groups.events @ once.path.costs, LEAST_PATH_S))
-    paths = np.maximum(costs["path_s"] @ groups.events.T, LEAST_PATH_S)
+    submitted = on_path(groups.events, groups.load.depth)
+    load = groups.load._replace(path=np.maximum(submitted @ once.path.costs, LEAST_PATH_S))
+    paths = np.maximum(costs["path_s"] @ submitted.T, LEAST_PATH_S)
     sigma = seen["rate"].sigma
     scaled = np.abs(once.device.residuals) / sigma
     free = max(1, len(scaled) - len(once.device.free))
@@ -111,8 +113,8 @@ def _widened(fit: Fit, medians: Floats, median: Floats, least: float) -> float:
 def _scatter(table: pd.DataFrame, name: str) -> float:
     """Log standard deviation of held-out points around their prediction, so that nine of ten are inside an interval.
 
-    Zeroing is done in large pieces, one at a time. Such points may lie off further than most, all to one side where
-    costs grow with what is in flight: the widest of all, of large and of large ones one at a time counts.
+    Zeroing is done in large pieces, one at a time, from pages of one kind. Such points may lie off further than most,
+    all to one side where costs grow with what is in flight: the widest of all, of large and of each such kind counts.
     """
     told = table.dropna(subset=[name, f"{name}_predicted"]) if name in table else table.iloc[:0]
     if told.empty:
@@ -120,7 +122,9 @@ def _scatter(table: pd.DataFrame, name: str) -> float:
     logs = np.abs(np.log(told[name].to_numpy(float) / told[f"{name}_predicted"].to_numpy(float)))
     large = told["block_bytes"].to_numpy() >= _LARGE_BLOCK
     alone = large & (told["depth"].to_numpy() == 1)
-    parts = [logs, *(logs[some] for some in (large, alone) if some.sum() >= _ENOUGH)]
+    pages = told["memory"].to_numpy() if "memory" in told else np.full(len(told), "")
+    kinds = [alone & (pages == each) for each in np.unique(pages)]
+    parts = [logs, *(logs[some] for some in (large, *kinds) if some.sum() >= _ENOUGH)]
     return float(max(np.quantile(part, LEVEL) for part in parts)) / DEVIATIONS
 
 

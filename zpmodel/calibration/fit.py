@@ -10,7 +10,7 @@ from zpmodel.calibration.linear import Fit, fit_each
 from zpmodel.calibration.observed import Observed
 from zpmodel.devices import DeviceKind
 from zpmodel.devices.closed_loop import Load
-from zpmodel.timing.events import EVENTS, cold_share
+from zpmodel.timing.events import EVENTS, cold_share, on_path
 
 Floats = npt.NDArray[np.float64]
 
@@ -49,12 +49,13 @@ def fit_each_time(
     :param kept: the points of each fit, shape (fits, points).
     """
     cold = np.stack([with_cold(device, events, load, size) for size in _CACHES])
+    submitted = on_path(cold, load.depth)
     caches, totals = _caches_of(cold, seen["cpu_s"], kept)
     spent, rate, found = seen["path_s"], seen["rate"], []
-    paths = fit_each(cold[caches], spent.median, spent.sigma, kept & spent.told)
+    paths = fit_each(submitted[caches], spent.median, spent.sigma, kept & spent.told)
     for cache, total, path, own in zip(caches, totals, paths, kept, strict=True):
         mine = Load(*(field[own] for field in load))
-        mine = mine._replace(path=np.maximum(cold[cache][own] @ path.costs, LEAST_PATH_S))
+        mine = mine._replace(path=np.maximum(submitted[cache][own] @ path.costs, LEAST_PATH_S))
         fitted = fit_device(device, mine, rate.median[own], rate.sigma[own])
         found.append(Once(_CACHES[cache], total, path, fitted))
     return found

@@ -2,15 +2,21 @@
 
 from collections.abc import Mapping
 
+import numpy as np
+import numpy.typing as npt
+
 from zpmodel.base.units import MIB
 from zpmodel.devices import DeviceKind
 from zpmodel.queue.limits import QueueLimits
 from zpmodel.structure import Structure
 
+Floats = npt.NDArray[np.float64]
+
 EVENTS = ("operation", "wait", "vector", "request", "stall", "MiB", "cold vector")
 """Events of an operation, in this order.
 
-``operation``: one call, with its first bio. ``wait``: the caller sleeps and is woken; shared by all that are in flight.
+``operation``: one call, with its first bio. ``wait``: a sleep that a completion ends; shared by all that the device
+holds at once, since those that wait for room end one by one, each with a wake-up of its own.
 ``vector``: a vector filled and walked. ``request``: a request allocated, issued and completed. ``stall``: a run of the
 kernel thread that issues what found the device full; each issues as many requests as it has room for. ``MiB``: data
 moved, where a CPU touches them; ``cold vector``: a vector copied whose data no cache held. Pages lie here and there in
@@ -40,15 +46,27 @@ def events_of(
     :param cold: share of the data that no cache held, see :func:`cold_share`.
     """
     size = structure.length / MIB if structure.operation == "write" else 0.0  # Write Zeroes moves no data
+    room = in_flight_limit(structure, limits, device)
+    held = min(float(depth), max(1.0, room / max(1, structure.requests)))
     return {
         "operation": 1.0,
-        "wait": 1.0 / depth,
+        "wait": 1.0 / held,
         "vector": float(structure.vectors),
         "request": float(structure.requests),
-        "stall": device.stalls(structure.requests, in_flight_limit(structure, limits, device), depth),
+        "stall": device.stalls(structure.requests, room, depth),
         "MiB": size,
         "cold vector": structure.vectors * cold if size else 0.0,
     }
+
+
+def on_path(events: Floats, depth: Floats | float) -> Floats:
+    """The events of the submitting thread: who waits for room is woken elsewhere, and it sleeps once for all in flight.
+
+    :param events: shape (..., points, events). :param depth: operations in flight, shape (points,).
+    """
+    mine = events.copy()
+    mine[..., EVENTS.index("wait")] = 1.0 / np.asarray(depth, dtype=float)
+    return mine
 
 
 def as_row(events: Mapping[str, float]) -> list[float]:

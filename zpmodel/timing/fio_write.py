@@ -10,7 +10,7 @@ from zpmodel.devices.closed_loop import Load, closed_loop, latency_of, link_time
 from zpmodel.devices.overlap import bound_by
 from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.timing.cpu import total_of
-from zpmodel.timing.events import as_row, cold_share, events_of, in_flight_limit
+from zpmodel.timing.events import as_row, cold_share, events_of, in_flight_limit, on_path
 from zpmodel.timing.fitted import FittedCpu
 from zpmodel.timing.machine import Floats, Machine
 from zpmodel.timing.predict import Prediction, stretch_of, why_beyond
@@ -34,7 +34,7 @@ def predict_fio_write(
     structure = count_buffer(memory, machine.limits, block_bytes, offset=offset)
     size = block_bytes / MIB
     events = events_of(structure, machine.limits, device.best, depth, cold_share(size * depth, cpu.cache_mib))
-    row, room = np.array(as_row(events)), in_flight_limit(structure, machine.limits, device.best)
+    row, room = on_path(np.array(as_row(events)), depth), in_flight_limit(structure, machine.limits, device.best)
     terms = tuple(cpu.terms(events))
     cpu_s, cpu_draws = total_of(terms)
     path, best, drawn = float(row @ cpu.path), device.best.path(), device.paths(machine.draws)
