@@ -1,18 +1,20 @@
 """What a larger zero page gains, timed without the patch: the requests that a zero-out makes, from one shared page.
 
-one_page.py FOLDER OUT.csv [REPEATS], with one huge page at hand (vm.nr_hugepages). A range of a file in FOLDER is
-overwritten with O_DIRECT as `blkdev_issue_zeroout` would: one thread submits everything, then waits once. All vectors
-point to the same 4 KiB page (as from ZERO_PAGE) or to the same 2 MiB huge page (as from a static PMD zero page). Linux
-makes bios of 256 vectors of one and requests of the queue's full size of both; no two vectors of the same page merge.
-What differs from a zero-out: pages are pinned for each vector, and bios are one AIO of 4 MiB each, not one chain.
+one_page.py FOLDER OUT.csv [REPEATS]. A range of a file in FOLDER is overwritten with O_DIRECT as `blkdev_issue_zeroout`
+would: one thread submits everything, then waits once. All vectors point to the same 4 KiB page (as from ZERO_PAGE) or
+to the same 2 MiB page (as from a static PMD zero page). Linux makes bios of 256 vectors of one and requests of the
+queue's full size of both; no two vectors of the same page merge. The 4 KiB page is mapped 1024 times, one place after
+the other, so that one walk of the page table finds it: as 1024 iovecs each would cost 0.2 us, which no zero-out pays.
+What differs from a zero-out: that walk, a reference taken for each vector (as bio_add_page does not), and bios of one
+AIO of 4 MiB each, not one chain.
 
-Each length is timed from both pages, one right after the other in random order, lengths in random order; a row a run:
-length [byte], page [byte], repeat, elapsed [ns], CPU time of the thread [ns].
+Each length is timed from both pages, one right after the other in random order, lengths in random order: after others
+like it, as a queue that goes on ("busy"), and after 5 ms of nothing ("idle"), when a disk that is software has gone to
+sleep. A row a run: length [byte], page [byte], before, repeat, elapsed [ns], CPU time of the thread [ns].
 """
 
 import csv
 import ctypes
-import mmap
 import os
 import random
 import sys
@@ -20,11 +22,15 @@ import tempfile
 import time
 from pathlib import Path
 
+from zpmodel.memory.reading.mapped import mapped
+
 KIB, MIB = 1 << 10, 1 << 20
 LENGTHS = [MIB << power for power in (0, 2, 4, 6, 8, 10)]
 PAGES = (4 * KIB, 2 * MIB)
-PIECE = 4 * MIB  # 1024 vectors of 4 KiB: IOV_MAX
-MAP_HUGETLB = 0x40000
+PIECE = 4 * MIB  # of an AIO
+BEFORE = ("busy", "idle")
+COLUMNS = ("length_bytes", "page_bytes", "before", "repeat", "elapsed_ns", "thread_cpu_ns")
+IDLE_S, BUSY_BYTES = 0.005, 16 * MIB
 IO_SETUP, IO_GETEVENTS, IO_SUBMIT, PWRITEV = 206, 208, 209, 8  # x86-64; IOCB_CMD_PWRITEV
 
 
@@ -77,23 +83,23 @@ def call(number, *arguments):
 class Writer:
     """Writes ranges of a file from one page, again and again."""
 
-    def __init__(self, fd, page, address):
-        count = LENGTHS[-1] // PIECE
-        self.piece = (Vector * (PIECE // page))(*[(address, page)] * (PIECE // page))
+    def __init__(self, fd, page, words):
+        count, span = LENGTHS[-1] // PIECE, words.nbytes  # contiguous to the CPU
+        self.piece = (Vector * (PIECE // span))(*[(words.ctypes.data, span)] * (PIECE // span))
         self.requests = (Request * count)()
         self.pointers = (ctypes.POINTER(Request) * count)()
         for i in range(count):
             where = ctypes.addressof(self.piece)
             self.requests[i] = Request(opcode=PWRITEV, fd=fd, vectors=where, number=len(self.piece), offset=i * PIECE)
             self.pointers[i] = ctypes.pointer(self.requests[i])
+        self.span = span
         self.page, self.events = page, (Event * count)()
 
     def write(self, context, length):
         """Elapsed and thread CPU time of one range [ns]."""
         count = max(1, length // PIECE)
-        self.requests[0].number = max(1, min(length, PIECE) // self.page)
-        short = length < self.page  # a part of the page
-        self.piece[0].length = length if short else self.page
+        self.requests[0].number = max(1, min(length, PIECE) // self.span)
+        self.piece[0].length = min(length, self.span)
         started, cpu = time.perf_counter_ns(), time.thread_time_ns()
         submitted = 0
         while submitted < count:
@@ -106,33 +112,44 @@ class Writer:
             assert all(self.events[i].got == wanted for i in range(got)), [self.events[i].got for i in range(got)]
             done += got
         found = time.perf_counter_ns() - started, time.thread_time_ns() - cpu
-        self.piece[0].length = self.page
+        self.piece[0].length = self.span
         return found
+
+    def prepare(self, context, length, before):
+        """Bring the device into the state in which a range is timed."""
+        if before == "idle":
+            time.sleep(IDLE_S)
+        else:
+            for _ in range(max(1, BUSY_BYTES // length)):
+                self.write(context, length)
 
 
 def main():
     folder, out = sys.argv[1:3]
     repeats = int(sys.argv[3]) if len(sys.argv) > 3 else 15
-    memory = mmap.mmap(-1, 2 * MIB, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_HUGETLB)
-    memory.write(bytes(2 * MIB))
-    address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
     context = ctypes.c_ulong(0)
     call(IO_SETUP, ctypes.c_int(LENGTHS[-1] // PIECE), ctypes.byref(context))
     rows = []
-    with tempfile.NamedTemporaryFile(dir=folder) as file:
+    with (
+        mapped(PIECE, "virtual") as small,
+        mapped(2 * MIB, "2 MiB pages") as large,
+        tempfile.NamedTemporaryFile(dir=folder) as file,
+    ):
         fd = os.open(file.name, os.O_RDWR | os.O_DIRECT)
-        writers = [Writer(fd, page, address) for page in PAGES]
+        writers = [Writer(fd, page, words) for page, words in zip(PAGES, (small, large), strict=True)]
         for _ in range(2):  # extents written once, caches of the device in their steady state
             writers[1].write(context, LENGTHS[-1])
         os.fsync(fd)
+        cases = [(length, before) for length in LENGTHS for before in BEFORE]
         for repeat in range(repeats):
-            for length in random.sample(LENGTHS, len(LENGTHS)):
+            for length, before in random.sample(cases, len(cases)):
                 for writer in random.sample(writers, 2):
-                    rows.append((length, writer.page, repeat, *writer.write(context, length)))
+                    writer.prepare(context, length, before)
+                    rows.append((length, writer.page, before, repeat, *writer.write(context, length)))
             print(f"{repeat + 1} of {repeats}", file=sys.stderr)
         os.close(fd)
     with Path(out).open("w", newline="") as table:
-        csv.writer(table).writerows([("length_bytes", "page_bytes", "repeat", "elapsed_ns", "thread_cpu_ns"), *rows])
+        csv.writer(table).writerows([COLUMNS, *rows])
 
 
 if __name__ == "__main__":
