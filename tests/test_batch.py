@@ -120,20 +120,21 @@ def test_a_batch_that_was_killed_goes_on_where_it_was(notebooks, fleet, tmp_path
     arguments = [str(fleet / "one"), str(fleet / "two"), "--out", str(tmp_path / "out"), "--notebook", "compare"]
     code = tiny_report.COMMAND.format(folder=str(notebooks))
     run = children.python(code, "batch", *arguments, "--workers", "2", stderr=subprocess.PIPE)
-    deadline = time.monotonic() + 120
-    while len(list((tmp_path / "out").glob("sets/*/summary.json"))) < 2 and time.monotonic() < deadline:
+    deadline, sets = time.monotonic() + 120, tmp_path / "out" / "sets"
+    done = [sets / "one" / "summary.json", sets / "two" / "summary.json", sets / "one" / "parts" / "compare.json.gz"]
+    while not all(path.exists() for path in done) and time.monotonic() < deadline:
         time.sleep(0.1)
     run.send_signal(signal.SIGKILL)
     run.communicate(timeout=60)
     while tiny_report.processes_under(tmp_path / "out") and time.monotonic() < deadline:
         time.sleep(0.1)
-    finished = (tmp_path / "out" / "sets" / "one" / "parts" / "compare.json.gz").read_bytes()
+    finished = done[-1].read_bytes()
     (tmp_path / "go").touch()
     run = children.python(code, "batch", *arguments, "--json", stderr=subprocess.PIPE)
     words, _ = run.communicate(timeout=240)
     assert json.loads(words)["ran"] == ["two/compare"]
     assert run.returncode == 0
-    assert (tmp_path / "out" / "sets" / "one" / "parts" / "compare.json.gz").read_bytes() == finished
+    assert done[-1].read_bytes() == finished
     assert not list((tmp_path / "out").rglob(".run-*"))
 
 
