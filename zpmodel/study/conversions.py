@@ -97,7 +97,8 @@ def gain(machine: Machine, caller: Caller, step: str = "left to do") -> Gain | N
     if gone is not None and any(STATES[state][0].version >= gone for state in (before, after)):
         return None
     counts = [_counts(caller, state) for state in (before, after)]
-    found = [_predicted(machine, caller, state) for state in (before, after)]
+    states = zip((before, after), counts, strict=True)
+    found = [_predicted(machine, caller, state, counted.waits) for state, counted in states]
     name = caller.facts.name
     if found[0] is not None and found[1] is not None:
         return _device(machine, caller, step, (counts[0], counts[1]), (found[0], found[1]))
@@ -128,12 +129,11 @@ def _counts(caller: Caller, state: str) -> Counts:
     return caller.count(page, caller.typical(), kernel)
 
 
-def _predicted(machine: Machine, caller: Caller, state: str) -> Prediction | None:
+def _predicted(machine: Machine, caller: Caller, state: str, waits: int) -> Prediction | None:
     kernel, page = STATES[state]
     if caller.facts.kind != "dma":
         return None
     structure = caller.structure(page, caller.typical(), kernel, machine.limits)
-    waits = _counts(caller, state).waits
     return None if structure is None else predict_structure(machine, page, structure, waits=waits)
 
 
