@@ -19,11 +19,11 @@ from zpmodel.commands.main import app
 from zpmodel.memory.life.price import price
 from zpmodel.report import answer_words
 from zpmodel.report.charts import answers as charts
-from zpmodel.study.answers.all import answer, answer_all, asked_of
+from zpmodel.study.answers.all import DEFAULT_MACHINE, answer, answer_all, asked_of
 from zpmodel.study.answers.base import QUESTIONS, Asked, more
 from zpmodel.study.answers.limits import SPEEDS
 from zpmodel.study.answers.memory import FOLIOS
-from zpmodel.study.compare import compare
+from zpmodel.study.compare import compare, hidden
 from zpmodel.study.conversions import gains
 from zpmodel.study.scenario import Scenario
 
@@ -223,3 +223,17 @@ def test_a_verdict_that_the_data_hide_is_not_a_number_in_bold(asked, without_cpu
     assert "can't tell" in first
     assert "huge pages" in first
     assert "times the throughput" not in first.split("On the measured disk")[1].split("\n")[0]
+
+
+def test_what_nobody_knows_of_overlap_is_named_with_both_ends(asked, answers, measured):
+    question = Scenario(asked.machine)
+    whole, none = hidden(question)
+    static = compare(question, ("page", "static"))[1].speedup
+    # Where the device is what bounds, it hides all it may, and nothing is left of the gain but a call's beginning.
+    assert 1 <= whole.value < 1.001 < none.low
+    assert whole.low <= static.low <= static.value <= static.high <= none.high
+    assert f"{whole.as_ratio()} times if all, {none.as_ratio()} if none" in answers[0].sentence
+    assert compare(question)[2].hedged == "gain, unless the device hides all of submission"
+    assert hidden(Scenario(measured)) is None
+    fast = asked_of(DEFAULT_MACHINE, device="100 GB/s").machine
+    assert compare(Scenario(fast))[2].hedged == "gain", "submission bounds it: there is a gain however much is hidden"

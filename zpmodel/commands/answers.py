@@ -7,11 +7,11 @@ from zpmodel.commands.output import emit_json, emit_table, json_option, say
 
 
 @click.command("answers")
-@click.argument("number", type=click.IntRange(1, 11), required=False)
+@click.argument("numbers", type=click.IntRange(1, 11), nargs=-1)
 @machine_options
 @json_option
 def command(
-    number: int | None,
+    numbers: tuple[int, ...],
     asked: AskedMachine,
     as_json: bool,
 ) -> None:
@@ -19,7 +19,7 @@ def command(
 
     \b
     zpmodel answers
-    zpmodel answers 3 --machine nvme-mailing-list --iommu lazy
+    zpmodel answers 1 3 --machine nvme-mailing-list --iommu lazy
     zpmodel answers --json
 
     Without a machine: the NVMe drive of the mailing list as composed, and beside it the shipped, measured disk.
@@ -28,19 +28,19 @@ def command(
 
     name = asked.named(DEFAULT_MACHINE)
     # Only the first question sets the measured disk beside the other.
-    beside = shipped_disk() if not asked.given and number in (None, 1) else None
+    beside = shipped_disk() if not asked.given and (not numbers or 1 in numbers) else None
     questioned = asked_of(name, measured=beside, **asked.parts)
-    found = answer_all(questioned) if number is None else [answer(questioned, number)]
+    found = [answer(questioned, number) for number in numbers] if numbers else answer_all(questioned)
     if as_json:
         emit_json({"machine": questioned.machine.name, "answers": [each.as_dict() for each in found]})
         return
     for each in found:
         say(f"{each.number}. {each.question}\n   {each.sentence}")
-        if number is not None:
+        if numbers:
             say("")
             emit_table([{"figure": figure.what, "value [90 %]": figure.shown} for figure in each.figures])
             say("")
         for label, text in (("rests on", each.basis), ("fails when", each.fails_when), ("missing", each.missing)):
-            if text and (number is not None or label != "rests on"):
+            if text and (numbers or label != "rests on"):
                 say(f"   {label}: {text}")
         say(f"   again: {each.command}\n")

@@ -45,21 +45,31 @@ def command(
     few_answers(queue.chunk_sectors if queue else 0)
     from zpmodel.base.units import format_size, parse_size
     from zpmodel.calibration.identify import missing
-    from zpmodel.study.compare import WHAT_COUNTS, compare
+    from zpmodel.study.compare import WHAT_COUNTS, compare, hidden, hidden_in_words
     from zpmodel.study.scenario import FIO_WRITE, ZERO_OUT, Scenario
 
     model = asked.load()
     size = parse_size(length, field="--length")
     start = parse_size(offset, field="--offset")
-    found = compare(Scenario(model, size, offset=start, caller=caller, limits=queue, fallback_share=fallback_share))
+    question = Scenario(model, size, offset=start, caller=caller, limits=queue, fallback_share=fallback_share)
+    found = compare(question)
     rows = [item.row() for item in found]
+    ends = None if found[0].offloaded else hidden(question)
     if as_json:
-        emit_json({"calibration": model.name, "length": size, "policies": rows})
+        columns = [] if ends is None else [ends[0].columns("all_hidden"), ends[1].columns("none_hidden")]
+        spans = {name: value for each in columns for name, value in each.items()}
+        emit_json(
+            {"calibration": model.name, "length": size, "policies": rows, **({"speedup": spans} if spans else {})}
+        )
         return
     zeroed = format_size(found[0].prediction.structure.length)
     say(f"Zeroing {zeroed} by {caller}, costs of {model.name}, 90 % intervals")
     emit_table(_shown(found))
     say(WHAT_COUNTS)
+    for served in (item.served for item in found if item.served is not None):
+        say(f"on-demand: a mean of all calls; {served.in_words()}; zpmodel life says more.")
+    if ends is not None:
+        say(hidden_in_words(ends))
     if caller not in (ZERO_OUT, FIO_WRITE):
         say(f"{caller}: as in Linux 6.12 from PAGE_SIZE, and as it would be, converted, from larger pages.")
     if found[0].offloaded:

@@ -71,10 +71,14 @@ def command(
             }
         )
         return
-    _show(found, f"{format_size(found.structure.length)} by {caller} from {page}, costs of {model.name}")
+    _show(
+        found,
+        f"{format_size(found.structure.length)} by {caller} from {page}, costs of {model.name}",
+        page.policy == "on-demand",
+    )
 
 
-def _show(found: "Prediction", title: str) -> None:
+def _show(found: "Prediction", title: str, on_demand: bool) -> None:
     say(title)
     elapsed, in_elapsed = time_unit([found.elapsed_s])
     cpu, in_cpu = time_unit([found.cpu_s])
@@ -82,6 +86,10 @@ def _show(found: "Prediction", title: str) -> None:
     times[f"CPU, all threads [{cpu}]"] = found.cpu_s.scaled(in_cpu)
     emit_table([{name: str(time) for name, time in times.items()}])
     say(f"bound by: {found.bound_by}")
+    if on_demand:
+        say(
+            "The huge zero folio is taken to be there; zpmodel compare gives the mean over its life, zpmodel life that."
+        )
     if found.cpu_s.known:
         say("\nCPU time by kind of work:")
         shown = [term for term in found.terms if term.number * term.each_s > 0]

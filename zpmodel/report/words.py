@@ -20,6 +20,8 @@ def headline(machine: Machine, found: Comparison, page: Comparison) -> str:
     text = f"{_elapsed(found, page)} {_cpu(found, page)}{_ring(machine, found, page)}"
     if found.stands_on:
         text = f"If the queue's limits are those assumed ({found.stands_on}): {text}"
+    if found.open_overlap:
+        text += " In elapsed time it is none if the device hides all of submission: how much it does, nobody measured."
     text += "".join(f"\n\n*{item}*" for item in found.lacking)
     if found.prediction.beyond:
         text += f" *Outside the calibrated range: {found.prediction.beyond}.*"

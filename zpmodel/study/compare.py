@@ -35,6 +35,8 @@ class Comparison:
     :ivar lacking: what the machine's calibration has not seen.
     :ivar served: for the on-demand policy: how calls find its folio; the prediction is their mean.
     :ivar assumed: which limits of the queue were assumed when the machine was calibrated; empty where they were known.
+    :ivar may_hide_all: whether nobody knows how much of submission hides behind the device, which bounds
+        PAGE_SIZE, and it may be all.
     """
 
     policy: str
@@ -44,6 +46,7 @@ class Comparison:
     lacking: tuple[Missing, ...] = ()
     served: Served | None = None
     assumed: str = ""
+    may_hide_all: bool = False
 
     @property
     def offloaded(self) -> bool:
@@ -71,8 +74,14 @@ class Comparison:
 
     @property
     def hedged(self) -> str:
-        """The verdict, with the assumption on which it stands."""
-        return f"{self.verdict}, if the limits are those assumed" if self.stands_on else self.verdict
+        """The verdict, with the assumptions on which it stands."""
+        text = f"{self.verdict}, if the limits are those assumed" if self.stands_on else self.verdict
+        return f"{text}, unless the device hides all of submission" if self.open_overlap else text
+
+    @property
+    def open_overlap(self) -> bool:
+        """Whether a gain or a loss is one only where the device leaves some of submission to be seen."""
+        return self.may_hide_all and self.verdict in ("gain", "loss")
 
     @property
     def stands_on(self) -> str:
@@ -137,6 +146,25 @@ def compare(scenario: Scenario, policies: tuple[str, ...] = POLICIES) -> list[Co
     return found
 
 
+def hidden(scenario: Scenario) -> tuple[Estimate, Estimate] | None:
+    """Static over PAGE_SIZE [1] if the device hides all of submission, and if none; None where it is known how much."""
+    if not scenario.machine.with_limits(scenario.limits).device.may_hide_all:
+        return None
+    machine = scenario.machine
+    ends = (machine.with_device(machine.device.hiding(share)) for share in (1.0, 0.0))
+    whole, none = (compare(scenario.but(machine=each), ("page", "static"))[1].speedup for each in ends)
+    return whole, none
+
+
+def hidden_in_words(ends: tuple[Estimate, Estimate]) -> str:
+    """What :func:`hidden` found, as a sentence."""
+    whole, none = (each.as_ratio() for each in ends)
+    return (
+        "Nobody measured how much of submission hides behind this device, so the interval spans it: static is "
+        f"{whole} times as fast if all of it does, {none} times if none."
+    )
+
+
 def _serve(scenario: Scenario, page: Prediction, huge: Prediction) -> Served:
     if scenario.fallback_share is not None:
         return serve_share(scenario.machine, page, huge, scenario.fallback_share)
@@ -165,6 +193,7 @@ def _beside(machine: Machine, page: Prediction, policy: str, other: Prediction, 
         lacking,
         served,
         machine.driver.assumed,
+        machine.device.may_hide_all and page.bound_by == "device",
     )
 
 

@@ -55,6 +55,12 @@ class Served:
         """Share of calls in a state [1]."""
         return next(state.share for state in self.states if state.name == name)
 
+    def in_words(self) -> str:
+        """What calls find, most of them first."""
+        words = {"served": "find the folio", "first use": "allocate and clear it", "fell back": "fall back to 4 KiB"}
+        states = sorted(self.states, key=lambda state: -state.share.value)
+        return ", ".join(f"{state.share.percent()} of calls {words[state.name]}" for state in states)
+
     def quantile_s(self, quantile: float) -> float:
         """Elapsed time that this share of calls does not exceed [s]."""
         total = 0.0

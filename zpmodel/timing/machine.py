@@ -57,6 +57,18 @@ class Device:
         """So many draws of its costs, arrays of shape (draws,); the same ones again where there are fewer."""
         return PathCosts(*(np.resize(np.asarray(values, dtype=float), draws) for values in self.draws.path()))
 
+    @property
+    def may_hide_all(self) -> bool:
+        """Whether nobody knows how much of submission hides behind it, and it may be all (overlap from less to 1)."""
+        overlap = np.asarray(self.draws.path().overlap)
+        return bool(np.ptp(overlap) > 0 and overlap.max() > 0.98)
+
+    def hiding(self, share: float) -> "Device":
+        """The same device, known to hide this share of submission [1]."""
+        best, draws = self.best.path(), self.draws.path()
+        hidden = np.full(np.shape(draws.overlap), share)
+        return replace(self, best=Flat(best._replace(overlap=share)), draws=Flat(draws._replace(overlap=hidden)))
+
     def elsewhere(self) -> "Device":
         """The same data path behind another queue, which is not known to have this one's ring.
 

@@ -9,7 +9,7 @@ from zpmodel.base import shipped
 from zpmodel.base.estimate import Estimate
 from zpmodel.base.units import GIB, KIB, MIB, format_size
 from zpmodel.study.answers.base import Answer, Asked, Figure, more, saves
-from zpmodel.study.compare import Comparison, compare
+from zpmodel.study.compare import Comparison, compare, hidden
 from zpmodel.study.folio_curve import KNEE_SHARE, folio_curve, knee_bytes, share_of
 from zpmodel.study.scenario import Scenario
 from zpmodel.study.workload import HOUR_S, MINUTE_S, day, plainly, saving
@@ -73,6 +73,13 @@ def benefit(asked: Asked) -> Answer:
         Figure(f"CPU time saved for each GiB, {asked.machine.name}", saved, "ms"),
     ]
     says = f"{throughput(static)} and {saves(saved)} on {asked.machine.name}"
+    if (ends := None if static.offloaded else hidden(Scenario(asked.machine, GIB))) is not None:
+        figures += [
+            Figure("throughput, if the device hides all of submission", ends[0], "1"),
+            Figure("throughput, if it hides none", ends[1], "1"),
+        ]
+        whole, none = (each.as_ratio() for each in ends)
+        says += f" (nobody knows how much of submission that device hides: {whole} times if all, {none} if none)"
     if asked.measured is not None:
         before, after = static_gain(asked.measured)
         ring = ring_share(before, after)
@@ -95,7 +102,8 @@ def benefit(asked: Asked) -> Answer:
         tuple(figures),
         f"{rests(asked.machine)}; published: {source}",
         f"zpmodel compare {asked.options()} --length 1GiB",
-        "the device is slower than 1 GB/s (then no throughput is gained), or it has Write Zeroes and no page is read",
+        "the device is slower than 1 GB/s or hides submission (then next to no throughput is gained), or it has Write "
+        "Zeroes and no page is read",
         "a zero-out on a real NVMe drive without Write Zeroes, with its CPU time: none was at hand",
     )
 
