@@ -138,7 +138,7 @@ def test_tables_without_counts_are_refused(counted, tmp_path):
 def test_medians_of_long_ranges_are_explained(timed):
     times = fit_time(timed, whole_instruction_costs())
     for (size, kib, length), group in timed.groupby(["zero_page_bytes", "max_sectors_kb", "length_bytes"]):
-        limits = QueueLimits(kib * 2, 128, UINT_MAX, virt_boundary_mask=4095)
+        limits = QueueLimits(int(kib) * 2, 128, UINT_MAX, virt_boundary_mask=4095)
         found, truth = times.predict(ZeroPage("folio", int(size)), limits, int(length)), group["elapsed_ns"].median()
         assert found.low < truth < found.high, (size, kib, length)
         if length >= GIB:

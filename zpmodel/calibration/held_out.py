@@ -137,7 +137,7 @@ def run_noise(data: DataSet) -> dict[str, float]:
     writes = data.writes.assign(cpu_s=data.writes["cpu_s"].where(data.writes["cpu_s"] > 0))
     keys = [writes[name] for name in KEYS]
     floor = {
-        name: float((writes[name] / writes[name].groupby(keys).transform("median") - 1).abs().median())
+        name: float((writes[name] / writes[name].groupby(keys).transform("median") - 1).abs().dropna().median())
         for name in ("cpu_s", "rate")
     }
     index = ["block_bytes", "depth", "max_sectors_kb", "replicate"]

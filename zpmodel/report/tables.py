@@ -60,19 +60,24 @@ def blind_ratios(measured: pd.DataFrame, held_out: pd.DataFrame) -> pd.DataFrame
     return pd.concat(parts) if parts else seen.reindex(columns=columns)
 
 
+def _median(values: pd.Series) -> float:
+    """NaN where all are: pandas 2 says that in a warning."""
+    return float(values.dropna().median())
+
+
 def errors(held_out: pd.DataFrame) -> pd.DataFrame:
     """Median errors of held-out predictions beside the noise of one run, for reading."""
     ratios = ratio_table(held_out)
     rows = [
-        ("CPU per I/O", held_out["cpu_s_predicted"] / held_out["cpu_s"], held_out["cpu_s_noise"].median()),
-        ("I/O rate", held_out["rate_predicted"] / held_out["rate"], held_out["rate_noise"].median()),
+        ("CPU per I/O", held_out["cpu_s_predicted"] / held_out["cpu_s"], _median(held_out["cpu_s_noise"])),
+        ("I/O rate", held_out["rate_predicted"] / held_out["rate"], _median(held_out["rate_noise"])),
         ("2 MiB / 4 KiB ratio of rates", ratios["ratio_predicted"] / ratios["ratio"], None),
     ]
     return pd.DataFrame(
         [
             {
                 "of": name,
-                "median error": _share((quotient - 1).abs().median()),
+                "median error": _share(_median((quotient - 1).abs())),
                 "scatter of single runs": _share(noise),
             }
             for name, quotient, noise in rows
