@@ -23,11 +23,11 @@ PAGE_SECTORS = 8
 MOST_PHASES = 128
 """Sectors of the largest vector of which parts may be so many whole ones."""
 
-ALIKE, UNCUT, NOW = 0, 16, 32
-"""Where rows of sums start, by segments (the fewest, and one more) and by offset in a page: parts of the full size, the
-last ones of whole chunks, and scratch."""
+ALIKE, UNCUT = 0, 16
+"""Where rows of sums start, by segments (the fewest, and one more) and by offset in a page: parts of the full size, and
+the last ones of whole chunks."""
 
-KINDS = 48
+KINDS = 32
 """Where the table of other parts starts: for each size the last parts of bios, then the others: a row as those above,
 or only its two of offset 0 (``Cutting.width``)."""
 
@@ -95,6 +95,21 @@ def ends_on_vectors(cutting, start, parts):
 
 
 @borrowing_kernel
+def longer_ones(cutting, start, parts):
+    """How many of so many parts of the full size have a segment more: ends of vectors in them, but those all have."""
+    if parts == 0:
+        return 0
+    part, shift = cutting.part, cutting.shift
+    longer = ((start + parts * part - 1) >> shift) - parts * ((part - 1) >> shift)
+    # One at which a part ends is in none.
+    return (
+        longer
+        if start & (part & -part) - 1 & cutting.vector - 1
+        else longer - ends_on_vectors(cutting, start, parts - 1)
+    )
+
+
+@borrowing_kernel
 def add_line(cutting, sums, row, number, first, step, size, count):
     """Add ``count`` times ``number`` parts of one size that start ``step`` apart from ``first`` on, wherever that is.
 
@@ -111,15 +126,29 @@ def add_line(cutting, sums, row, number, first, step, size, count):
 
 
 @borrowing_kernel
+def add_crossed(cutting, sums, start, parts, count):
+    """As :func:`add_run`, by looking at each end of a vector, which are fewer than parts and cross one each."""
+    size = cutting.part
+    for i in range(min(PAGE_SECTORS, parts)):
+        sums[ALIKE + (start + i * size & 7)] += count * ((parts - i + PAGE_SECTORS - 1) >> 3)
+    for at in range(cutting.vector - start, parts * size, cutting.vector):
+        before = quotient(at, size) * size
+        if before < at:
+            sums[ALIKE + (start + before & 7)] -= count
+            sums[ALIKE + _LONGER + (start + before & 7)] += count
+
+
+@borrowing_kernel
 def add_run(cutting, sums, start, parts, count):
     """Add ``count`` runs of so many parts of the full size."""
     size = cutting.part
     if size & (PAGE_SECTORS - 1) and parts > 1:
-        add_line(cutting, sums, ALIKE, parts, start, size, size, count)
+        if size > cutting.vector:
+            add_line(cutting, sums, ALIKE, parts, start, size, size, count)
+        else:
+            add_crossed(cutting, sums, start, parts, count)
         return
-    # Ends of vectors inside of parts, those left out that every part has.
-    longer = (start + parts * size - 1) >> cutting.shift
-    longer -= ends_on_vectors(cutting, start, parts - 1) + parts * ((size - 1) >> cutting.shift)
+    longer = longer_ones(cutting, start, parts)
     sums[ALIKE + (start & 7)] += count * (parts - longer)
     sums[ALIKE + _LONGER + (start & 7)] += count * longer
 
@@ -176,39 +205,50 @@ def add_stretch(cutting, sums, start, length, ends_bio, count):
 
 
 @borrowing_kernel
+def log_row(sums, row, number, per_segments, size, fewest, requests):
+    """Log a row of sums, the first ``per_segments`` of which have the fewest segments; return their number, and how
+    many of them have one more."""
+    found, longer = 0, 0
+    for i in range(number):
+        count = sums[row + i]
+        if count:
+            more = i >= per_segments
+            add_kind(requests, size * SECTOR, fewest + more, (i - per_segments * more) * SECTOR, count)
+            found += count
+            longer += count * more
+    return found, longer
+
+
+@borrowing_kernel
 def log_kinds(cutting, sums, requests):
-    """Log what was counted, the smallest first, each kind once; return :class:`Sums` of it."""
-    full, width = cutting.part, cutting.width
+    """Log what was counted, the smallest first; return :class:`Sums` of it."""
+    full, width, shift, bio = cutting.part, cutting.width, cutting.shift, cutting.bio
     rest = cutting.chunk - (cutting.chunk - 1) // full * full
+    per_segments = (width - 1) >> 1
     found, segments, lasts, last_segments, passed, large = 0, 0, 0, 0, 0, 0
+    row = KINDS
     for size in range(1, min(full, cutting.chunk) + 1):
-        row, any_kind = row_of(cutting, size), size in (full, rest)
-        for i in range(row - 1, row + width - 1):
-            any_kind |= sums[i] != 0
-        if not any_kind:
-            continue
-        fewest, ends = ((size - 1) >> cutting.shift) + 1, sums[row - 1]
-        lasts += ends
-        last_segments += ends * fewest
-        # Every vector before a bio's last part was passed by the splits.
-        passed += ends * ((cutting.bio - size) >> cutting.shift)
-        for i in range(2 * PAGE_SECTORS):
-            here = sums[row + i] if width > 3 else 0
-            here += sums[ALIKE + i] if size == full else 0
-            sums[NOW + i] = here + (sums[UNCUT + i] if size == rest else 0)
-        if width == 3:
-            sums[NOW] += sums[row]
-            sums[NOW + _LONGER] += sums[row + 1]
-        sums[NOW + (-size & 7)] += ends
-        for i in range(2 * PAGE_SECTORS):
-            count = sums[NOW + i]
-            if count:
-                # None is looked for among the others.
-                keep_apart(requests)
-                add_kind(requests, size * SECTOR, fewest + (i >> 3), (i & 7) * SECTOR, count)
-                found += count
-                segments += count * (fewest + (i >> 3))
-                large += count * (0 < cutting.large <= size)
+        fewest, ends = ((size - 1) >> shift) + 1, sums[row]
+        # Looked for among those of this size alone.
+        keep_apart(requests)
+        number, longer = log_row(sums, row + 1, width - 1, per_segments, size, fewest, requests)
+        if ends:
+            add_kind(requests, size * SECTOR, fewest, (-size & 7) * SECTOR, ends)
+            number += ends
+            lasts += ends
+            last_segments += ends * fewest
+            # Every vector before a bio's last part was passed by the splits.
+            passed += ends * ((bio - size) >> shift)
+        if size == full:
+            more, further = log_row(sums, ALIKE, UNCUT - ALIKE, PAGE_SECTORS, size, fewest, requests)
+            number, longer = number + more, longer + further
+        if size == rest:
+            more, further = log_row(sums, UNCUT, KINDS - UNCUT, PAGE_SECTORS, size, fewest, requests)
+            number, longer = number + more, longer + further
+        found += number
+        segments += number * fewest + longer
+        large += number * (0 < cutting.large <= size)
+        row += width
     return Sums(found, segments, lasts, last_segments, passed, large)
 
 

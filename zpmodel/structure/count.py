@@ -7,7 +7,6 @@ import numpy as np
 import numpy.typing as npt
 
 from zpmodel.base.errors import InputError
-from zpmodel.base.units import SECTOR
 from zpmodel.queue.limits import QueueLimits
 from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.structure.records import COUNTS, WORK, Log, new_log
@@ -19,9 +18,10 @@ if TYPE_CHECKING:
 Operation = Literal["write", "write_zeroes"]
 
 _LAST_BYTE = (1 << 63) - 1
-_FIRST_ROWS, _MANY_ROWS = 128, 1 << 14
+_FIRST_ROWS, _MANY_ROWS = 128, 1 << 11
 _MOST_ROWS = 1 << 24
-_FEW_ROWS = 64
+_FEW_ROWS = 12
+_ORDER = np.array([1 << 20, 1 << 12, 1])
 
 Table = npt.NDArray[np.int64]
 
@@ -261,11 +261,12 @@ def _kinds(log: Log) -> Table:
         for size, parts, detail, number in rows.tolist():
             counts[size, parts, detail] = counts.get((size, parts, detail), 0) + number
         return np.array([(*key, counts[key]) for key in sorted(counts)], np.int64).reshape(-1, 4)
-    # One number that orders them: less than 2^32 sectors, 2^17 parts, and 4096 bytes or vectors.
-    keys = (rows[:, 0] // SECTOR << 29) + (rows[:, 1] << 12) + rows[:, 2]
-    order = np.argsort(keys)
+    # One number that orders them: less than 2^41 bytes, 2^17 parts, and 4096 bytes or vectors.
+    keys: Table = rows[:, :3] @ _ORDER
+    order = keys.argsort(kind="stable")
     rows, keys = rows[order], keys[order]
-    starts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
-    found = rows[starts]
+    new = keys[1:] != keys[:-1]
+    starts = np.concatenate([[0], np.flatnonzero(new) + 1])
+    found: Table = rows[starts]
     found[:, 3] = np.add.reduceat(rows[:, 3], starts)
     return found
