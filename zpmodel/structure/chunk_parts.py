@@ -13,7 +13,7 @@ from zpmodel.base.accelerate import borrowing_kernel
 from zpmodel.base.units import SECTOR
 from zpmodel.base.whole import quotient, trailing_zeros
 from zpmodel.structure.crossing import count_below
-from zpmodel.structure.records import add_kind, keep_apart
+from zpmodel.structure.records import add_kind, keep_apart, put_in_order
 
 # mypy: disable-error-code="no-untyped-def"
 
@@ -221,7 +221,7 @@ def log_row(sums, row, number, per_segments, size, fewest, requests):
 
 @borrowing_kernel
 def log_kinds(cutting, sums, requests):
-    """Log what was counted, the smallest first; return :class:`Sums` of it."""
+    """Log what was counted, in order; return :class:`Sums` of it."""
     full, width, shift, bio = cutting.part, cutting.width, cutting.shift, cutting.bio
     rest = cutting.chunk - (cutting.chunk - 1) // full * full
     per_segments = (width - 1) >> 1
@@ -245,6 +245,8 @@ def log_kinds(cutting, sums, requests):
         if size == rest:
             more, further = log_row(sums, UNCUT, KINDS - UNCUT, PAGE_SECTORS, size, fewest, requests)
             number, longer = number + more, longer + further
+        if requests.reach[0].used > requests.reach[0].floor + 1:
+            put_in_order(requests, requests.reach[0].floor)
         found += number
         segments += number * fewest + longer
         large += number * (0 < cutting.large <= size)

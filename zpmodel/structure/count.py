@@ -211,11 +211,11 @@ def _count_one(zero_page: ZeroPage, limits: QueueLimits, offset: int, length: in
     size, page = zero_page.size_bytes, zero_page.base_page_bytes
     rows = _FIRST_ROWS if kernel_limits.chunk_sectors == 0 else _MANY_ROWS
     while True:
-        bios, requests = new_log(rows), new_log(rows)
+        bios, requests = new_log(_FIRST_ROWS), new_log(rows)
         status, states = count_into(kernel_limits, size, page, int(offset), int(length), bios, requests)
         if status:
             raise impossible(limits)
-        if not (bios.reach[0]["full"] or requests.reach[0]["full"]):
+        if not (bios.reach["full"][0] or requests.reach["full"][0]):
             break
         rows *= 16
         assert rows <= _MOST_ROWS, "more kinds of requests than a range can have"
@@ -235,7 +235,7 @@ def make_structure(operation: Operation, length: int, tally: Table, bios: Log, r
 
     :param tally: row of :data:`zpmodel.structure.records.STATE`.
     """
-    numbers = tally.tolist()
+    numbers = tally[: len(COUNTS) + len(WORK)].tolist()
     counts = dict(zip(COUNTS, numbers, strict=False))
     return Structure(
         operation=operation,
@@ -247,7 +247,7 @@ def make_structure(operation: Operation, length: int, tally: Table, bios: Log, r
         back_merges=counts["back_merges"],
         requests=counts["requests"],
         segments=counts["segments"],
-        work=Work(*numbers[len(COUNTS) : len(COUNTS) + len(WORK)]),
+        work=Work(*numbers[len(COUNTS) :]),
         bio_table=_kinds(bios),
         request_table=_kinds(requests),
     )
@@ -256,6 +256,8 @@ def make_structure(operation: Operation, length: int, tally: Table, bios: Log, r
 def _kinds(log: Log) -> Table:
     """One row a kind, the smallest first."""
     rows = log.rows[: log.reach["used"][0]]
+    if len(rows) == 1:
+        return rows.copy()
     if len(rows) <= _FEW_ROWS:
         counts: dict[tuple[int, int, int], int] = {}
         for size, parts, detail, number in rows.tolist():
@@ -263,10 +265,11 @@ def _kinds(log: Log) -> Table:
         return np.array([(*key, counts[key]) for key in sorted(counts)], np.int64).reshape(-1, 4)
     # One number that orders them: less than 2^41 bytes, 2^17 parts, and 4096 bytes or vectors.
     keys: Table = rows[:, :3] @ _ORDER
+    if (keys[1:] > keys[:-1]).all():
+        return rows.copy()
     order = keys.argsort(kind="stable")
     rows, keys = rows[order], keys[order]
-    new = keys[1:] != keys[:-1]
-    starts = np.concatenate([[0], np.flatnonzero(new) + 1])
+    starts = np.concatenate([[0], np.flatnonzero(keys[1:] != keys[:-1]) + 1])
     found: Table = rows[starts]
     found[:, 3] = np.add.reduceat(rows[:, 3], starts)
     return found

@@ -13,7 +13,7 @@ from zpmodel.queue.kernel import BIO_INLINE_VECS, BIO_MAX_VECS, UINT_MAX
 from zpmodel.queue.limits import KernelLimits
 from zpmodel.structure.chunks import add_chunks, cutting_of, reach_of
 from zpmodel.structure.plug import finish_plug
-from zpmodel.structure.records import REACH, Log, States, add_kind, new_states
+from zpmodel.structure.records import REACH, Log, States, add_kind, new_states, put_in_order
 from zpmodel.structure.search import ANYWHERE, INSIDE, look_back
 from zpmodel.structure.uniform import submit_uniform, submit_write_zeroes
 
@@ -173,8 +173,12 @@ def zero_out(limits, zero_bytes, base_page_bytes, offset, length, states, bios, 
 def skip_and_zero_out(limits, zero_bytes, base_page_bytes, offset, length, states, bios, requests):
     """:func:`zero_out`, after :func:`skip_chunks` counted what it can."""
     counted = skip_chunks(limits, zero_bytes, base_page_bytes, offset, length, states, bios, requests)
+    ordered = requests.reach[0].used
     offset, length = offset + counted, length - counted
-    return zero_out(limits, zero_bytes, base_page_bytes, offset, length, states, bios, requests)
+    status = zero_out(limits, zero_bytes, base_page_bytes, offset, length, states, bios, requests)
+    if counted:
+        put_in_order(requests, ordered)
+    return status
 
 
 def count_into(
