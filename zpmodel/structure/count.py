@@ -211,7 +211,7 @@ def _count_one(zero_page: ZeroPage, limits: QueueLimits, offset: int, length: in
     size, page = zero_page.size_bytes, zero_page.base_page_bytes
     rows = _FIRST_ROWS if kernel_limits.chunk_sectors == 0 else _MANY_ROWS
     while True:
-        bios, requests = new_log(_FIRST_ROWS), new_log(rows)
+        bios, requests = new_log(rows), new_log(rows)
         status, states = count_into(kernel_limits, size, page, int(offset), int(length), bios, requests)
         if status:
             raise impossible(limits)
