@@ -25,6 +25,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "benchmarks")]
 import naive  # noqa: E402
 import naive_lifetime  # noqa: E402
 import numpy_pass  # noqa: E402
+import numpy_sweep  # noqa: E402
 
 from zpmodel.base import shipped  # noqa: E402
 from zpmodel.base.accelerate import cores  # noqa: E402
@@ -143,9 +144,8 @@ def sweeping(base: Scenario) -> list[Row]:
     general = spent(lambda: answer_all(base, few, quick=False), 1) / len(few)
     plain = by_numpy(base, inputs)
     slow = spent(lambda: naive_structure(base, int(inputs["max_sectors"].iloc[0])), 1)
-    says_pass = (
-        f"NumPy {plain / kernel:.1f} times (bar: 5), naive, only its structure, {slow / kernel:,.0f} times as long"
-    )
+    says_pass = f"NumPy for this sort alone {plain / kernel:.1f} times, "
+    says_pass += f"naive, only its structure, {slow / kernel:,.0f} times as long"
     # What the machine needs at the least: to write the columns of the result.
     written = spent(lambda: np.zeros((13, len(inputs))) + 1.0, 5) / len(inputs)
     says = f"general path {general / whole:,.0f} times, writing the columns {written / whole:.3f} times as long"
@@ -153,8 +153,40 @@ def sweeping(base: Scenario) -> list[Row]:
         ("sweep: scenarios, each with PAGE_SIZE beside it, one draw", 1 / whole, "a second and core", says),
         ("sweep: the same, the compiled pass alone", 1 / kernel, "a second and core", says_pass),
         ("sweep: calls (two a scenario), the compiled pass alone", 2 / kernel, "a second and core", "bar: 5,000,000"),
+        varied(base),
         two_cores(replace(plan, samples=1 << 22)),
     ]
+
+
+def varied(base: Scenario) -> Row:
+    """The pass over scenarios of all sorts, beside NumPy, which must say the same; CPU time."""
+    spans = {
+        "length": Span(1 << 16, 1 << 36, True),
+        "max_sectors": Span(64, 8192, True),
+        "max_segments": Span(16, 512, True),
+        "nr_requests": Span(1, 1024, True),
+        "device.bandwidth": Span(1e8, 1e10, True),
+        "device.latency": Span(1e-6, 1e-3, True),
+        "cpu.vector": Span(0.5, 2),
+    }
+    inputs = Plan(base, {"zero_page": ["64KiB", "static"]}, spans, 1 << 16).inputs(0, 1 << 17)
+    inputs["length"] = inputs["length"] // 4096 * 4096
+    columns = {name: inputs[name].to_numpy() for name in spans}
+    sizes = np.where(inputs["zero_page"] == "static", 2 << 20, 64 << 10)
+
+    def both() -> list[Any]:
+        beside = [np.full(len(sizes), 4096), sizes]
+        return [numpy_sweep.elapsed(base, numpy_sweep.Rows(zero, *columns.values())) for zero in beside]
+
+    page_s, other_s = both()
+    found = answer_table(base, {n: inputs[n] for n in inputs}, len(inputs))
+    known = np.isfinite(page_s) & np.isfinite(other_s)
+    assert known.mean() > 0.99
+    np.testing.assert_allclose(other_s[known], found["elapsed_s"][known], rtol=1e-9)
+    np.testing.assert_allclose((page_s / other_s)[known], found["speedup"][known], rtol=1e-9)
+    kernel = spent(lambda: answer_table(base, {n: inputs[n] for n in inputs}, len(inputs)), 5) / len(inputs)
+    says = f"NumPy {spent(both, 3) / len(inputs) / kernel:.1f} times as long (bar: 5)"
+    return ("sweep: scenarios that differ in all, the compiled pass alone", 1 / kernel, "a second and core", says)
 
 
 def by_numpy(base: Scenario, inputs: "pd.DataFrame") -> float:

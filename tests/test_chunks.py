@@ -116,6 +116,32 @@ def test_kinds_stay_few_however_long_the_range():
     assert len(model.request_table) < 10_000
 
 
+@pytest.mark.parametrize("part", [256, 2560, 255])
+@pytest.mark.parametrize("zero_bytes", [4096, 65536, 2 << 20])
+def test_what_comes_round_is_counted_as_often(part, zero_bytes):
+    # After as many chunks as a bio has sectors everything is as it was; up to there the walk says how it is.
+    chunk, page = 4097, ZeroPage("folio", zero_bytes)
+    limits, round_bytes = QueueLimits(part, 128, UINT_MAX, chunk_sectors=chunk), chunk * 256 * zero_bytes
+    start = 256 * zero_bytes * 20
+    once, twice, long = (count(page, limits, 4096 * 3, start + n * round_bytes) for n in (1, 2, 1001))
+    tables = [{tuple(row[:3]): row[3] for row in found.request_table.tolist()} for found in (once, twice, long)]
+    assert tables[2] == {kind: n + 1000 * (tables[1][kind] - n) for kind, n in tables[0].items()}
+    assert sum(kind[0] * n for kind, n in tables[2].items()) == long.length
+    for name in ("bios", "vectors", "splits", "requests", "segments"):
+        one, two = getattr(once, name), getattr(twice, name)
+        assert getattr(long, name) == one + 1000 * (two - one)
+    if zero_bytes < 2 << 20:
+        assert walked(limits, zero_bytes, 4096 * 3, once.length).request_table.tolist() == once.request_table.tolist()
+
+
+def test_chunks_without_a_large_request_follow_each_other():
+    # Of two vectors less a part of one, and the rest: the plug is flushed by its number, which no table of kinds tells.
+    limits = QueueLimits(2560, 2, UINT_MAX, chunk_sectors=301)
+    found, slow = count(ZeroPage("folio", 65536), limits, 0, GIB), walked(limits, 65536, 0, GIB)
+    assert found.work == slow.work
+    assert found.request_table.tolist() == slow.request_table.tolist()
+
+
 def test_an_array_of_ranges_is_counted_as_each_is():
     limits, page = QueueLimits(256, 33, UINT_MAX, chunk_sectors=65537), ZeroPage("folio", 2 << 20)
     table = count(page, limits, 0, [GIB, TIB])

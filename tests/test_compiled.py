@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import zpmodel
+from zpmodel.base.accelerate import compiles, kernel
 
 PROGRAM = """
 import sys
@@ -73,6 +74,20 @@ def test_the_next_process_compiles_nothing(once, used):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not compiles(), reason="nothing is compiled")
+def test_a_constant_makes_no_further_code():
+    @kernel
+    def inner(value, share):
+        return value * share
+
+    @kernel
+    def outer(value):
+        return inner(value, 2) + inner(value, 3) + inner(value, value)
+
+    assert outer(5) == 50
+    assert len(inner.signatures) == 1
+
+
 def test_eight_at_once_on_an_empty_cache(home):
     found = [ended(process) for process in [start(home) for _ in range(8)]]
     assert len({value for value, _, _ in found}) == 1

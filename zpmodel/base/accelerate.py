@@ -18,6 +18,11 @@ import numpy.typing as npt
 _plain = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
 
 
+def odd_chunk(chunk_sectors: int) -> bool:
+    """Whether a queue has a chunk that is no power of two: bios and vectors come round in it after many of them."""
+    return chunk_sectors & (chunk_sectors - 1) != 0
+
+
 def few_answers(chunk_sectors: int = 0) -> None:
     """Say that this program asks for so little that plain Python is done sooner than numba is imported.
 
@@ -27,8 +32,7 @@ def few_answers(chunk_sectors: int = 0) -> None:
         and more, in compiled code sooner.
     """
     global _plain
-    few = chunk_sectors & (chunk_sectors - 1) == 0
-    _plain = _plain or (few and "numba" not in sys.modules)
+    _plain = _plain or (not odd_chunk(chunk_sectors) and "numba" not in sys.modules)
 
 
 def compiles() -> bool:
@@ -55,13 +59,13 @@ def _compiled(function: Callable[..., Any], *, counts_references: bool) -> Calla
         return function
     import numba
 
-    from zpmodel.base.compiled import KernelCache, cache_folder
+    from zpmodel.base.compiled import KernelCache, cache_folder, whatever_the_values
 
     # Nobody calls kernels from C: without the wrapper for that they compile sooner.
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
     # Said either way: else it would be as whoever calls it first has it.
     options["_nrt"] = counts_references
-    compiled: Any = numba.njit(**options)(function)
+    compiled: Any = whatever_the_values(numba.njit(**options)(function))
     if hasattr(compiled, "_cache") and cache_folder() is not None:
         compiled._cache = KernelCache(function)
     return compiled  # type: ignore[no-any-return]

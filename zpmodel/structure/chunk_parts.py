@@ -1,10 +1,10 @@
-"""The parts of a stretch of a bio between two cuts, counted together: where a chunk or a bio ends, there is a cut.
+"""The parts of a stretch of a bio between two cuts: where a chunk or a bio ends, there is a cut.
 
 All sizes and places are in sectors, and a place is counted from the start of its vector. It holds where a part is
 bounded by its size alone, or by whole vectors alone (:class:`Cutting`), and a vector is one segment.
 
-Counts are kept in one row of sums, since they may be taken off again, and an array more to hand over costs as much as
-a stretch does.
+Only kinds of requests are counted, in one row of sums: how many segments there are, and how many parts end with a
+vector, follows from them (:func:`log_kinds`).
 """
 
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from zpmodel.base.accelerate import borrowing_kernel
 from zpmodel.base.units import SECTOR
 from zpmodel.base.whole import quotient, trailing_zeros
 from zpmodel.structure.crossing import count_below
-from zpmodel.structure.records import add_kind, keep_apart
+from zpmodel.structure.records import add_kind, keep_apart, put_in_order
 
 # mypy: disable-error-code="no-untyped-def"
 
@@ -23,19 +23,15 @@ PAGE_SECTORS = 8
 MOST_PHASES = 128
 """Sectors of the largest vector of which parts may be so many whole ones."""
 
-PARTS, TOUCHED, ENDS, LAST_PARTS, LAST_TOUCHED, PASSED, LARGES = 0, 1, 2, 3, 4, 5, 6
-"""Sums: parts that are split off, vectors that they touch, those that end with a vector; last parts of bios, vectors
-that they touch, and vectors before them; requests that are large."""
+ALIKE, UNCUT = 0, 16
+"""Where rows of sums start, by segments (the fewest, and one more) and by offset in a page: parts of the full size, and
+the last ones of whole chunks."""
 
-ALIKE, UNCUT, FIRST = 8, 24, 40
-"""Where rows of sums start: parts of the full size, then the last ones of whole chunks, by offset in a page and by
-segments (the fewest, and one more); and where parts are whole vectors, first ones of several, by where they start."""
+KINDS = 32
+"""Where the table of other parts starts: for each size the last parts of bios, then the others: a row as those above,
+or only its two of offset 0 (``Cutting.width``)."""
 
-KINDS = FIRST + MOST_PHASES
-"""Where the table of other parts starts: for each size the last parts of bios, then the others by segments and offset
-(``Cutting.width``)."""
-
-_FEW_ROWS = 32
+_LONGER = PAGE_SECTORS
 
 
 class Cutting(NamedTuple):
@@ -58,6 +54,21 @@ class Cutting(NamedTuple):
     bio: int
     large: int
     width: int
+
+
+class Sums(NamedTuple):
+    """What the kinds add up to.
+
+    :ivar requests, segments: of all. :ivar lasts, last_segments: of the last parts of bios among them.
+    :ivar passed: vectors before those. :ivar large: requests after which the plug is flushed.
+    """
+
+    requests: int
+    segments: int
+    lasts: int
+    last_segments: int
+    passed: int
+    large: int
 
 
 @borrowing_kernel
@@ -84,49 +95,78 @@ def ends_on_vectors(cutting, start, parts):
 
 
 @borrowing_kernel
-def spread_run(cutting, sums, start, parts, count):
-    """Count a run's parts by offset and segments where each starts at another offset."""
-    size, last = cutting.part, cutting.vector - 1
-    cycle = PAGE_SECTORS // (size & -size)
-    for i in range(min(cycle, parts)):
-        number = (parts - i + cycle - 1) // cycle
-        at = (start + i * size) & last
-        longer = count_below(number, cutting.vector, -(size * cycle) & last, last - at, (size - 1) & last)
-        sums[ALIKE + 2 * (at & 7)] += count * (number - longer)
-        sums[ALIKE + 2 * (at & 7) + 1] += count * longer
+def longer_ones(cutting, start, parts):
+    """How many of so many parts of the full size have a segment more: ends of vectors in them, but those all have."""
+    if parts == 0:
+        return 0
+    part, shift = cutting.part, cutting.shift
+    longer = ((start + parts * part - 1) >> shift) - parts * ((part - 1) >> shift)
+    # One at which a part ends is in none.
+    return (
+        longer
+        if start & (part & -part) - 1 & cutting.vector - 1
+        else longer - ends_on_vectors(cutting, start, parts - 1)
+    )
+
+
+@borrowing_kernel
+def add_line(cutting, sums, row, number, first, step, size, count):
+    """Add ``count`` times ``number`` parts of one size that start ``step`` apart from ``first`` on, wherever that is.
+
+    One that starts less than ``size`` before the end of its vector, whole vectors left out, has a segment more.
+    """
+    last = cutting.vector - 1
+    cycle = PAGE_SECTORS // (step & -step) if step & (PAGE_SECTORS - 1) else 1
+    for i in range(min(cycle, number)):
+        of_offset = quotient(number - i + cycle - 1, cycle)
+        at = (first + i * step) & last
+        longer = count_below(of_offset, cutting.vector, -(step * cycle) & last, last - at, (size - 1) & last)
+        sums[row + (at & 7)] += count * (of_offset - longer)
+        sums[row + _LONGER + (at & 7)] += count * longer
+
+
+@borrowing_kernel
+def add_crossed(cutting, sums, start, parts, count):
+    """As :func:`add_run`, by looking at each end of a vector, which are fewer than parts and cross one each."""
+    size = cutting.part
+    for i in range(min(PAGE_SECTORS, parts)):
+        sums[ALIKE + (start + i * size & 7)] += count * ((parts - i + PAGE_SECTORS - 1) >> 3)
+    for at in range(cutting.vector - start, parts * size, cutting.vector):
+        before = quotient(at, size) * size
+        if before < at:
+            sums[ALIKE + (start + before & 7)] -= count
+            sums[ALIKE + _LONGER + (start + before & 7)] += count
 
 
 @borrowing_kernel
 def add_run(cutting, sums, start, parts, count):
-    """Add ``count`` runs of so many parts of the full size, of which more of the bio follows."""
+    """Add ``count`` runs of so many parts of the full size."""
     size = cutting.part
-    end = start + parts * size
-    inner = ends_on_vectors(cutting, start, parts - 1)
-    touched = parts + ((end - 1) >> cutting.shift) - inner
-    sums[PARTS] += count * parts
-    sums[TOUCHED] += count * touched
-    sums[ENDS] += count * (inner + (end & (cutting.vector - 1) == 0))
-    if cutting.large and size >= cutting.large:
-        sums[LARGES] += count * parts
     if size & (PAGE_SECTORS - 1) and parts > 1:
-        spread_run(cutting, sums, start, parts, count)
-    else:
-        longer = touched - parts * (((size - 1) >> cutting.shift) + 1)
-        sums[ALIKE + 2 * (start & 7)] += count * (parts - longer)
-        sums[ALIKE + 2 * (start & 7) + 1] += count * longer
+        if size > cutting.vector:
+            add_line(cutting, sums, ALIKE, parts, start, size, size, count)
+        else:
+            add_crossed(cutting, sums, start, parts, count)
+        return
+    longer = longer_ones(cutting, start, parts)
+    sums[ALIKE + (start & 7)] += count * (parts - longer)
+    sums[ALIKE + _LONGER + (start & 7)] += count * longer
 
 
 @borrowing_kernel
-def add_split(cutting, sums, start, size, count):
-    """Add ``count`` parts of so many sectors that are split off; return how many vectors each touches."""
-    end = start + size
-    touched = ((end - 1) >> cutting.shift) + 1
-    sums[PARTS] += count
-    sums[TOUCHED] += count * touched
-    sums[ENDS] += count * (end & (cutting.vector - 1) == 0)
-    if cutting.large and size >= cutting.large:
-        sums[LARGES] += count
-    return touched
+def add_part(cutting, sums, row, start, size, count):
+    """Add ``count`` parts of a size to a row by segments and offset, or to its two of offset 0."""
+    longer = ((start + size - 1) >> cutting.shift) - ((size - 1) >> cutting.shift)
+    if row >= KINDS and cutting.width == 3:
+        sums[row + longer] += count
+    else:
+        sums[row + _LONGER * longer + (start & 7)] += count
+
+
+@borrowing_kernel
+def row_of(cutting, size):
+    """Where the parts of a size stand that are no bio's last."""
+    return KINDS + (size - 1) * cutting.width + 1
 
 
 @borrowing_kernel
@@ -134,7 +174,7 @@ def add_but_last(cutting, sums, start, length, count):
     """Add all parts but the last of ``count`` stretches of so many sectors; return where that starts, and its size."""
     part = cutting.part
     if not cutting.whole:
-        parts = quotient(length - 1, part) if length > part else 0
+        parts = quotient(length - 1, part)
         if parts:
             add_run(cutting, sums, start, parts, count)
         return (start + parts * part) & (cutting.vector - 1), length - parts * part
@@ -143,65 +183,75 @@ def add_but_last(cutting, sums, start, length, count):
         return start, length
     length += start - parts * part
     if start:
-        add_split(cutting, sums, start, part - start, count)
-        sums[FIRST + start] += count
+        add_part(cutting, sums, row_of(cutting, part - start), start, part - start, count)
         parts -= 1
-    if parts:
-        add_run(cutting, sums, 0, parts, count)
+    sums[ALIKE] += count * parts
     return 0, length
 
 
 @borrowing_kernel
-def add_stretch(cutting, sums, start, length, bio, count):
-    """Add ``count`` stretches of so many sectors, or take them off.
-
-    :param bio: sectors of the bio that ends with it, and with a vector; 0 where a chunk ends, and no bio.
-    """
-    at, size = add_but_last(cutting, sums, start, length, count)
-    if bio == 0:
-        longer = add_split(cutting, sums, at, size, count) - 1 - ((size - 1) >> cutting.shift)
-        kind = KINDS + (size - 1) * cutting.width + 1
-        if length == cutting.chunk and not cutting.whole:
-            kind = UNCUT
-        sums[kind + longer + 2 * (at & 7)] += count
+def add_stretch(cutting, sums, start, length, ends_bio, count):
+    """Add ``count`` stretches of so many sectors, or take them off, that end with a bio or else with a chunk."""
+    if length == 0:
         return
-    sums[LAST_PARTS] += count
-    sums[LAST_TOUCHED] += count * (((at + size - 1) >> cutting.shift) + 1)
-    # Every vector before the last part was passed by the splits.
-    sums[PASSED] += count * ((bio - size) >> cutting.shift)
-    if cutting.large and size >= cutting.large:
-        sums[LARGES] += count
-    sums[KINDS + (size - 1) * cutting.width] += count
+    at, size = add_but_last(cutting, sums, start, length, count)
+    row = row_of(cutting, size)
+    if ends_bio:
+        sums[row - 1] += count
+    elif length == cutting.chunk and not cutting.whole:
+        add_part(cutting, sums, UNCUT, at, size, count)
+    else:
+        add_part(cutting, sums, row, at, size, count)
 
 
 @borrowing_kernel
-def log_other_kinds(cutting, sums, requests):
-    """Log the table of other parts."""
-    width, last = cutting.width, cutting.vector - 1
-    for i in range(KINDS, len(sums)):
-        if sums[i]:
-            size, which = (i - KINDS) // width + 1, (i - KINDS) % width
-            if requests.reach[0].used > _FEW_ROWS:
-                # Each is a kind of its own: not looked for among the others.
-                keep_apart(requests)
-            segments = ((size - 1) >> cutting.shift) + 1 + (which > 0 and (which - 1) & 1)
-            offset = (which - 1) >> 1 if which else -size & last & 7
-            add_kind(requests, size * SECTOR, segments, offset * SECTOR, sums[i])
+def log_row(sums, row, number, per_segments, size, fewest, requests):
+    """Log a row of sums, the first ``per_segments`` of which have the fewest segments; return their number, and how
+    many of them have one more."""
+    found, longer = 0, 0
+    for i in range(number):
+        count = sums[row + i]
+        if count:
+            more = i >= per_segments
+            add_kind(requests, size * SECTOR, fewest + more, (i - per_segments * more) * SECTOR, count)
+            found += count
+            longer += count * more
+    return found, longer
 
 
 @borrowing_kernel
 def log_kinds(cutting, sums, requests):
-    """Log what was counted by kinds."""
-    vectors = cutting.part >> cutting.shift
-    rest = cutting.chunk - (cutting.chunk - 1) // cutting.part * cutting.part
-    for i in range(ALIKE, KINDS):
-        if sums[i]:
-            size = cutting.part if i < UNCUT else rest
-            segments, offset = ((size - 1) >> cutting.shift) + 1 + (i & 1), (i >> 1) - (ALIKE >> 1) & 7
-            if i >= FIRST:
-                size, segments, offset = cutting.part - (i - FIRST), vectors, (i - FIRST) & 7
-            add_kind(requests, size * SECTOR, segments, offset * SECTOR, sums[i])
-    log_other_kinds(cutting, sums, requests)
+    """Log what was counted, in order; return :class:`Sums` of it."""
+    full, width, shift, bio = cutting.part, cutting.width, cutting.shift, cutting.bio
+    rest = cutting.chunk - (cutting.chunk - 1) // full * full
+    per_segments = (width - 1) >> 1
+    found, segments, lasts, last_segments, passed, large = 0, 0, 0, 0, 0, 0
+    row = KINDS
+    for size in range(1, min(full, cutting.chunk) + 1):
+        fewest, ends = ((size - 1) >> shift) + 1, sums[row]
+        # Looked for among those of this size alone.
+        keep_apart(requests)
+        number, longer = log_row(sums, row + 1, width - 1, per_segments, size, fewest, requests)
+        if ends:
+            add_kind(requests, size * SECTOR, fewest, (-size & 7) * SECTOR, ends)
+            number += ends
+            lasts += ends
+            last_segments += ends * fewest
+            # Every vector before a bio's last part was passed by the splits.
+            passed += ends * ((bio - size) >> shift)
+        if size == full:
+            more, further = log_row(sums, ALIKE, UNCUT - ALIKE, PAGE_SECTORS, size, fewest, requests)
+            number, longer = number + more, longer + further
+        if size == rest:
+            more, further = log_row(sums, UNCUT, KINDS - UNCUT, PAGE_SECTORS, size, fewest, requests)
+            number, longer = number + more, longer + further
+        if requests.reach[0].used > requests.reach[0].floor + 1:
+            put_in_order(requests, requests.reach[0].floor)
+        found += number
+        segments += number * fewest + longer
+        large += number * (0 < cutting.large <= size)
+        row += width
+    return Sums(found, segments, lasts, last_segments, passed, large)
 
 
 @borrowing_kernel

@@ -16,23 +16,21 @@ from zpmodel.base.units import SECTOR
 from zpmodel.base.whole import trailing_zeros
 from zpmodel.queue.kernel import PAGE_BYTES, PLUG_BYTES, PLUG_REQUESTS
 from zpmodel.structure.chunk_parts import (
-    ENDS,
+    ALIKE,
     KINDS,
-    LARGES,
-    LAST_PARTS,
-    LAST_TOUCHED,
     MOST_PHASES,
     PAGE_SECTORS,
-    PARTS,
-    PASSED,
-    TOUCHED,
+    UNCUT,
     Cutting,
     add_but_last,
+    add_line,
     add_stretch,
     count_walks,
     inverse_of,
     log_kinds,
+    longer_ones,
 )
+from zpmodel.structure.crossing import floor_sum
 from zpmodel.structure.records import keep_apart
 from zpmodel.structure.uniform import add_rest
 
@@ -109,73 +107,132 @@ def reach_of(cutting, by_bytes, sector, left):
 
 
 @borrowing_kernel
-def add_uncut_chunks(cutting, sums, first, chunks):
-    """Add so many chunks, the first of which starts at ``first``, as if no bio ended in them."""
-    chunk, vector = cutting.chunk, cutting.vector
-    if cutting.whole or chunk + PAGE_SECTORS > vector:
-        period = vector // gcd(chunk, vector)
-        each, more = chunks // period, chunks % period
-        start = first & (vector - 1)
-        for i in range(min(chunks, period)):
-            add_stretch(cutting, sums, start, chunk, 0, each + (i < more))
-            start = (start + chunk) & (vector - 1)
+def add_uncut_chunks(cutting, sums, first, number, count):
+    """Add ``count`` times so many chunks, the first of which starts at ``first``, as if no bio ended in them."""
+    chunk, part, last = cutting.chunk, cutting.part, cutting.vector - 1
+    if cutting.whole:
+        for i in range(number):
+            add_stretch(cutting, sums, (first + i * chunk) & last, chunk, 0, count)
         return
-    # Most lie inside a vector; those that do not are found by the ends of vectors.
-    for i in range(min(PAGE_SECTORS, chunks)):
-        add_stretch(cutting, sums, (first + i * chunk) & 7, chunk, 0, (chunks - i + PAGE_SECTORS - 1) // PAGE_SECTORS)
-    before = first >> cutting.shift
-    number = ((first + chunks * chunk) >> cutting.shift) - before
-    period = chunk // gcd(chunk, vector)
+    parts = (chunk - 1) // part
+    add_line(cutting, sums, UNCUT, number, first + parts * part, chunk & last, chunk - parts * part, count)
+    if part & (PAGE_SECTORS - 1):
+        for i in range(parts):
+            add_line(cutting, sums, ALIKE, number, first + i * part, chunk & last, part, count)
+    elif parts:
+        add_uncut_runs(cutting, sums, first & last, number, parts, count)
+
+
+@borrowing_kernel
+def add_uncut_runs(cutting, sums, first, number, parts, count):
+    """Add the parts of the full size of :func:`add_uncut_chunks`, so many a chunk, all at one offset in a page."""
+    part, vector, last = cutting.part, cutting.vector, cutting.vector - 1
+    cycle = PAGE_SECTORS // gcd(cutting.chunk, PAGE_SECTORS)
+    step = cutting.chunk * cycle & last
+    for i in range(min(cycle, number)):
+        of_offset, start = (number - i + cycle - 1) // cycle, (first + i * cutting.chunk) & last
+        # Ends of vectors behind the first sector of a run and before its last.
+        longer = floor_sum(of_offset, vector, step, start + parts * part - 1) - floor_sum(
+            of_offset, vector, step, start
+        )
+        longer -= of_offset * parts * ((part - 1) >> cutting.shift)
+        if start & (PAGE_SECTORS - 1) == 0:
+            longer -= ends_of_runs(cutting, start, step, of_offset, parts - 1)
+        sums[ALIKE + (start & 7)] += count * (of_offset * parts - longer)
+        sums[ALIKE + PAGE_SECTORS + (start & 7)] += count * longer
+
+
+@borrowing_kernel
+def ends_of_runs(cutting, start, step, number, parts):
+    """How many parts of the full size end with a vector, of ``number`` runs of so many that start ``step`` apart."""
+    shift, last, found = trailing_zeros(step | cutting.vector), cutting.vector - 1, 0
+    period = max(1, cutting.vector >> trailing_zeros(cutting.part))
+    inverse = inverse_of(step >> shift | 1)
+    for i in range(1, min(period, parts) + 1):
+        # The one run, of those up to where they come round, of which the i-th part does.
+        away = -(start + i * cutting.part) & last
+        if away & ((1 << shift) - 1) == 0 and (away >> shift) * inverse & (last >> shift) < number:
+            found += (parts - i) // period + 1
+    return found
+
+
+@borrowing_kernel
+def add_cut(cutting, sums, of, place, step, number):
+    """Add ``number`` chunks, or bios if they are the shorter, that an end of the other cuts, and come round.
+
+    :param of: sectors of one. :param place: where the first is cut; 0 for at its end. :param step: how much further the
+        next is; chunks are taken off as :func:`add_uncut_chunks` had them.
+    """
+    period = of // gcd(of, step)
     each, more = number // period, number % period
-    place, step = (((before + 1) << cutting.shift) - first) % chunk, vector % chunk
+    if cutting.part & (PAGE_SECTORS - 1) == 0 and not cutting.whole:
+        if each:
+            add_places(cutting, sums, of, place, step, period, each)
+        add_places(cutting, sums, of, place, step, more, 1)
+        return
     for i in range(min(number, period)):
-        start = vector - (place if place else chunk)
-        count = each + (i < more)
-        add_stretch(cutting, sums, start, chunk, 0, count)
-        add_stretch(cutting, sums, start & 7, chunk, 0, -count)
+        length, count = place if place else of, each + (i < more)
+        start = -length & (cutting.vector - 1)
+        if of == cutting.chunk:
+            add_stretch(cutting, sums, start, of, False, -count)
+        add_stretch(cutting, sums, start, length, True, count)
+        add_stretch(cutting, sums, 0, of - length, False, count)
         place += step
-        place -= chunk if place >= chunk else 0
+        place -= of if place >= of else 0
 
 
 @borrowing_kernel
-def add_cut_chunks(cutting, sums, reach):
-    """Add the chunks in which a bio ends, where bios are the longer."""
-    chunk, bio, last = cutting.chunk, cutting.bio, cutting.vector - 1
-    before = reach.first // bio
-    number = min(reach.bios, (reach.first + reach.chunks * chunk) // bio) - before
-    period = chunk // gcd(chunk, bio)
-    place, step = ((before + 1) * bio - reach.first) % chunk, bio % chunk
-    for i in range(min(number, period)):
-        length = place if place else chunk
-        count = number // period + (i < number % period)
-        add_stretch(cutting, sums, -length & last, chunk, 0, -count)
-        add_stretch(cutting, sums, -length & last, length, bio, count)
-        if length < chunk:
-            add_stretch(cutting, sums, 0, chunk - length, 0, count)
+def add_places(cutting, sums, of, place, step, number, count):
+    """As the loop of :func:`add_cut`, where parts of the full size are whole pages: two stretches in a few ns."""
+    part, shift, last, width = cutting.part, cutting.shift, cutting.vector - 1, cutting.width
+    # Dividing takes longer than all the rest; half a sector off, no quotient is within rounding of a whole number.
+    parts_of, share = (of - 1) // part if of == cutting.chunk else 0, 1.0 / part
+    rest_of, head_parts, head_longer = of - parts_of * part, 0, 0
+    for _ in range(number):
+        length = place if place else of
+        start = -length & last
+        # From an end of a chunk to that of the bio.
+        parts = int((length - 0.5) * share)
+        size = length - parts * part
+        sums[KINDS + (size - 1) * width] += count
+        longer = longer_ones(cutting, start, parts)
+        if of == cutting.chunk:
+            at = start + parts_of * part & last
+            sums[UNCUT + (start & 7) + PAGE_SECTORS * ((at + (rest_of - 1 & last)) >> shift)] -= count
+            longer -= longer_ones(cutting, start, parts_of)
+            parts -= parts_of
+        sums[ALIKE + (start & 7)] += count * (parts - longer)
+        sums[ALIKE + PAGE_SECTORS + (start & 7)] += count * longer
+        # From that of the bio to the next of a chunk.
+        length = of - length
+        if length:
+            parts = int((length - 0.5) * share)
+            start, size = parts * part & last, length - parts * part
+            head_parts += parts
+            head_longer += longer_ones(cutting, 0, parts)
+            sums[KINDS + (size - 1) * width + 1 + ((start + (size - 1 & last)) >> shift)] += count
         place += step
-        place -= chunk if place >= chunk else 0
+        place -= of if place >= of else 0
+    sums[ALIKE] += count * (head_parts - head_longer)
+    sums[ALIKE + PAGE_SECTORS] += count * head_longer
 
 
 @borrowing_kernel
-def add_chunks_of_bios(cutting, sums, reach):
-    """Add the chunks where they are the longer: in each at least one bio ends."""
-    chunk, bio, last = cutting.chunk, cutting.bio, cutting.vector - 1
-    period = bio // gcd(chunk, bio)
-    whole = 0
-    place, step = reach.first % bio, chunk % bio
-    for i in range(min(reach.chunks, period)):
-        length = bio - place
-        count = reach.chunks // period + (i < reach.chunks % period)
-        add_stretch(cutting, sums, -length & last, length, bio, count)
-        inside = (chunk - length) // bio
-        whole += count * inside
-        rest = chunk - length - inside * bio
-        if rest:
-            add_stretch(cutting, sums, 0, rest, 0, count)
-        place += step
-        place -= bio if place >= bio else 0
-    if whole:
-        add_stretch(cutting, sums, 0, bio, bio, whole)
+def add_whole_chunks(cutting, sums, reach):
+    """Add the stretches up to where the last whole chunk ends."""
+    chunk, bio, first = cutting.chunk, cutting.bio, reach.first
+    end = first + reach.chunks * chunk
+    if chunk >= bio:
+        # Each end of one cuts a bio; the last one's is only half of it.
+        add_cut(cutting, sums, bio, -first % bio, -chunk % bio, reach.chunks)
+        add_stretch(cutting, sums, 0, bio, True, end // bio - reach.chunks)
+        add_stretch(cutting, sums, 0, end % bio, False, 1)
+        return
+    add_stretch(cutting, sums, 0, first, False, 1)
+    period = cutting.vector // gcd(chunk, cutting.vector)
+    add_uncut_chunks(cutting, sums, first, period, reach.chunks // period)
+    add_uncut_chunks(cutting, sums, first, reach.chunks % period, 1)
+    add_cut(cutting, sums, chunk, (bio - first) % chunk, bio % chunk, min(reach.bios, end // bio))
 
 
 @borrowing_kernel
@@ -186,9 +243,8 @@ def add_within_chunk(cutting, sums, start, end, bios):
     if ends <= 0:
         return start
     first = (start // bio + 1) * bio
-    add_stretch(cutting, sums, start & (cutting.vector - 1), first - start, bio, 1)
-    if ends > 1:
-        add_stretch(cutting, sums, 0, bio, bio, ends - 1)
+    add_stretch(cutting, sums, start & (cutting.vector - 1), first - start, True, 1)
+    add_stretch(cutting, sums, 0, bio, True, ends - 1)
     return first + (ends - 1) * bio
 
 
@@ -237,17 +293,19 @@ def plug_at(cutting, reach):
 
 
 @borrowing_kernel
-def add_sums(limits, cutting, reach, zero_bytes, sums, state):
-    """Add what was summed to the state, the plug as it is then included."""
-    state.requests = sums[PARTS] + sums[LAST_PARTS]
-    state.splits, state.advanced = sums[PARTS], sums[PASSED]
-    state.segments = sums[TOUCHED] + sums[LAST_TOUCHED]
-    count_walks(limits, zero_bytes, state, sums[TOUCHED], sums[ENDS], sums[PARTS], True)
-    count_walks(limits, zero_bytes, state, sums[LAST_TOUCHED], 0, sums[LAST_PARTS], False)
+def add_sums(limits, cutting, reach, zero_bytes, found, end, state):
+    """Add to the state what the kinds add up to, of parts up to ``end``, the plug as it is then included."""
+    splits, segments = found.requests - found.lasts, found.segments - found.last_segments
+    state.requests, state.segments = found.requests, found.segments
+    state.splits, state.advanced = splits, found.passed
+    # Each end of a vector lies in a part, which has a segment more for it, or ends one; with bios vectors end too.
+    ends = found.requests + (end >> cutting.shift) - found.segments - found.lasts
+    count_walks(limits, zero_bytes, state, segments, ends, splits, True)
+    count_walks(limits, zero_bytes, state, found.last_segments, 0, found.lasts, False)
     newest = False
     if cutting.large:
         state.plugged, newest = plug_at(cutting, reach)
-        state.flushes = sums[LARGES] - newest
+        state.flushes = found.large - newest
     else:
         state.flushes = (state.requests - 1) // PLUG_REQUESTS
         state.plugged = (state.requests - 1) % PLUG_REQUESTS + 1
@@ -278,18 +336,10 @@ def add_chunks(limits, cutting, reach, zero_bytes, sector, state, requests):
     :param requests: log of requests, which is added to.
     """
     sums = np.zeros(KINDS + min(cutting.part, cutting.chunk) * cutting.width, np.int64)
-    at = add_within_chunk(cutting, sums, 0, reach.first, reach.bios)
-    if at < reach.first:
-        add_stretch(cutting, sums, at & (cutting.vector - 1), reach.first - at, 0, 1)
-    if cutting.chunk < cutting.bio:
-        add_uncut_chunks(cutting, sums, reach.first, reach.chunks)
-        add_cut_chunks(cutting, sums, reach)
-    else:
-        add_chunks_of_bios(cutting, sums, reach)
-    at = add_within_chunk(
-        cutting, sums, reach.first + reach.chunks * cutting.chunk, reach.end, ends_before(cutting, reach)
-    )
+    add_whole_chunks(cutting, sums, reach)
+    at = reach.first + reach.chunks * cutting.chunk
+    at = add_within_chunk(cutting, sums, at, reach.end, ends_before(cutting, reach))
     start, size = add_but_last(cutting, sums, at & (cutting.vector - 1), reach.end - at, 1)
-    log_kinds(cutting, sums, requests)
-    add_sums(limits, cutting, reach, zero_bytes, sums, state)
+    found = log_kinds(cutting, sums, requests)
+    add_sums(limits, cutting, reach, zero_bytes, found, reach.end - size, state)
     add_last_part(limits, cutting, reach, zero_bytes, sector, start, size, state, requests)

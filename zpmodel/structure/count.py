@@ -7,7 +7,6 @@ import numpy as np
 import numpy.typing as npt
 
 from zpmodel.base.errors import InputError
-from zpmodel.base.units import SECTOR
 from zpmodel.queue.limits import QueueLimits
 from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.structure.records import COUNTS, WORK, Log, new_log
@@ -19,9 +18,10 @@ if TYPE_CHECKING:
 Operation = Literal["write", "write_zeroes"]
 
 _LAST_BYTE = (1 << 63) - 1
-_FIRST_ROWS, _MANY_ROWS = 128, 1 << 14
+_FIRST_ROWS, _MANY_ROWS = 128, 1 << 11
 _MOST_ROWS = 1 << 24
-_FEW_ROWS = 64
+_FEW_ROWS = 12
+_ORDER = np.array([1 << 20, 1 << 12, 1])
 
 Table = npt.NDArray[np.int64]
 
@@ -215,7 +215,7 @@ def _count_one(zero_page: ZeroPage, limits: QueueLimits, offset: int, length: in
         status, states = count_into(kernel_limits, size, page, int(offset), int(length), bios, requests)
         if status:
             raise impossible(limits)
-        if not (bios.reach[0]["full"] or requests.reach[0]["full"]):
+        if not (bios.reach["full"][0] or requests.reach["full"][0]):
             break
         rows *= 16
         assert rows <= _MOST_ROWS, "more kinds of requests than a range can have"
@@ -235,7 +235,7 @@ def make_structure(operation: Operation, length: int, tally: Table, bios: Log, r
 
     :param tally: row of :data:`zpmodel.structure.records.STATE`.
     """
-    numbers = tally.tolist()
+    numbers = tally[: len(COUNTS) + len(WORK)].tolist()
     counts = dict(zip(COUNTS, numbers, strict=False))
     return Structure(
         operation=operation,
@@ -247,7 +247,7 @@ def make_structure(operation: Operation, length: int, tally: Table, bios: Log, r
         back_merges=counts["back_merges"],
         requests=counts["requests"],
         segments=counts["segments"],
-        work=Work(*numbers[len(COUNTS) : len(COUNTS) + len(WORK)]),
+        work=Work(*numbers[len(COUNTS) :]),
         bio_table=_kinds(bios),
         request_table=_kinds(requests),
     )
@@ -256,16 +256,20 @@ def make_structure(operation: Operation, length: int, tally: Table, bios: Log, r
 def _kinds(log: Log) -> Table:
     """One row a kind, the smallest first."""
     rows = log.rows[: log.reach["used"][0]]
+    if len(rows) == 1:
+        return rows.copy()
     if len(rows) <= _FEW_ROWS:
         counts: dict[tuple[int, int, int], int] = {}
         for size, parts, detail, number in rows.tolist():
             counts[size, parts, detail] = counts.get((size, parts, detail), 0) + number
         return np.array([(*key, counts[key]) for key in sorted(counts)], np.int64).reshape(-1, 4)
-    # One number that orders them: less than 2^32 sectors, 2^17 parts, and 4096 bytes or vectors.
-    keys = (rows[:, 0] // SECTOR << 29) + (rows[:, 1] << 12) + rows[:, 2]
-    order = np.argsort(keys)
+    # One number that orders them: less than 2^41 bytes, 2^17 parts, and 4096 bytes or vectors.
+    keys: Table = rows[:, :3] @ _ORDER
+    if (keys[1:] > keys[:-1]).all():
+        return rows.copy()
+    order = keys.argsort(kind="stable")
     rows, keys = rows[order], keys[order]
-    starts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
-    found = rows[starts]
+    starts = np.concatenate([[0], np.flatnonzero(keys[1:] != keys[:-1]) + 1])
+    found: Table = rows[starts]
     found[:, 3] = np.add.reduceat(rows[:, 3], starts)
     return found

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from zpmodel.base.accelerate import in_pieces, kernel
+from zpmodel.base.accelerate import in_pieces, kernel, odd_chunk
 from zpmodel.queue.limits import KernelLimits, QueueLimits
 from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.structure.records import new_log
@@ -60,7 +60,7 @@ def count_many(zero_page: ZeroPage, limits: QueueLimits, offsets: Ints, lengths:
     queue, counts = limits.for_kernel(page), np.empty((len(offsets), len(COLUMNS)), np.int64)
 
     def piece(at: slice) -> int:
-        if queue.chunk_sectors & (queue.chunk_sectors - 1):
+        if odd_chunk(queue.chunk_sectors):
             return count_chunked(queue, zero_page.size_bytes, page, offsets[at], lengths[at], counts[at])
         return int(count_ranges(queue, zero_page.size_bytes, page, offsets[at], lengths[at], counts[at]))
 

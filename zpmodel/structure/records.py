@@ -138,3 +138,27 @@ def keep_apart(log):
     """From here on use new rows, so that what is logged before and after can be told apart; return the row."""
     log.reach[0].floor = log.reach[0].used
     return log.reach[0].used
+
+
+@borrowing_kernel
+def put_in_order(log, first):
+    """Move the rows from ``first`` on, a few, in among those before, which are in order and each of another kind."""
+    rows, kept = log.rows, first
+    for i in range(first, log.reach[0].used):
+        size, parts, detail, count = rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3]
+        at = kept
+        while at > 0 and (rows[at - 1, 0], rows[at - 1, 1], rows[at - 1, 2]) > (size, parts, detail):
+            at -= 1
+        if at > 0 and rows[at - 1, 0] == size and rows[at - 1, 1] == parts and rows[at - 1, 2] == detail:
+            rows[at - 1, 3] += count
+            continue
+        for k in range(kept, at, -1):
+            rows[k, 0], rows[k, 1], rows[k, 2], rows[k, 3] = (
+                rows[k - 1, 0],
+                rows[k - 1, 1],
+                rows[k - 1, 2],
+                rows[k - 1, 3],
+            )
+        rows[at, 0], rows[at, 1], rows[at, 2], rows[at, 3] = size, parts, detail, count
+        kept += 1
+    log.reach[0].used = kept

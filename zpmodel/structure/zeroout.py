@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from zpmodel.base.accelerate import borrowing_kernel, kernel
+from zpmodel.base.accelerate import borrowing_kernel, kernel, odd_chunk
 from zpmodel.base.units import SECTOR
 from zpmodel.queue.kernel import BIO_INLINE_VECS, BIO_MAX_VECS, UINT_MAX
 from zpmodel.queue.limits import KernelLimits
 from zpmodel.structure.chunks import add_chunks, cutting_of, reach_of
 from zpmodel.structure.plug import finish_plug
-from zpmodel.structure.records import REACH, Log, States, add_kind, new_states
+from zpmodel.structure.records import REACH, Log, States, add_kind, new_states, put_in_order
 from zpmodel.structure.search import ANYWHERE, INSIDE, look_back
 from zpmodel.structure.uniform import submit_uniform, submit_write_zeroes
 
@@ -169,6 +169,18 @@ def zero_out(limits, zero_bytes, base_page_bytes, offset, length, states, bios, 
     return 0
 
 
+@kernel
+def skip_and_zero_out(limits, zero_bytes, base_page_bytes, offset, length, states, bios, requests):
+    """:func:`zero_out`, after :func:`skip_chunks` counted what it can."""
+    counted = skip_chunks(limits, zero_bytes, base_page_bytes, offset, length, states, bios, requests)
+    ordered = requests.reach[0].used
+    offset, length = offset + counted, length - counted
+    status = zero_out(limits, zero_bytes, base_page_bytes, offset, length, states, bios, requests)
+    if counted:
+        put_in_order(requests, ordered)
+    return status
+
+
 def count_into(
     limits: KernelLimits,
     zero_bytes: int,
@@ -180,15 +192,12 @@ def count_into(
 ) -> tuple[int, States]:
     """Count a range by arithmetic on its chunks as far as that goes, and the rest as it is zeroed.
 
-    Two kernels called from Python, so that the one for odd chunks is not compiled for those who have none.
+    Two kernels to choose from, so that the one for odd chunks is not compiled for those who have none.
 
     :return: (status, states), as :func:`zero_out` has them.
     """
-    states, chunk, counted = new_states(STATES), limits.chunk_sectors, 0
-    if chunk & (chunk - 1):
-        counted = int(skip_chunks(limits, zero_bytes, base_page_bytes, offset, length, states, bios, requests))
-    offset, length = offset + counted, length - counted
-    return zero_out(limits, zero_bytes, base_page_bytes, offset, length, states, bios, requests), states
+    states, fill = new_states(STATES), skip_and_zero_out if odd_chunk(limits.chunk_sectors) else zero_out
+    return fill(limits, zero_bytes, base_page_bytes, offset, length, states, bios, requests), states
 
 
 class RangeCounts(NamedTuple):
