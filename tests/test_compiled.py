@@ -76,6 +76,7 @@ def test_the_next_process_compiles_nothing(once, used):
 def test_eight_at_once_on_an_empty_cache(home):
     found = [ended(process) for process in [start(home) for _ in range(8)]]
     assert len({value for value, _, _ in found}) == 1
+    assert [hits for _, hits, _ in found].count(0) == 1  # one compiles, the others wait for it
     assert not [path for path in kept(home) if path.name.startswith(".")]
     assert run(home)[1] == 1
 
