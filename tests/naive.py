@@ -14,35 +14,28 @@ class EinvalError(Exception):
     """What the kernel answers where less than a logical block fits a request."""
 
 
-@dataclass
+@dataclass(slots=True)
 class Vec:
     address: int  # physical
     offset: int  # in its first page, bv_offset
     length: int
 
 
-@dataclass
+@dataclass(slots=True)
 class Bio:
     sector: int
+    size: int  # bi_size, of all vectors, or of a bio without data
     vecs: list[Vec]
     nomerge: bool = False
     data: bool = True
-    bytes_without_data: int = 0
-
-    @property
-    def size(self) -> int:
-        return sum(v.length for v in self.vecs) if self.data else self.bytes_without_data
 
 
-@dataclass
+@dataclass(slots=True)
 class Request:
     bios: list[Bio]
+    size: int  # __data_len, of all bios
     segments: int
     nomerge: bool
-
-    @property
-    def size(self) -> int:
-        return sum(b.size for b in self.bios)
 
 
 @dataclass
@@ -132,7 +125,8 @@ def cut(bio: Bio, whole: list[Vec], nbytes: int) -> tuple[Bio, Bio, list[Vec]]:
         v = rest[0]
         head.append(Vec(v.address, v.offset, left))
         rest[0] = Vec(v.address + left, v.offset + left, v.length - left)
-    return Bio(bio.sector, head), Bio(bio.sector + nbytes // 512, rest), rest_whole
+    tail = Bio(bio.sector + nbytes // 512, bio.size - nbytes, rest)
+    return Bio(bio.sector, nbytes, head), tail, rest_whole
 
 
 class Queue:
@@ -183,6 +177,7 @@ class Queue:
             rq.nomerge = True
             return False
         rq.bios.append(bio)
+        rq.size += bio.size
         rq.segments += segments
         self.seen.back_merges += 1
         return True
@@ -192,7 +187,7 @@ class Queue:
             return
         if len(self.plug) >= 32 or (self.plug and self.lim["nomerges"] != 2 and self.plug[-1].size >= 131072):
             self.flush()
-        self.plug.append(Request([bio], segments, bio.nomerge))
+        self.plug.append(Request([bio], bio.size, segments, bio.nomerge))
 
     def submit(self, bio: Bio, allocated: int) -> None:
         self.seen.bios[bio.size, len(bio.vecs), allocated] += 1
@@ -204,8 +199,8 @@ class Queue:
                 most = max_io_bytes(self.lim, limit, bio.sector)
                 size = bio.size if most == 0 else min(bio.size, most)
                 self.seen.splits += size < bio.size
-                self.add(Bio(bio.sector, [], True, False, size), 0)
-                bio = Bio(bio.sector + size // 512, [], False, False, bio.size - size)
+                self.add(Bio(bio.sector, size, [], nomerge=True, data=False), 0)
+                bio = Bio(bio.sector + size // 512, bio.size - size, [], data=False)
             return
         while True:
             nbytes, segments, split = first_part(self.lim, bio, whole, self.seen.work)
@@ -234,7 +229,7 @@ def zeroout(limits: dict, zero_bytes: int, offset: int, length: int) -> Seen:
         limit = min(queue.lim["write_zeroes_max_bytes"], UINT_MAX // 512 * 512 // block * block)
         while left:
             size = min(left, limit)
-            queue.submit(Bio(sector, [], True, False, size), 0)
+            queue.submit(Bio(sector, size, [], nomerge=True, data=False), 0)
             sector, left = sector + size // 512, left - size
     while left:
         allocated = vector_table(min(-(-left // 4096), 256))
@@ -246,7 +241,7 @@ def zeroout(limits: dict, zero_bytes: int, offset: int, length: int) -> Seen:
                 break
             vecs.append(Vec(0, 0, add))  # the same zero page again: never where the last vector ends
             size, left = size + add, left - add
-        queue.submit(Bio(sector, vecs), allocated)
+        queue.submit(Bio(sector, size, vecs), allocated)
         sector += size // 512
     queue.flush()
     return queue.seen

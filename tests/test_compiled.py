@@ -91,6 +91,7 @@ def test_a_constant_makes_no_further_code():
 def test_eight_at_once_on_an_empty_cache(home):
     found = [ended(process) for process in [start(home) for _ in range(8)]]
     assert len({value for value, _, _ in found}) == 1
+    assert [hits for _, hits, _ in found].count(0) == 1  # one compiles, the others wait for it
     assert not [path for path in kept(home) if path.name.startswith(".")]
     assert run(home)[1] == 1
 

@@ -37,6 +37,7 @@ SCROLLED = """() => {
   return seen.scrollTop + seen.clientHeight >= seen.scrollHeight - 2;
 }"""
 DRAWN = "panel.node.querySelectorAll('.jp-RenderedVegaCommon5 canvas, .jp-RenderedVegaCommon5 svg').length"
+LOOK_MS = 200
 CLOSE = "async () => { await panel.sessionContext.shutdown(); panel.dispose() }"
 
 
@@ -100,7 +101,8 @@ def test_each_notebook_opens_runs_and_draws(opened, name):
     page, asked = opened
     page.evaluate(OPEN, f"{name}.ipynb")
     page.evaluate(RUN)
-    page.wait_for_function("window.ran")
+    # Looked at now and then: at each frame, as by default, costs as much as what is drawn.
+    page.wait_for_function("window.ran", polling=LOOK_MS)
     assert page.evaluate("window.ran") == "yes"
     shown = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
     assert shown.locator('[data-mime-type="application/vnd.jupyter.error"]').count() == 0
@@ -129,7 +131,9 @@ def choices_say_their_values_and_controls_ask_the_model(page, shown):
     handle.focus()
     handle.press("ArrowLeft")
     page.wait_for_function(
-        "text => [...panel.node.querySelectorAll('.widget-html-content')].at(-1).innerText != text", arg=before
+        "text => [...panel.node.querySelectorAll('.widget-html-content')].at(-1).innerText != text",
+        arg=before,
+        polling=LOOK_MS,
     )
     assert "Zeroing 512 MiB is predicted" in said.inner_text()
 

@@ -2,7 +2,8 @@
 
 numba's own cache keeps an index for each function, which processes that write at the same time can leave wrong. Here
 each compiled signature is one file (:mod:`zpmodel.base.kept`) under a name that says all it depends on; what can't be
-read, or whose digest is wrong, is compiled anew.
+read, or whose digest is wrong, is compiled anew. Processes that start together compile each signature once: the others
+wait for who began (:mod:`zpmodel.base.turn`).
 """
 
 import hashlib
@@ -25,6 +26,7 @@ from numba.core.types import unliteral
 
 from zpmodel.base.kept import keep, kept_folder
 from zpmodel.base.sealed import read_sealed
+from zpmodel.base.turn import Turn
 
 _LARGEST_BYTES = 64 << 20
 
@@ -61,6 +63,7 @@ class KernelCache(NullCache):
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._name = f"{function.__module__}.{function.__qualname__}"
+        self._turns = dict[str, Turn]()
 
     @property
     def cache_path(self) -> str:
@@ -73,21 +76,44 @@ class KernelCache(NullCache):
         if folder is None:
             return None
         target_context.refresh()
-        try:
-            path = folder / self._file(sig, target_context.codegen())
-            content = read_sealed(path, _LARGEST_BYTES, mine=True)
-            return CompileResult._rebuild(target_context, *pickle.loads(content))  # type: ignore[no-untyped-call]
-        except Exception:
-            return None  # missing, damaged, or of something that only looks alike: compiled anew
+        name = self._file(sig, target_context.codegen())
+        if (found := _read(folder / name, target_context)) is not None:
+            return found
+        # Somebody may be compiling it; then it is there when it is our turn. numba does this in one thread at a time.
+        self._end_turn(name)  # of a compilation that failed
+        turn = Turn(folder, name)
+        turn.wait()
+        found = _read(folder / name, target_context)
+        if found is None:
+            self._turns[name] = turn
+        else:
+            turn.end()
+        return found
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keep a compiled function, where it can be kept."""
         folder = cache_folder()
-        if folder is None or data.library.has_dynamic_globals or any(not part.can_cache for part in data.lifted):
+        if folder is None:
             return
-        with suppress(OSError):  # a full disk or a folder that went away costs time only
-            keep(folder / self._file(sig, data.codegen), dumps(data._reduce()))  # type: ignore[no-untyped-call]
+        name = self._file(sig, data.codegen)
+        if not data.library.has_dynamic_globals and all(part.can_cache for part in data.lifted):
+            with suppress(OSError):  # a full disk or a folder that went away costs time only
+                keep(folder / name, dumps(data._reduce()))  # type: ignore[no-untyped-call]
+        self._end_turn(name)
+
+    def _end_turn(self, name: str) -> None:
+        if name in self._turns:
+            self._turns.pop(name).end()
 
     def _file(self, sig: Any, codegen: Any) -> str:
         """The name of a signature's file: function, types, and the processor that the code is for."""
         return hashlib.sha256(f"{self._name} {sig} {codegen.magic_tuple()}".encode()).hexdigest()
+
+
+def _read(path: Path, target_context: Any) -> Any:
+    """A compiled function that was kept; None where it is missing, damaged, or of something that only looks alike."""
+    try:
+        content = read_sealed(path, _LARGEST_BYTES, mine=True)
+        return CompileResult._rebuild(target_context, *pickle.loads(content))  # type: ignore[no-untyped-call]
+    except Exception:
+        return None

@@ -12,6 +12,7 @@ from zpmodel.base.units import KIB
 from zpmodel.calibration.device_fit import draw_device
 from zpmodel.calibration.fit import LEAST_PATH_S, QUANTITIES, Once, fit_once, with_cold
 from zpmodel.calibration.groups import Groups, group
+from zpmodel.calibration.kept import kept_of
 from zpmodel.calibration.left_out import left_out_of, ratio_table
 from zpmodel.calibration.linear import Fit, draw_costs
 from zpmodel.calibration.observed import Observed, observe, round_medians
@@ -36,13 +37,18 @@ _ENOUGH_ROUNDS = 3  # to say by how much they drift
 
 def calibrate(data: DataSet, *, resamples: int = RESAMPLES, seed: int = 0) -> Machine:
     """Fit costs to a data set, with all that its data allow, and with what points scatter by when all of their block
-    size or depth is left out.
+    size or depth is left out. Whoever asks again gets what was kept (:mod:`zpmodel.calibration.kept`).
 
     :param resamples: draws of the costs.
     :raises InputError: where the set has no writes.
     """
     if data.writes.empty:
         raise InputError(data.name, "points", "none", "a data set with writes")
+    return kept_of(data, f"calibrate {resamples} {seed}", lambda: fit_machine(data, resamples, seed))
+
+
+def fit_machine(data: DataSet, resamples: int, seed: int = 0) -> Machine:
+    """Do what :func:`calibrate` says, whether or not it was done before."""
     groups = group(data)
     seen = {name: observe(data, groups, name) for name in QUANTITIES}
     once = fit_once(data.device, groups.events, groups.load, seen)
