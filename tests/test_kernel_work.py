@@ -9,7 +9,8 @@ from zpmodel.base import shipped
 from zpmodel.base.errors import InputError
 from zpmodel.base.units import GIB, KIB, MIB
 from zpmodel.kernel_cpu import instructions as kernel_work
-from zpmodel.kernel_cpu.instructions import WORK, count_work, fit_work, read_table, table_work
+from zpmodel.kernel_cpu import nanoseconds
+from zpmodel.kernel_cpu.instructions import LOOPS, WORK, count_work, fit_work, limits_of, read_table, table_work
 from zpmodel.kernel_cpu.nanoseconds import fit_time
 from zpmodel.queue.limits import UINT_MAX, QueueLimits
 from zpmodel.queue.zeropage import ZeroPage
@@ -157,12 +158,46 @@ def test_medians_of_the_other_request_size_lie_in_their_intervals(timed, fitted,
             assert found.value == pytest.approx(truth, rel=0.15), (size, length)
 
 
+def cpu_time(name):
+    """A table of our own user-mode kernels by CPU time, and what was counted of the same kernel."""
+    table = read_table(shipped.data("kernel", name))
+    counted = fit_work(read_table(shipped.data("kernel", "zeroout-instructions-7.3-tiny.csv")))
+    return table.assign(elapsed_ns=table["cpu_ns"]), counted
+
+
+def test_how_far_families_of_work_are_apart_is_what_the_kernel_without_locks_gives(monkeypatch):
+    table, counted = cpu_time("zeroout-native-7.3-up.csv")
+    kept = nanoseconds._APART
+    monkeypatch.setattr(nanoseconds, "_APART", np.zeros(2))
+    monkeypatch.setattr(nanoseconds, "_APART_DOUBT", np.full(2, 3.0))
+    each = kinds(fit_time(table, counted).costs / counted.costs)
+    assert np.log(each["vector"] / each["request"]) == pytest.approx(kept[0], abs=0.05)
+    assert np.log(each["piece"] / each["vector"]) == pytest.approx(kept[1], abs=0.1)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_four_configurations_of_twelve_predict_the_others(seed):
+    table, counted = cpu_time("zeroout-native-7.3.csv")
+    configuration = ["zero_page_bytes", "max_sectors_kb"]
+    groups = table.groupby(configuration).ngroup()
+    known = groups.isin(np.random.default_rng(seed).permutation(12)[:4])
+    times, inside = fit_time(table[known], counted), []
+    for (size, _, length), group in table[~known].groupby([*configuration, "length_bytes"]):
+        limits = limits_of(group.iloc[0].to_dict())
+        found, truth = times.predict(ZeroPage("folio", int(size)), limits, int(length)), group["elapsed_ns"].median()
+        inside.append(found.low < truth < found.high and found.says_something)
+        if length >= GIB:
+            assert found.value == pytest.approx(truth, rel=0.15)
+    assert np.mean(inside) >= 0.9
+
+
 def test_known_times_are_found_again(timed):
     """SYNTHETIC: times made from known costs and waits, in the layout of the measured table."""
     instructions = whole_instruction_costs()
     truth = 0.25 * instructions.costs
     truth[WORK.index("call")] = 0
-    truth[WORK.index("vector")] *= 0.8
+    truth[[WORK.index(name) for name in LOOPS]] *= 0.2
+    truth[WORK.index("vector")] *= 4
     rng = np.random.default_rng(3)
     table = timed.assign(elapsed_ns=(table_work(timed) @ truth + 4e5) * np.exp(rng.normal(0, 0.05, len(timed))))
     found = fit_time(table, instructions)

@@ -24,7 +24,7 @@ from zpmodel.datasets.curve import curve_names
 from zpmodel.devices.data_sheet import COMMAND_S, DataSheet
 from zpmodel.kernel_cpu.nvme import IOMMUS, Host, kernel_version, nvme_limits
 from zpmodel.kernel_cpu.stacks import Stack
-from zpmodel.kernel_cpu.time_per_instruction import any_cpu, known_times, measure_time_per_instruction
+from zpmodel.kernel_cpu.time_per_instruction import InstructionTimes, any_cpu, known_times, measure_time_per_instruction
 from zpmodel.queue.limits import QueueLimits
 from zpmodel.queue.presets import find_limits
 from zpmodel.timing.counted import DRAWS, CountedCpu, spread_of
@@ -51,12 +51,14 @@ Source = Annotated[str, msgspec.Meta(min_length=1, max_length=400)]
 
 
 class CpuPart(msgspec.Struct, forbid_unknown_fields=True):
-    """``[cpu]``: a name (``any``, ``here``, or one that was measured), or its time per instruction [ns]."""
+    """``[cpu]``: a name (``any``, ``here``, or one that was measured), or its time per instruction [ns]: of all work,
+    or of all but the loops over vectors, which have their own."""
 
     source: Source
     kernel: str = "7.3"
     name: str = "any"
     ns_per_instruction: Quantity | None = None
+    loop_ns_per_instruction: Quantity | None = None
 
 
 class DriverPart(msgspec.Struct, forbid_unknown_fields=True):
@@ -242,7 +244,9 @@ def _overridden(file: MachineFile, changed: dict[str, str], name: str) -> Machin
     parts = {"cpu": file.cpu, "driver": file.driver, "device": file.device}
     for option, value in changed.items():
         if option == "cpu":
-            parts["cpu"] = msgspec.structs.replace(file.cpu, name=value, ns_per_instruction=None, source="as asked")
+            parts["cpu"] = msgspec.structs.replace(
+                file.cpu, name=value, ns_per_instruction=None, loop_ns_per_instruction=None, source="as asked"
+            )
         elif option == "kernel":
             parts["cpu"] = msgspec.structs.replace(parts["cpu"], kernel=value)
         elif option == "iommu":
@@ -277,9 +281,16 @@ def _limits(file: MachineFile, name: str) -> QueueLimits:
     return replace(limits, write_zeroes_max_bytes=most if driver.write_zeroes else 0)
 
 
-def _instruction_time(cpu: CpuPart, name: str) -> tuple[Estimate, str]:
+def _instruction_time(cpu: CpuPart, name: str) -> tuple[InstructionTimes, str]:
     if cpu.ns_per_instruction is not None:
-        return quantity(cpu.ns_per_instruction, "ns", name, "cpu.ns_per_instruction"), "as given"
+        calls = quantity(cpu.ns_per_instruction, "ns", name, "cpu.ns_per_instruction")
+        found = InstructionTimes.alike(calls)
+        if cpu.loop_ns_per_instruction is not None:
+            loops = quantity(cpu.loop_ns_per_instruction, "ns", name, "cpu.loop_ns_per_instruction")
+            found = replace(found, loops=loops)
+        return found, "as given"
+    if cpu.loop_ns_per_instruction is not None:
+        raise InputError(name, "cpu.loop_ns_per_instruction", cpu.loop_ns_per_instruction, "cpu.ns_per_instruction too")
     if cpu.name == "any":
         return any_cpu(), "between the CPUs that were measured"
     if cpu.name == "here":

@@ -1,10 +1,12 @@
 """The same work in nanoseconds: what the kernel's own zero-out takes a processor, fitted to noisy calls.
 
-The cost structure is that of :mod:`zpmodel.kernel_cpu.instructions`, and so are the ratios between costs, as far as
-the data don't say otherwise: instructions of one kind may run faster than those of another, not ten times as fast.
-What a call waits beside its work is no cost of an event: it differs from boot to boot by more than the work of a
-short range. So it is a random part of each boot, larger for configurations that keep the processor busy for longer (a
-shared host gives it back later); four configurations say so, weakly, and the interval is as wide as that.
+The cost structure is that of :mod:`zpmodel.kernel_cpu.instructions`. Three families of work have a time per
+instruction of their own: calls (requests, bios: locked operations, misses), vectors (a short loop) and walks (loops of
+a few lines without a call); and each kind of work may differ from its family. Where the data can't tell kinds apart,
+what is not known of them is in the interval. What a call waits beside its work is no cost of an event: by the clock it
+differs from boot to boot by more than the work of a short range. So it is a random part of each boot, as far apart as
+the boots are seen to be, and larger, perhaps, for configurations that keep the processor busy for longer (a shared host
+gives it back later).
 """
 
 from dataclasses import dataclass
@@ -25,14 +27,25 @@ Floats = npt.NDArray[np.float64]
 CONFIGURATION = ["zero_page_bytes", "max_sectors", "max_segments", "max_segment_size"]
 """Columns that tell configurations apart."""
 
-_APART = (LOOPS, ("request",))  # kinds whose time per instruction may differ from the common one, together
-_DOUBT = 0.3  # log deviation of a kind's time per instruction from the common one: other loads, misses, branches
+_WALKS = tuple(name for name in LOOPS if name != "vector")
+_FAMILY = np.array([2 if name in _WALKS else int(name in LOOPS) for name in WORK])  # 0: calls
+_APART = np.array([-0.33, -1.4])
+"""Log time per instruction of vectors over calls, and of walks over vectors, from a source of its own:
+zeroout-native-7.3-up.csv, whose every configuration is fitted; ``tests/test_kernel_work.py`` repeats it."""
+
+_APART_DOUBT = np.array([0.5, 0.3])
+"""Of that on another machine or build: locked operations alone make calls twice as dear; two loops fare alike."""
+
+_OWN_DOUBT = 0.25  # log deviation of a kind's time per instruction from its family's: other loads, misses, branches
 _SLOPE_DOUBT = 0.5  # of log wait over log time per GiB; 0: waits don't depend on the configuration
-_MISFIT = 0.04  # log: what medians of long ranges lie off the fit by, beyond what their replicates explain
-_LEAST_TAU = 0.6  # log: waits of a handful of boots may look alike by chance
+_MISFIT = 0.03  # log: what medians of long ranges lie off the fit by, beyond what their replicates explain
+_TAU, _TAU_WEIGHT = 0.6, 1.0  # log: how far boots' waits are thought to differ before one is seen, worth so many boots
 _DRAWS = 4000
-_START = [np.log(0.2), 0.0, 0.0, np.log(5e5), 0.3]  # ns per instruction, deviations, wait [ns] and its slope
-_GLOBAL = len(_START)
+_FAMILIES, _OWN, _WAIT = slice(0, 3), slice(3, 3 + len(WORK)), slice(3 + len(WORK), 5 + len(WORK))
+_GLOBAL = _WAIT.stop
+_START = np.concatenate([np.log(0.2) + np.cumsum([0, *_APART]), np.zeros(len(WORK)), [np.log(5e5), 0.3]])
+"""Log ns per instruction of the families, deviations of kinds, log wait [ns] and its slope."""
+
 _TYPICAL_WORK = 5e6  # ns per GiB: where the wait is anchored, so that its slope is not tied to it
 
 
@@ -109,17 +122,20 @@ class _Model:
 
     def costs(self, parameters: Floats) -> Floats:
         """Time of each kind [ns] by parameters of shape (..., parameters)."""
-        share = np.exp(parameters[..., :1]) * np.ones(len(WORK))
-        for i, names in enumerate(_APART, 1):
-            share[..., [WORK.index(name) for name in names]] *= np.exp(parameters[..., i : i + 1])
-        share[..., WORK.index("call")] = 0
-        return np.asarray(share * self.instructions)
+        each = np.exp(parameters[..., _FAMILIES][..., _FAMILY] + parameters[..., _OWN]) * self.instructions
+        each[..., WORK.index("call")] = 0
+        return np.asarray(each)
 
     def residuals(self, parameters: Floats, tau: float) -> Floats:
-        costs, own = self.costs(parameters), parameters[_GLOBAL:]
-        waits = _waits(parameters[3:5], self.gibibyte @ costs) * np.exp(own[self.boots])
+        costs, boots = self.costs(parameters), parameters[_GLOBAL:]
+        waits = _waits(parameters[_WAIT], self.gibibyte @ costs) * np.exp(boots[self.boots])
         errors = (np.log(self.work @ costs + waits) - self.log_time) / self.sigma
-        return np.concatenate([errors, parameters[1:3] / _DOUBT, [parameters[4] / _SLOPE_DOUBT], own / tau])
+        priors = [
+            (np.diff(parameters[_FAMILIES]) - _APART) / _APART_DOUBT,
+            parameters[_OWN] / _OWN_DOUBT,
+            parameters[_WAIT][1:] / _SLOPE_DOUBT,
+        ]
+        return np.concatenate([errors, *priors, boots / tau])
 
 
 def _solve(model: _Model) -> tuple[Floats, Floats, float]:
@@ -128,7 +144,7 @@ def _solve(model: _Model) -> tuple[Floats, Floats, float]:
 
     boots = model.boot_count
     parameters = np.concatenate([_START, np.zeros(boots)])
-    tau = 0.8
+    tau = _TAU
     for _ in range(30):
         found = least_squares(model.residuals, parameters, args=(tau,))
         parameters = found.x
@@ -136,7 +152,7 @@ def _solve(model: _Model) -> tuple[Floats, Floats, float]:
         covariance: Floats = np.linalg.pinv(jacobian.T @ jacobian)
         # What the waits are seen to differ by, and what is unknown of each.
         own = parameters[_GLOBAL:] ** 2 + np.diag(covariance)[_GLOBAL:]
-        before, tau = tau, max(_LEAST_TAU, float(np.mean(own)) ** 0.5)
+        before, tau = tau, float((own.sum() + _TAU_WEIGHT * _TAU**2) / (boots + _TAU_WEIGHT)) ** 0.5
         if abs(tau - before) < 1e-3:
             break
     return parameters, covariance, tau
@@ -144,9 +160,9 @@ def _solve(model: _Model) -> tuple[Floats, Floats, float]:
 
 def _draw(model: _Model, best: Floats, covariance: Floats, tau: float, rng: np.random.Generator) -> WorkTime:
     drawn = rng.multivariate_normal(best, covariance, _DRAWS)
-    waits = drawn[:, 3:5].copy()
+    waits = drawn[:, _WAIT].copy()
     # With few boots the spread of waits is itself uncertain: Student's t. Boots that follow each other are alike, so
     # the median over two of them is no closer to the mean than one.
     waits[:, 0] += rng.standard_t(max(2, model.boot_count - 1), _DRAWS) * tau
     noise = rng.normal(0, float(np.min(model.sigma)), _DRAWS)
-    return WorkTime(model.costs(best), model.costs(drawn), best[3:5], waits, noise)
+    return WorkTime(model.costs(best), model.costs(drawn), best[_WAIT], waits, noise)

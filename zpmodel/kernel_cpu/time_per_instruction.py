@@ -1,18 +1,23 @@
 """How long an instruction of the kernel's I/O path takes: by CPU, measured on this machine, and on a real kernel.
 
-Counts are of a build; time is of a processor. A user-mode build of the block layer gives both on one machine. A reader
-without a kernel build has a short loop of the same kind of work (a chase through a table in the cache, sums,
-conditional moves): its turn is worth a number of the kernel's instructions, calibrated where both were measured.
+Counts are of a build; time is of a processor, and of the kind of work: loops over vectors run at several instructions a
+cycle, calls (requests, bios, commands) wait for locked operations and cold lines. A user-mode build of the block layer
+gives both on one machine, and what return thunks and retpolines add where it is built with them. A reader without a
+kernel build has a short loop (a chase through a table in the cache, sums, conditional moves): its turn is worth a
+number of the kernel's instructions of either kind, calibrated where both were measured.
 
 ``python -m zpmodel.kernel_cpu.time_per_instruction TABLE`` puts both beside each other, where tools/native made TABLE.
 """
 
 import sys
 import time
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from zpmodel.base import shipped
@@ -26,14 +31,48 @@ _TABLE = 512  # entries: three arrays of 4 KiB each, half of the smallest level-
 _TURNS = 2_000_000
 _REPEATS = 15
 
-TURN_INSTRUCTIONS = 17.0
-"""Kernel instructions that last as long as one turn of the loop: 3.4 ns a turn on the Zen 3 where the user-mode build
-took 0.20 ns an instruction, 3.2 on another where it took 0.19. A turn is 37 instructions of its own; the kernel's are
-dearer for locked operations, calls and misses."""
+TURN_INSTRUCTIONS = {"loops": 40.0, "calls": 14.6}
+"""Kernel instructions of each kind that last as long as one turn of the loop: 3.2 ns a turn on the Zen 3, machine and
+day, where the user-mode build took 0.080 and 0.219 ns an instruction. A turn is 37 instructions of its own, so it runs
+as loops over vectors do; calls are dearer for locked operations and misses."""
 
-_TURN_DOUBT = 2.5
-"""Factor either way, 90 %: one kind of CPU calibrated it, where loops over vectors took 0.08 ns an instruction, all
-else 0.11 without locked operations and 0.22 with them; and processors differ threefold in the kernel's own time."""
+_TURN_DOUBT = {"loops": 1.6, "calls": 2.0}
+"""Factors either way, 90 %: one kind of CPU calibrated it. Calls without locked operations take half; what locked
+operations and misses take beside a loop differs from CPU to CPU."""
+
+LIKE = 0.57
+"""Correlation of the logarithms of both kinds' times from CPU to CPU: over the three builds and machines of Zen 3 in
+time-per-instruction.csv."""
+
+_ADDED_ANY = (1.69, 1.0, 2.85)  # nothing, or all that thunks add on Zen 3
+_THUNKS = Path("/sys/devices/system/cpu/vulnerabilities/spec_rstack_overflow")
+
+
+@dataclass(frozen=True)
+class InstructionTimes:
+    """Time of an instruction of the kernel's I/O path on one CPU.
+
+    :ivar loops: in the loops over vectors [ns].
+    :ivar calls: of everything else: bios, requests, commands [ns].
+    :ivar added: what a real kernel makes of it [1]: return thunks and retpolines, cold caches, interrupts.
+    """
+
+    loops: Estimate
+    calls: Estimate
+    added: Estimate
+
+    def scaled(self, factor: float) -> "InstructionTimes":
+        """Of a CPU that takes ``factor`` times as long [1]."""
+        return replace(self, loops=self.loops.scaled(factor), calls=self.calls.scaled(factor))
+
+    def slowed(self, factor: Estimate) -> "InstructionTimes":
+        """Of a CPU that takes a factor longer that is not known exactly [1]."""
+        return replace(self, added=self.added.times(factor))
+
+    @classmethod
+    def alike(cls, each: Estimate) -> "InstructionTimes":
+        """One time [ns] for both kinds, where nobody said more, on any real kernel."""
+        return cls(each, each, Estimate(*_ADDED_ANY))
 
 
 @kernel
@@ -61,8 +100,8 @@ def _walk(following: Any, length: Any, flags: Any, turns: int) -> int:
     return int(total)
 
 
-def measure_time_per_instruction(*, turns: int = _TURNS, repeats: int = _REPEATS) -> Estimate:
-    """Time of a kernel instruction on this machine [ns], from a loop of the same kind of work.
+def measure_time_per_instruction(*, turns: int = _TURNS, repeats: int = _REPEATS) -> InstructionTimes:
+    """Time of a kernel instruction on this machine, from a loop of the same kind of work.
 
     CPU time of this thread, so that a busy machine lengthens it only by what shares its caches and clock; the median of
     the repeats, widened by their quantiles and by what the loop's worth in instructions is unsure by.
@@ -81,35 +120,34 @@ def measure_time_per_instruction(*, turns: int = _TURNS, repeats: int = _REPEATS
     for _ in range(repeats):
         start = time.thread_time_ns()
         _walk(following, length, flags, turns)
-        each.append((time.thread_time_ns() - start) / turns / TURN_INSTRUCTIONS)
-    low, value, high = np.quantile(each, [0.05, 0.5, 0.95])
-    return Estimate(float(value), float(low / _TURN_DOUBT), float(high * _TURN_DOUBT))
+        each.append((time.thread_time_ns() - start) / turns)
+    low, value, high = np.quantile(each, [0.05, 0.5, 0.95]).tolist()
+
+    def worth(kind: str) -> Estimate:
+        turn, doubt = TURN_INSTRUCTIONS[kind], _TURN_DOUBT[kind]
+        return Estimate(value / turn, low / turn / doubt, high / turn * doubt)
+
+    zen_3 = next(iter(known_times().values()))
+    return InstructionTimes(worth("loops"), worth("calls"), zen_3.added if _has_thunks() else Estimate(*_ADDED_ANY))
 
 
-def fit_time_per_instruction(table: pd.DataFrame, instructions: WorkCosts) -> Estimate:
-    """Time of an instruction [ns] of a CPU where the kernel's own zero-out was timed.
-
-    Ranges of 1 GiB and more: there a call's wait is small. The median over configurations and boots of their medians;
-    the interval holds their quantiles, since boots differ by more than repeats do, and each kind of work's own time.
-
-    :param table: rows of :func:`zpmodel.kernel_cpu.instructions.read_table` with ``boot`` and ``elapsed_ns``, or, where
-        it was measured, ``cpu_ns``, which other work on the machine does not lengthen.
-    :raises InputError: without such rows.
-    """
-    long = _long(table)
-    counted: npt.NDArray[np.float64] = table_work(long) @ instructions.costs
-    keys = ["zero_page_bytes", "max_sectors", "boot", "length_bytes"]
-    medians = (long[_time(table)] / counted).groupby([long[key] for key in keys]).median()
-    found = Estimate.of(float(medians.median()), medians.to_numpy())
-    kinds = time_by_kind(table, instructions).values()
-    return Estimate(found.value, min(found.low, *kinds), max(found.high, *kinds))
+def _has_thunks() -> bool:
+    """Whether this kernel returns through thunks against speculative return stack overflow."""
+    try:
+        return "Safe RET" in _THUNKS.read_text(encoding="utf-8")
+    except OSError:
+        return False
 
 
 def time_by_kind(table: pd.DataFrame, instructions: WorkCosts) -> dict[str, float]:
     """Time of an instruction [ns] in the loops over vectors (``loops``), and of everything else (``calls``).
 
-    Non-negative least squares of relative errors over the medians of configurations; parameters as
-    :func:`fit_time_per_instruction`.
+    Non-negative least squares of relative errors over the medians of configurations; ranges of 1 GiB and more, since
+    there a call's wait is small.
+
+    :param table: rows of :func:`zpmodel.kernel_cpu.instructions.read_table` with ``boot`` and ``elapsed_ns``, or, where
+        it was measured, ``cpu_ns``, which other work on the machine does not lengthen.
+    :raises InputError: without such rows.
     """
     from scipy.optimize import nnls  # half a second to import
 
@@ -137,29 +175,45 @@ def _long(table: pd.DataFrame) -> pd.DataFrame:
     return long
 
 
-def known_times() -> dict[str, Estimate]:
-    """Time of an instruction [ns] by CPU, from data/kernel/time-per-instruction.csv."""
-    table = pd.read_csv(shipped.data("kernel", "time-per-instruction.csv"))
+@cache
+def known_times() -> dict[str, InstructionTimes]:
+    """Times of an instruction by CPU, from data/kernel/time-per-instruction.csv."""
+
+    def of(row: dict[Hashable, Any], name: str, unit: str = "") -> Estimate:
+        return Estimate(row[name + unit], row[f"{name}_low"], row[f"{name}_high"])
+
     return {
-        row["cpu"]: Estimate(row["ns_per_instruction"], row["low"], row["high"]) for row in table.to_dict("records")
+        row["cpu"]: InstructionTimes(of(row, "loops", "_ns"), of(row, "calls", "_ns"), of(row, "added"))
+        for row in _table().to_dict("records")
     }
 
 
-def any_cpu() -> Estimate:
-    """Time of an instruction [ns] of a CPU that nobody measured: from the fastest to the slowest that somebody did."""
-    known = [one.value for one in known_times().values()]
-    low, high = min(known), max(known)
-    return Estimate((low * high) ** 0.5, low, high)
+def any_cpu() -> InstructionTimes:
+    """Of a CPU that nobody measured: from the fastest to the slowest whose CPU time somebody did.
+
+    By the clock of a shared machine the same CPU took twice as long: that says what it shared.
+    """
+    known = known_times()
+    timed = [known[cpu] for cpu in _table().query("by == 'cpu'")["cpu"]]
+
+    def between(found: list[float]) -> Estimate:
+        return Estimate((min(found) * max(found)) ** 0.5, min(found), max(found))
+
+    loops, calls = between([one.loops.value for one in timed]), between([one.calls.value for one in timed])
+    return InstructionTimes(loops, calls, Estimate(*_ADDED_ANY))
+
+
+def _table() -> pd.DataFrame:
+    return pd.read_csv(shipped.data("kernel", "time-per-instruction.csv"))
 
 
 def _main() -> None:
     """Print what a table of timed zero-outs says, and the loop on this machine."""
     counted = fit_work(read_table(shipped.data("kernel", "zeroout-instructions-7.3-tiny.csv")))
     table = read_table(sys.argv[1])
-    print(f"timed zero-outs {fit_time_per_instruction(table, counted)} ns an instruction")
+    here = measure_time_per_instruction()
     for kind, value in time_by_kind(table, counted).items():
-        print(f"  {kind:<14}{value:.3f}")
-    print(f"loop here       {measure_time_per_instruction()}")
+        print(f"{kind}: {value:.3f} ns an instruction by the timed zero-outs, {getattr(here, kind)} by the loop here")
 
 
 if __name__ == "__main__":

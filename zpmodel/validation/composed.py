@@ -72,8 +72,8 @@ def vector_ns(
     """
     machine = load_machine("nvme-mailing-list", kernel=kernel, iommu=iommu)
     if slower is not None and isinstance(machine.cpu, CountedCpu):
-        each = machine.cpu.ns_per_instruction.times(slower)
-        machine = replace(machine, cpu=replace(machine.cpu, ns_per_instruction=each))
+        each = machine.cpu.instruction_times.slowed(slower)
+        machine = replace(machine, cpu=replace(machine.cpu, instruction_times=each))
     vectors = (longer - shorter) / _PAGE
     value, draws = 0.0, np.zeros(machine.draws)
     for length, sign in ((longer, 1), (shorter, -1)):
