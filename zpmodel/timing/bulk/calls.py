@@ -163,15 +163,15 @@ def start_call(limits, device, fixed, spent, home, row, cpu, zero_bytes, call, l
     call.start_s, call.submit_s = start, submit
     call.cpu_s = fixed.known * (all_of_it[0] + all_of_it[1] + all_of_it[2] + all_of_it[3])
     call.end_loop = add_loops(device, kinds, found.kinds, moves, far, submit, in_flight, loops, used)
-    data_path = link_time(device, 1.0, segments / requests, moved / requests, max(_STILL_COLD, far), far)
-    latency = latency_of(device, moved / requests)
-    call.bound = bound_index((start + submit) / requests, data_path, latency, in_flight)
+    # The last loop has all requests.
+    whole = loops[call.end_loop - 1]
+    call.bound = bound_index(start + submit, whole.link, whole.latency, in_flight)
 
 
 @borrowing_kernel
 def bound_index(cpu, link, latency, depth):
-    """As :func:`zpmodel.devices.overlap.bound_by`, an index of ``BOUNDS``."""
-    if depth / (cpu + link + latency) < 1 / max(cpu, link):
+    """As :func:`zpmodel.devices.overlap.bound_by`, an index of ``BOUNDS``; of all requests together as of one."""
+    if depth * max(cpu, link) < cpu + link + latency:
         return 2
     return 0 if cpu >= link else 1
 
