@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 import synthetic
 
@@ -40,11 +39,11 @@ def machine():
 
 @pytest.mark.slow
 def test_intervals_hold_nine_of_ten_of_either_size():
-    points = pd.concat([held_out_points(uneven(seed)) for seed in range(2)])
+    points = held_out_points(uneven(0))
     points = points[(points["way"] != "replicates") & points["quantity"].isin(["cpu_s", "rate"])]
-    inside = points.groupby(points["block_bytes"] >= LARGE_BYTES)["inside"].mean()
-    # They may hold more: what costs are drawn from says a part of it a second time.
-    assert 0.85 <= inside.min() <= inside.max() <= 0.99, inside
+    inside = points.groupby(["quantity", points["block_bytes"] >= LARGE_BYTES])["inside"].mean()
+    # They may hold more: costs are drawn with errors as wide as points of all sizes are off, and say it a second time.
+    assert inside.min() >= 0.85, inside
 
 
 def test_a_write_scatters_as_those_of_its_size(machine):
