@@ -8,7 +8,6 @@ import pandas as pd
 
 from zpmodel.base.errors import InputError
 from zpmodel.base.estimate import DEVIATIONS, LEVEL, RESAMPLES
-from zpmodel.base.units import KIB
 from zpmodel.calibration.device_fit import draw_device
 from zpmodel.calibration.fit import LEAST_PATH_S, QUANTITIES, Once, fit_once, with_cold
 from zpmodel.calibration.groups import Groups, group
@@ -21,7 +20,7 @@ from zpmodel.devices import DeviceKind
 from zpmodel.timing.cpu import Reach
 from zpmodel.timing.events import on_path
 from zpmodel.timing.fitted import FittedCpu
-from zpmodel.timing.machine import Device, Driver, Machine
+from zpmodel.timing.machine import LARGE_BYTES, Device, Driver, Machine, WriteScatter
 
 Floats = npt.NDArray[np.float64]
 
@@ -29,7 +28,6 @@ UNTOLD_SCATTER = 0.5
 """Log standard deviation of what was never held out: anything from half to double."""
 
 _ROUND_RESAMPLES = 60
-_LARGE_BLOCK = 512 * KIB
 _ENOUGH = 8  # points, to say by how much they scatter
 _TAIL = 10  # one point of so many, on either side, has no say in how whole rounds drift
 _ENOUGH_ROUNDS = 3  # to say by how much they drift
@@ -56,6 +54,7 @@ def fit_machine(data: DataSet, resamples: int, seed: int = 0) -> Machine:
     groups = replace(groups, events=with_cold(data.device, groups.events, groups.load, once.cache_mib))
     total_draws, path_draws, device_draws = _draws(data, groups, seen, once, resamples, seed)
     ratios = ratio_table(held_out)
+    told = ((held_out, "cpu_s"), (held_out, "rate"), (ratios, "ratio"))
     cpu = FittedCpu(
         source=data.name,
         total=once.total.costs,
@@ -68,7 +67,8 @@ def fit_machine(data: DataSet, resamples: int, seed: int = 0) -> Machine:
     )
     device = Device(data.name, once.device.best, device_draws, _scatter(held_out, "rate"), reach)
     driver = Driver(data.name, data.limits, data.limits_known, data.limits_assumed)
-    return Machine(data.name, cpu, driver, device, _scatter(ratios, "ratio"))
+    own = WriteScatter(*(_by_size(table, name) for table, name in told))
+    return Machine(data.name, cpu, driver, device, _scatter(ratios, "ratio"), own)
 
 
 def _draws(
@@ -122,16 +122,43 @@ def _scatter(table: pd.DataFrame, name: str) -> float:
     Zeroing is done in large pieces, one at a time, from pages of one kind. Such points may lie off further than most,
     all to one side where costs grow with what is in flight: the widest of all, of large and of each such kind counts.
     """
-    told = table.dropna(subset=[name, f"{name}_predicted"]) if name in table else table.iloc[:0]
+    told, logs = _off(table, name)
     if told.empty:
         return UNTOLD_SCATTER
-    logs = np.abs(np.log(told[name].to_numpy(float) / told[f"{name}_predicted"].to_numpy(float)))
-    large = told["block_bytes"].to_numpy() >= _LARGE_BLOCK
+    large = told["block_bytes"].to_numpy() >= LARGE_BYTES
     alone = large & (told["depth"].to_numpy() == 1)
     pages = told["memory"].to_numpy() if "memory" in told else np.full(len(told), "")
     kinds = [alone & (pages == each) for each in np.unique(pages)]
     parts = [logs, *(logs[some] for some in (large, *kinds) if some.sum() >= _ENOUGH)]
     return float(max(np.quantile(part, LEVEL) for part in parts)) / DEVIATIONS
+
+
+def _by_size(table: pd.DataFrame, name: str) -> tuple[float, float]:
+    """Log standard deviation of held-out points around their prediction below :data:`LARGE_BYTES` and from there on; of
+    all of them where there are too few.
+
+    What is to be predicted is one more of them: of n that are alike nine tenths of n + 1 lie within it (split conformal
+    prediction, Vovk et al. 2005). Both memories of a block size and depth, left out in either way, count as one.
+    """
+    told, logs = _off(table, name)
+    if told.empty:
+        return UNTOLD_SCATTER, UNTOLD_SCATTER
+
+    def spread(some: npt.NDArray[np.bool_]) -> float:
+        each = some if some.sum() >= _ENOUGH else np.ones(len(told), dtype=bool)
+        alike = len(told.loc[each, ["block_bytes", "depth"]].drop_duplicates())
+        return float(np.quantile(logs[each], min(1.0, LEVEL * (1 + 1 / alike)))) / DEVIATIONS
+
+    large = told["block_bytes"].to_numpy() >= LARGE_BYTES
+    return spread(~large), spread(large)
+
+
+def _off(table: pd.DataFrame, name: str) -> tuple[pd.DataFrame, Floats]:
+    """The held-out points of which a quantity is known, and how far they are off their prediction [log]."""
+    told = table.dropna(subset=[name, f"{name}_predicted"]) if name in table else table.iloc[:0]
+    if told.empty:
+        return told, np.zeros(0)
+    return told, np.abs(np.log(told[name].to_numpy(float) / told[f"{name}_predicted"].to_numpy(float)))
 
 
 def _reach(data: DataSet, groups: Groups) -> Reach:

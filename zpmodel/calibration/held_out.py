@@ -126,7 +126,8 @@ def _predicted(machine: Machine, points: pd.DataFrame) -> pd.DataFrame:
         if quantity == "ratio":
             huge, small = (write(each, size, in_flight) for each in ("mmaphuge", "malloc"))
             value = small.elapsed_s.value / huge.elapsed_s.value
-            said = machine.estimate(value, small.elapsed_draws / huge.elapsed_draws, machine.ratio_scatter)
+            own = machine.for_writes(size)
+            said = own.estimate(value, small.elapsed_draws / huge.elapsed_draws, own.ratio_scatter)
         else:
             found = write(memory, size, in_flight)
             said = found.cpu_s if quantity == "cpu_s" else found.elapsed_s.inverse()

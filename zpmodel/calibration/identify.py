@@ -7,14 +7,13 @@ import numpy as np
 
 from zpmodel.base.errors import InputError
 from zpmodel.base.estimate import TAILS, Estimate
-from zpmodel.base.units import KIB, format_size
+from zpmodel.base.units import format_size
 from zpmodel.timing.events import EVENTS
 from zpmodel.timing.fitted import FittedCpu
-from zpmodel.timing.machine import Floats, Machine
+from zpmodel.timing.machine import LARGE_BYTES, Floats, Machine
 
 _TIED = 0.9
 _NEVER = 0.02  # of its upper limit: a cost whose interval starts below that can't be told from zero
-_LARGE_BLOCK = 512 * KIB
 
 _REMEDY = {
     frozenset(("operation", "request")): "blocks of several requests each: larger ones, or with max_sectors_kb lowered "
@@ -123,11 +122,11 @@ def missing(machine: Machine) -> list[Missing]:
                 "measure depth 1 and a deeper queue",
             )
         )
-    if cpu.reach.request_bytes[1] < min(_LARGE_BLOCK, machine.limits.max_bytes):
+    if cpu.reach.request_bytes[1] < min(LARGE_BYTES, machine.limits.max_bytes):
         found.append(
             Missing(
                 f"No request was larger than {format_size(cpu.reach.request_bytes[1])}",
-                f"measure blocks of {format_size(_LARGE_BLOCK)} and more",
+                f"measure blocks of {format_size(LARGE_BYTES)} and more",
             )
         )
     return found

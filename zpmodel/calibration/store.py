@@ -17,7 +17,7 @@ from zpmodel.queue.limits import QueueLimits
 from zpmodel.timing.cpu import Reach
 from zpmodel.timing.events import EVENTS
 from zpmodel.timing.fitted import FittedCpu
-from zpmodel.timing.machine import Device, Driver, Machine
+from zpmodel.timing.machine import Device, Driver, Machine, WriteScatter
 
 FORMAT = 4
 _LARGEST_BYTES = 64 << 20
@@ -67,6 +67,12 @@ class _Device(msgspec.Struct, forbid_unknown_fields=True):
     parameters: _Costs
 
 
+class _WriteScatter(msgspec.Struct, forbid_unknown_fields=True):
+    cpu: tuple[_Scatter, _Scatter]
+    rate: tuple[_Scatter, _Scatter]
+    ratio: tuple[_Scatter, _Scatter]
+
+
 class _Document(msgspec.Struct, forbid_unknown_fields=True):
     format: int
     name: _Name
@@ -74,6 +80,7 @@ class _Document(msgspec.Struct, forbid_unknown_fields=True):
     cpu: _Cpu
     driver: _Driver
     device: _Device
+    write_scatter: _WriteScatter | None = None
 
 
 def save(machine: Machine, path: Path | str) -> None:
@@ -89,6 +96,7 @@ def save(machine: Machine, path: Path | str) -> None:
         "format": FORMAT,
         "name": machine.name,
         "ratio_scatter": machine.ratio_scatter,
+        "write_scatter": machine.write_scatter and machine.write_scatter._asdict(),
         "cpu": {
             "source": cpu.source,
             "cache_mib": cpu.cache_mib,
@@ -164,7 +172,7 @@ class _Format(msgspec.Struct):
 
 
 def _machine(document: _Document, where: str) -> Machine:
-    cpu, device = document.cpu, document.device
+    cpu, device, own = document.cpu, document.device, document.write_scatter
     total, path = (_arrays(costs, EVENTS, where) for costs in (cpu.total, cpu.path))
     try:
         kind = kind_named(device.kind)
@@ -187,6 +195,7 @@ def _machine(document: _Document, where: str) -> Machine:
             _reach(device.reach),
         ),
         ratio_scatter=document.ratio_scatter,
+        write_scatter=WriteScatter(own.cpu, own.rate, own.ratio) if own else None,
     )
 
 

@@ -7,7 +7,7 @@ from zpmodel.base.estimate import Estimate
 from zpmodel.calibration.identify import Missing, missing
 from zpmodel.queue.zeropage import POLICIES
 from zpmodel.study.on_demand import OnDemand
-from zpmodel.study.scenario import Scenario, predict
+from zpmodel.study.scenario import FIO_WRITE, Scenario, predict
 from zpmodel.study.served import Served, serve, serve_share
 from zpmodel.timing.machine import Machine
 from zpmodel.timing.predict import Prediction
@@ -134,7 +134,9 @@ def compare(scenario: Scenario, policies: tuple[str, ...] = POLICIES) -> list[Co
     :raises InputError: on impossible ranges and shares.
     """
     page = predict(scenario.but(zero_page="page"))
-    found = []
+    found, machine = [], scenario.machine
+    if scenario.caller == FIO_WRITE and machine.with_limits(scenario.limits) is machine:
+        machine = machine.for_writes(scenario.length)
     for policy in policies:
         prediction = page if policy == "page" else predict(scenario.but(zero_page=policy))
         served = None
@@ -142,7 +144,7 @@ def compare(scenario: Scenario, policies: tuple[str, ...] = POLICIES) -> list[Co
         if policy == "on-demand" and prediction.structure.operation == "write":
             served = _serve(scenario, page, prediction)
             prediction = served.prediction
-        found.append(_beside(scenario.machine, page, policy, prediction, served))
+        found.append(_beside(machine, page, policy, prediction, served))
     return found
 
 

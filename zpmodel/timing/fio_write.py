@@ -28,6 +28,7 @@ def predict_fio_write(
     memory = {size: name for name, size in PAGE_BYTES.items()}.get(page.size_bytes)
     if memory is None:
         raise InputError("fio write", "zero_page", str(page), "buffers of 4 KiB pages or of 2 MiB pages")
+    machine = machine.for_writes(block_bytes)
     cpu, device = machine.cpu, machine.device
     if not isinstance(cpu, FittedCpu):
         raise InputError("fio write", "cpu", cpu.source, "CPU costs that were fitted to fio")

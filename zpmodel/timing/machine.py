@@ -5,17 +5,32 @@ Parts come from one calibration or from several; a machine whose parts don't com
 
 from dataclasses import dataclass, replace
 from html import escape
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from zpmodel.base.estimate import Estimate
+from zpmodel.base.units import KIB
 from zpmodel.devices import DeviceKind, Flat
 from zpmodel.devices.base import PathCosts
 from zpmodel.queue.limits import QueueLimits
 from zpmodel.timing.cpu import Cpu, Reach
+from zpmodel.timing.fitted import FittedCpu
 
 Floats = npt.NDArray[np.float64]
+
+LARGE_BYTES = 512 * KIB
+"""Blocks from which on a larger zero page matters; they are scored by themselves, too [byte]."""
+
+
+class WriteScatter(NamedTuple):
+    """Log standard deviations of held-out points of fio's writes around their prediction [1], each below
+    :data:`LARGE_BYTES` and from there on."""
+
+    cpu: tuple[float, float]
+    rate: tuple[float, float]
+    ratio: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -91,6 +106,7 @@ class Machine:
     :ivar name: what to call it.
     :ivar cpu, driver, device: its parts.
     :ivar ratio_scatter: log standard deviation of held-out ratios of two zero pages [1].
+    :ivar write_scatter: the same three scatters for fio's own writes, by size; None where nobody knows them apart.
     """
 
     name: str
@@ -98,6 +114,7 @@ class Machine:
     driver: Driver
     device: Device
     ratio_scatter: float
+    write_scatter: WriteScatter | None = None
 
     @property
     def limits(self) -> QueueLimits:
@@ -127,6 +144,18 @@ class Machine:
     def with_device(self, device: Device) -> "Machine":
         """The same machine with another device behind its queue."""
         return replace(self, device=device)
+
+    def for_writes(self, block_bytes: int) -> Self:
+        """The machine as it predicts fio's own writes of this size [byte].
+
+        They are what was held out, so what they scatter by is what those of their size did. Anything else (a zero-out
+        is no write of fio's) may be like any of them, and scatters by the widest.
+        """
+        if self.write_scatter is None or self.composed or not isinstance(self.cpu, FittedCpu):
+            return self
+        cpu, rate, ratio = (each[block_bytes >= LARGE_BYTES] for each in self.write_scatter)
+        device = replace(self.device, scatter=rate)
+        return replace(self, cpu=replace(self.cpu, scatter=cpu), device=device, ratio_scatter=ratio)
 
     def _repr_html_(self) -> str:
         parts = {"CPU costs": self.cpu.source, "queue": self.driver.source, "device": self.device.source}

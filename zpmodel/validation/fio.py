@@ -6,16 +6,13 @@ from dataclasses import replace
 import pandas as pd
 
 from zpmodel.base import shipped
-from zpmodel.base.units import KIB
 from zpmodel.calibration.held_out import QUANTITIES, held_out_points, run_noise
 from zpmodel.datasets.measured import read_set
 from zpmodel.datasets.schema import DataSet
+from zpmodel.timing.machine import LARGE_BYTES
 from zpmodel.validation.score import Score
 
 TITLE = "fio points left out of the fit"
-
-LARGE_BYTES = 512 * KIB
-"""Blocks from which on a larger zero page matters; they are scored by themselves, too [byte]."""
 
 _FIO_BAR = 0.07
 _COVERAGE_BAR = (0.85, 0.97)
