@@ -17,6 +17,7 @@ from zpmodel.base.accelerate import kernel
 from zpmodel.base.compiled import cache_folder
 from zpmodel.devices.overlap import mva_rate
 value = mva_rate(10e-6, 20e-6, 50e-6, 8)
+assert not mva_rate.stats.cache_hits or "numba.np.npyimpl" not in sys.modules, "made ready to compile, for nothing"
 print(f"{value:.6f}", sum(mva_rate.stats.cache_hits.values()), cache_folder())
 """
 

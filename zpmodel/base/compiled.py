@@ -20,6 +20,7 @@ import llvmlite
 import numba
 from numba.core.caching import NullCache
 from numba.core.compiler import CompileResult
+from numba.core.runtime.nrt import rtsys
 from numba.core.serialize import dumps
 from numba.core.sigutils import normalize_signature
 from numba.core.types import unliteral
@@ -75,7 +76,9 @@ class KernelCache(NullCache):
         folder = cache_folder()
         if folder is None:
             return None
-        target_context.refresh()
+        # numba's own cache calls refresh(), which takes half a second to make ready what compiling needs, and loading
+        # does not; whoever compiles calls it then. Arrays need numba's runtime.
+        rtsys.initialize(target_context)
         name = self._file(sig, target_context.codegen())
         if (found := _read(folder / name, target_context)) is not None:
             return found
