@@ -40,7 +40,7 @@ def test_sgls_begin_where_the_driver_says(folio, sgl, prp):
 
 def _point(memory, replicate, seconds, cpu_seconds):
     point = Point("write", MIB, 4, memory, replicate)
-    return Measured(point, "", seconds, 1000, 1000 * MIB, 0.0, cpu_seconds, 0.0, 0.0, 0.0, 0.0, 0.0, seconds, None)
+    return Measured(point, "", seconds, 1000, 1000 * MIB, 0.0, cpu_seconds, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, seconds, None)
 
 
 def test_the_contrast_of_a_measurement_is_2_mib_over_4_kib():

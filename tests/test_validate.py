@@ -178,7 +178,7 @@ def test_words_and_table_name_the_failures_first(scores):
     failed = scores[~scores["inside"]]
     table = scoring.score_table(scores)
     assert list(table["verdict"][: len(failed)]) == ["OUTSIDE"] * len(failed)
-    text = scoring.trust(scores)
+    text = scoring.trust(scores, read_set(shipped.data("fio", shipped.DEFAULT_DATA_SET)))
     for family, group in failed.groupby("family"):
         worst = group.loc[pd.to_numeric(group["error"]).abs().idxmax(), "truth"]
         assert scoring.titles()[family] in text

@@ -8,6 +8,7 @@ alone, its scatter from what the rest scatter by among themselves.
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache, lru_cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -139,18 +140,22 @@ def _predicted(machine: Machine, points: pd.DataFrame) -> pd.DataFrame:
 def run_noise(data: DataSet) -> dict[str, float]:
     """The noise floor: the median error that a point's median makes of its single runs, for each quantity [1].
 
-    Of CPU without readings of 0, which say nothing of scatter; NaN where nothing was repeated or measured.
+    Of points that were repeated, and of CPU without readings of 0: neither of these says anything of scatter. NaN where
+    nothing was repeated or measured.
     """
     writes = data.writes.assign(cpu_s=data.writes["cpu_s"].where(data.writes["cpu_s"] > 0))
     keys = [writes[name] for name in KEYS]
-    floor = {
-        name: float((writes[name] / writes[name].groupby(keys).transform("median") - 1).abs().dropna().median())
-        for name in ("cpu_s", "rate")
-    }
+    floor = {name: _off_median(writes[name], keys) for name in ("cpu_s", "rate")}
     index = ["block_bytes", "depth", "max_sectors_kb", "replicate"]
     wide = writes.pivot_table(index=index, columns="memory", values="rate")
     if {"malloc", "mmaphuge"} <= set(wide.columns):
         ratio = (wide["mmaphuge"] / wide["malloc"]).dropna()
-        centre = ratio.groupby(level=index[:3]).transform("median")
-        floor["ratio"] = float((ratio / centre - 1).abs().median())
+        floor["ratio"] = _off_median(ratio, [ratio.index.get_level_values(level) for level in index[:3]])
     return floor
+
+
+def _off_median(values: pd.Series, keys: list[Any]) -> float:
+    """How far values of groups of two and more are off their group's median, in the median [1]."""
+    groups = values.groupby(keys)
+    off = (values / groups.transform("median") - 1).abs()
+    return float(off[groups.transform("count") > 1].median())

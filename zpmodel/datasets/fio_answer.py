@@ -53,8 +53,21 @@ class _Answer(msgspec.Struct):
     jobs: Annotated[list[Job], msgspec.Meta(min_length=1, max_length=1)]
 
 
-class _MachineSeconds(msgspec.Struct):
-    steal: Annotated[float, msgspec.Meta(ge=-1, le=1e9)] = 0.0  # it has been seen to run backwards by a tick
+_Ticks = Annotated[float, msgspec.Meta(ge=-1, le=1e9)]  # steal has been seen to run backwards by a tick
+_Idle = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]  # proc(5): iowait may decrease
+
+
+class MachineSeconds(msgspec.Struct):
+    """What all CPUs together spent in each state while fio lived [s], in ticks of 10 ms."""
+
+    user: _Ticks = 0.0
+    nice: _Ticks = 0.0
+    system: _Ticks = 0.0
+    irq: _Ticks = 0.0
+    softirq: _Ticks = 0.0
+    steal: _Ticks = 0.0
+    idle: _Idle = 0.0
+    iowait: _Idle = 0.0
 
 
 class Usage(msgspec.Struct):
@@ -65,6 +78,8 @@ class Usage(msgspec.Struct):
     :ivar elapsed_seconds: of fio's process [s].
     :ivar io_worker_seconds: CPU time of io_uring's workers [s].
     :ivar kernel_thread_seconds: CPU time of each kernel thread [s].
+    :ivar machine_seconds: what all CPUs did meanwhile; fio's process took ``process_user_seconds`` and
+        ``process_system_seconds`` of it [s], its workers' time included.
     :ivar thread_cpu_ns: CPU time of the job's thread by the scheduler's clock [ns]; sets from before have none.
     :ivar thread_cpu_overhead_ns: how much of it the two readings themselves cost [ns].
     :ivar thread_cpu_from: how it was read.
@@ -76,7 +91,9 @@ class Usage(msgspec.Struct):
     elapsed_seconds: _Seconds
     io_worker_seconds: _Seconds
     kernel_thread_seconds: dict[str, _Seconds]
-    machine_seconds: _MachineSeconds
+    machine_seconds: MachineSeconds
+    process_user_seconds: _Seconds | None = None
+    process_system_seconds: _Seconds | None = None
     command: list[str] = []
     thread_cpu_ns: _Count | None = None
     thread_cpu_overhead_ns: _Count = 0

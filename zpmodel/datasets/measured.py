@@ -9,6 +9,7 @@ import pandas as pd
 
 from zpmodel.base.errors import InputError
 from zpmodel.base.files import read_text
+from zpmodel.datasets.others import without_disturbed
 from zpmodel.datasets.points import LeftOut, Measured, load_points
 from zpmodel.datasets.schema import LARGEST_BLOCK_BYTES, WRITES, DataSet, facts, limits_of
 from zpmodel.devices import device_for
@@ -26,7 +27,8 @@ def recognises(path: Path) -> bool:
 
 
 def read_set(folder: Path | str) -> DataSet:
-    """Read a data set; points that are damaged or another set's are left out and listed.
+    """Read a data set; points that are damaged or another set's are left out and listed, and so are runs that other
+    programs disturbed where their point has better ones.
 
     :raises InputError: where there is none, or it has no writes to calibrate from.
     """
@@ -40,10 +42,10 @@ def read_set(folder: Path | str) -> DataSet:
     target = facts(machine, "target")
     device = device_for(target, limits)
     bound = not device.COPIED_HERE and target.get("file_system", "") in _BOUND
+    writes = [item for item in points if item.point.operation == "write" and not item.point.reference]
+    quiet, others = without_disturbed(writes)
     rows = []
-    for item in points:
-        if item.point.operation != "write" or item.point.reference:
-            continue
+    for item in quiet:
         reason = _why_not(item, limits)
         if reason:
             left_out.append(LeftOut(item.point.id, reason))
@@ -52,17 +54,18 @@ def read_set(folder: Path | str) -> DataSet:
     if not rows:
         found = f"no writes that can be used; {left_out[0].name}: {left_out[0].reason}" if left_out else "no writes"
         raise InputError(str(folder), "points", found, "a data set with points of both memories")
-    writes = pd.DataFrame(rows, columns=[column.name for column in WRITES])
+    table = pd.DataFrame(rows, columns=[column.name for column in WRITES])
     assumed = (f"a queue as of the preset {_ASSUMED}: the target was on no block device",) if unknown else ()
     return DataSet(
         folder.resolve().name,
         machine,
         limits,
         device,
-        writes,
+        table,
         _listed(left_out),
         assumed,
         limits_known=not unknown,
+        disturbed=others,
     )
 
 

@@ -31,7 +31,9 @@ class Measured:
     ``ios`` and ``bytes`` [byte] done in ``seconds`` [s]; ``thread_cpu_seconds`` is the CPU time of fio's submitting
     thread, known to plus or minus ``thread_cpu_resolution_s``; ``worker_cpu_seconds`` io_uring's workers',
     ``kernel_cpu_seconds`` kernel threads' but for memory management's, ``teardown_cpu_seconds`` the part of it that
-    may be the end of fio's ring [s]; ``elapsed_seconds`` is how long fio's process lived [s].
+    may be the end of fio's ring [s]; ``elapsed_seconds`` is how long fio's process lived [s], and
+    ``others_cpu_share`` the share of all CPU time meanwhile that was neither its nor kernel threads' [1], of a clock of
+    10 ms, NaN where nobody noted it.
     """
 
     point: Point
@@ -46,6 +48,7 @@ class Measured:
     kernel_cpu_seconds: float
     teardown_cpu_seconds: float
     steal_seconds: float
+    others_cpu_share: float
     elapsed_seconds: float
     machine_digest: str | None
 
@@ -132,6 +135,7 @@ def _try(out: Path, name: str) -> tuple[Measured | None, str]:
         kernel_cpu_seconds=seconds_of_io(usage.kernel_thread_seconds),
         teardown_cpu_seconds=seconds_of_teardown(usage.kernel_thread_seconds),
         steal_seconds=usage.machine_seconds.steal,
+        others_cpu_share=_others_cpu_share(usage),
         elapsed_seconds=usage.elapsed_seconds,
         machine_digest=usage.machine_digest,
     ), ""
@@ -149,6 +153,16 @@ def _thread_cpu(job: Job, usage: Usage) -> tuple[float, float]:
         half = max(_FINEST_NS, usage.thread_cpu_overhead_ns / 2)
         return max(half, usage.thread_cpu_ns - usage.thread_cpu_overhead_ns) / 1e9, half / 1e9
     return (job.usr_cpu + job.sys_cpu) / 100 * job.job_runtime / 1e3 + FIO_TICK_S, FIO_TICK_S
+
+
+def _others_cpu_share(usage: Usage) -> float:
+    spent = usage.machine_seconds
+    busy = spent.user + spent.nice + spent.system + spent.irq + spent.softirq + spent.steal
+    there = busy + spent.idle + spent.iowait
+    if usage.process_user_seconds is None or usage.process_system_seconds is None or there <= 0:
+        return math.nan
+    own = usage.process_user_seconds + usage.process_system_seconds + sum(usage.kernel_thread_seconds.values())
+    return (busy - own) / there
 
 
 def finished(out: Path) -> list[str]:
@@ -181,7 +195,8 @@ def load(out: str | Path, *, varied: bool = False) -> pd.DataFrame:
     Columns: ``id``, ``operation`` (write, zero), ``block_bytes``, ``depth``, ``memory``, ``replicate``,
     ``reference``, ``max_sectors_kb`` [KiB] (missing where the queue's was left alone), ``started``, ``seconds`` [s],
     ``ios``, ``bytes``, ``latency_ns`` [ns], the CPU times of `Measured` [s] and ``thread_cpu_resolution_s``,
-    ``cpu_seconds`` (thread, workers and kernel), ``steal_seconds`` (all CPUs), ``bytes_per_second`` [byte/s],
+    ``cpu_seconds`` (thread, workers and kernel), ``steal_seconds`` (all CPUs), ``others_cpu_share`` [1],
+    ``bytes_per_second`` [byte/s],
     ``cpu_ns_per_byte`` [ns/byte]. ``attrs["left_out"]`` lists the points that can't be used, as dicts of ``id`` and
     ``reason``.
 

@@ -119,6 +119,7 @@ class DataSet:
         where they are known.
     :ivar copies: whether a CPU moves the data (a device that is software); False where the device fetches them itself
         (DMA), so that bytes cost no CPU time but by their vectors and requests.
+    :ivar disturbed: what other programs did to the runs, in words; empty where they left them alone, or nobody knows.
     """
 
     name: str
@@ -131,6 +132,7 @@ class DataSet:
     copies: bool = True
     limits_known: bool = True
     limits_assumed: str = ""
+    disturbed: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "writes", conform(self.writes, WRITES, self.name))

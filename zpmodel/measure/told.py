@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from zpmodel.base.units import KIB, format_size
+from zpmodel.datasets.others import without_disturbed
 from zpmodel.datasets.point import Point
 from zpmodel.datasets.points import Contrast, Measured
 from zpmodel.host.safety import Target
@@ -92,11 +93,14 @@ def about_sectors(matrix: Matrix, why_not: str) -> str:
 
 def at_the_end(items: Iterable[Measured], contrasts: Iterable[Contrast], matrix: Matrix, *, quick: bool) -> list[str]:
     """Say how far the set may be trusted."""
-    notes = []
-    slow = sorted({item.point.pair for item in items if item.ios < ENOUGH_IOS})
+    runs, notes = list(items), []
+    slow = sorted({item.point.pair for item in runs if item.ios < ENOUGH_IOS})
     if slow:
         many = "1 combination" if len(slow) == 1 else f"{len(slow)} combinations"
         notes.append(f"{many} had fewer than {ENOUGH_IOS} I/Os a run: the device is slow, trust these less")
+    others = without_disturbed(item for item in runs if item.point.operation == "write")[1]
+    if others:
+        notes.append(others)
     if not quick:
         return notes
     found = list(contrasts)

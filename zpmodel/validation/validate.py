@@ -40,8 +40,9 @@ def summary(scores: pd.DataFrame) -> str:
     return f"{int(scores['inside'].sum())} of {len(scores)} truths within their bar"
 
 
-def trust(scores: pd.DataFrame) -> str:
-    """How far the model can be trusted, in words (Markdown): a line a family, the failures named."""
+def trust(scores: pd.DataFrame, data: DataSet) -> str:
+    """How far the model can be trusted, in words (Markdown): a line a family, the failures named; and what other
+    programs did to the runs that it was fitted to."""
     lines = [f"**{summary(scores)}.**", ""]
     for family, title in titles().items():
         group = scores[scores["family"] == family]
@@ -57,6 +58,8 @@ def trust(scores: pd.DataFrame) -> str:
             more = f", and {len(outside) - 1} more" if len(outside) > 1 else ""
             line += f". *Outside:* {worst['truth']} ({worst['error']:+.0%}){more}"
         lines.append(line + ".")
+    if data.disturbed:
+        lines.append(f"- **The set's runs**: {data.disturbed}.")
     return "\n".join(lines)
 
 

@@ -1,0 +1,103 @@
+"""Runs that other programs disturbed: seen, left out where there are better ones, and said."""
+
+import json
+import math
+import shutil
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from zpmodel.calibration.held_out import run_noise
+from zpmodel.datasets.measured import read_set
+from zpmodel.datasets.others import disturbed, without_disturbed
+from zpmodel.datasets.points import load_points, read_point
+from zpmodel.measure import told
+from zpmodel.measure.plan import FULL
+
+LOOP = Path(__file__).parents[1] / "data/fio/kvm-zen5-loop"
+NAME = "write-bs1048576-qd4-malloc-r01"
+
+
+@pytest.fixture(scope="module")
+def writes():
+    """The runs of writes of the loop device's set: on a machine of two CPUs, of which others took one by turns."""
+    return [item for item in load_points(LOOP)[0] if item.point.operation == "write" and not item.point.reference]
+
+
+@pytest.fixture
+def one(tmp_path):
+    for kind in ("points", "usage"):
+        (tmp_path / kind).mkdir()
+        shutil.copy(LOOP / kind / f"{NAME}.json", tmp_path / kind)
+    for file in ("plan.json", "machine.toml"):
+        shutil.copy(LOOP / file, tmp_path)
+    return tmp_path
+
+
+def with_usage(folder, edit):
+    path = folder / "usage" / f"{NAME}.json"
+    document = json.loads(path.read_text())
+    edit(document)
+    path.write_text(json.dumps(document))
+    return read_point(folder, NAME).others_cpu_share
+
+
+def test_the_share_of_others_is_what_is_left_of_all_cpu_time(one):
+    def quiet(usage):
+        usage |= {"process_user_seconds": 0.1, "process_system_seconds": 0.2, "kernel_thread_seconds": {"a": 0.5}}
+        usage["machine_seconds"] = {"user": 0.1, "system": 0.65, "softirq": 0.05, "idle": 0.9, "iowait": 0.3}
+
+    assert with_usage(one, quiet) == pytest.approx(0)
+    assert with_usage(one, lambda usage: usage["machine_seconds"].update(nice=0.5, idle=0.4)) == pytest.approx(0.25)
+    assert with_usage(one, lambda usage: usage["machine_seconds"].update(steal=0.4, idle=0)) == pytest.approx(0.45)
+    assert with_usage(one, lambda usage: usage["machine_seconds"].update(iowait=-0.1)) == pytest.approx(0.9 / 1.6)
+
+
+def test_where_nobody_noted_it_nothing_is_known(one):
+    assert math.isnan(with_usage(one, lambda usage: usage.pop("process_user_seconds")))
+    assert not disturbed(read_point(one, NAME))
+    assert math.isnan(with_usage(one, lambda usage: usage.update(process_user_seconds=0.1, machine_seconds={})))
+
+
+def test_runs_of_one_point_differ_by_who_else_ran(writes):
+    """What the rule rests on: two runs of a point that were left in peace agree three times as well."""
+    apart = {0: [], 1: []}
+    for first, second in combinations(writes, 2):
+        if (first.point.pair, first.point.memory) == (second.point.pair, second.point.memory):
+            number = disturbed(first) + disturbed(second)
+            apart.setdefault(number, []).append(abs(math.log(first.cpu_ns_per_byte / second.cpu_ns_per_byte)))
+    assert len(apart[0]) > 40
+    assert np.median(apart[1]) > 3 * np.median(apart[0])
+
+
+def test_disturbed_runs_go_where_their_point_has_others(writes):
+    first, second = (next(item for item in writes if item.point.depth == depth) for depth in (1, 4))
+    quiet, busy = (replace(first, others_cpu_share=share) for share in (0.02, 0.5))
+    never, unknown = replace(second, others_cpu_share=0.5), replace(first, others_cpu_share=math.nan)
+    kept, said = without_disturbed([busy, quiet, never])
+    assert kept == [quiet, never]
+    assert "2 of 3 runs" in said
+    assert "1 left out" in said
+    assert "1 of 2 points" in said
+    assert without_disturbed([quiet, unknown]) == ([quiet, unknown], "")
+
+
+def test_a_set_says_what_was_done_to_it(writes):
+    data = read_set(LOOP)
+    many = sum(map(disturbed, writes))
+    assert f"in {many} of {len(writes)} runs" in data.disturbed
+    assert f"{len(writes) - len(data.writes)} left out" in data.disturbed
+    assert data.writes[["block_bytes", "depth", "memory"]].drop_duplicates().shape[0] == 120
+    assert data.disturbed in told.at_the_end(writes, (), FULL, quick=False)
+
+
+def test_points_that_were_not_repeated_say_nothing_of_noise():
+    data = read_set(LOOP)
+    count = data.writes.groupby(["block_bytes", "depth", "memory"])["rate"].transform("count")
+    repeated = run_noise(replace(data, writes=data.writes[count > 1]))
+    assert (count == 1).any()
+    for name in ("cpu_s", "rate"):
+        assert run_noise(data)[name] == pytest.approx(repeated[name])
