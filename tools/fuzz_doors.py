@@ -122,6 +122,7 @@ def attempt(arguments: list[str], cpu_s: float = CPU_S, wait_s: float = WAIT_S) 
 
 def _called(arguments: list[str]) -> None:
     from zpmodel.base.errors import ZpmodelError
+    from zpmodel.base.text import printable
     from zpmodel.commands.main import main
 
     module, colon, name = arguments[0].partition(":")
@@ -131,7 +132,7 @@ def _called(arguments: list[str]) -> None:
     try:
         getattr(importlib.import_module(module), name)(*arguments[1:])
     except ZpmodelError as error:
-        print(f"zpmodel: {error}", file=sys.stderr)
+        print(f"zpmodel: {printable(str(error))}", file=sys.stderr)
         sys.exit(2)
     sys.exit(0)
 
