@@ -203,7 +203,8 @@ def test_a_summary_that_is_not_whole_is_none(batch):
         ("data_set,name\n,a\n", "data_set"),
         ("data_set\nnowhere\n", "data sets"),
         ("data_set\n", "none in it"),
-        ("\0", "table|none in it|column"),
+        ("\0", "NUL"),
+        ("data_set\na\0b\n", "NUL"),
     ],
 )
 def test_a_table_that_names_none_is_refused(tmp_path, text, wrong):

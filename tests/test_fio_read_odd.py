@@ -58,3 +58,14 @@ def test_runs_with_a_ramp_that_follow_each_other_all_count() -> None:
         later = one.replace(str(started), str(started + gap_ms))
         rows = read_text(one + later, "made").jobs
         assert rows["last"].all(), gap_ms
+
+
+def test_half_a_character_is_shown_as_it_was_written(tmp_path: Path) -> None:
+    """JSON can hold a lone surrogate, and a file's name bytes that are no UTF-8; a table can't."""
+    content = (ODD / "disable-lat.json").read_text()
+    name = documents("disable-lat.json")[0]["jobs"][0]["jobname"]
+    path = tmp_path / "run\udcff.json"
+    path.write_text(content.replace(f'"{name}"', '"a\\ud800b"', 1))
+    row = read_file(path).jobs.iloc[0]
+    assert row["job"] == r"a\ud800b"
+    assert row["file"].endswith(r"run\udcff.json")

@@ -1,6 +1,7 @@
 """Sensitivities and fleets: against what must come out, and bad rows beside good ones."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -120,8 +121,8 @@ def test_the_command_lists_bad_rows_and_does_the_rest(machine, tmp_path):
     (tmp_path / "fleet.csv").write_text(ROWS)
     arguments = [str(tmp_path / "fleet.csv"), "--calibration", str(tmp_path / "machine.json")]
     out = CliRunner().invoke(command, [*arguments, "--out", str(tmp_path / "out.csv")], catch_exceptions=False).output
-    assert "row 3 (c)" in out
-    assert "3 rows could not be read" in out
+    assert "row 3 (c): gib_per_day: x is not accepted" in out
+    assert "3 rows could not be answered for: 3 machines, in none of these numbers." in out
     assert len((tmp_path / "out.csv").read_text().splitlines()) == 4
     (tmp_path / "link.csv").symlink_to(tmp_path / "elsewhere.csv")
     for taken in ("out.csv", "link.csv"):
@@ -131,6 +132,79 @@ def test_the_command_lists_bad_rows_and_does_the_rest(machine, tmp_path):
     for bad in ("a,b\n1,2\n", "gib_per_day,nonsense\n1,2\n"):
         (tmp_path / "fleet.csv").write_text(bad)
         assert isinstance(CliRunner().invoke(command, arguments).exception, InputError)
+
+
+BAD = {
+    "gib_per_day": "x",
+    "machines": "x",
+    "machine": "nonsense",
+    "calibration": "nosuch.json",
+    "kernel": "9.9",
+    "cpu": "486",
+    "iommu": "maybe",
+    "device": "fast",
+    "limits": "nonsense",
+    "max_sectors": "0",
+    "length": "5x",
+    "offset": "100",
+    "zero_page": "3KiB",
+    "caller": "nobody",
+    "depth": "4",
+    "device.bandwidth": "-1",
+    "device.latency": "1e999",
+    "cpu.factor": "1e308",
+    "cpu.vector": "2",
+}
+
+
+def test_each_bad_cell_is_said_by_its_row_and_column(tmp_path):
+    first, names = {"name": "good", "gib_per_day": "10", "machine": "ebs"}, ["name", "gib_per_day", "machine"]
+    columns = [*names, *(column for column in BAD if column not in names)]
+    rows = [first, *({**first, "name": f"bad {column}", column: cell} for column, cell in BAD.items())]
+    rows[4]["machine"] = ""
+    pd.DataFrame(rows, columns=columns).to_csv(tmp_path / "fleet.csv", index=False)
+    printed = CliRunner().invoke(command, [str(tmp_path / "fleet.csv")], catch_exceptions=False)
+    assert printed.exit_code == 0
+    lines = [line for line in printed.stdout.splitlines() if line.startswith("row ")]
+    for number, (column, line) in enumerate(zip(BAD, lines, strict=True), 2):
+        assert line.startswith(f"row {number} (bad {column}): {column}: "), line
+        assert "--" not in line
+
+
+def test_what_is_wrong_with_a_calibration_s_row_is_its_part_or_the_file(machine, tmp_path):
+    save(machine, tmp_path / "machine.json")
+    (tmp_path / "own.toml").write_text(shipped.data("composed", "ebs.toml").read_text().replace("us", "weeks"))
+    rows = "a,1,machine.json,,zen\nb,1,,own.toml,\nc,1,machine.json,own.toml,\nd,1,,,\n"
+    (tmp_path / "fleet.csv").write_text("name,gib_per_day,calibration,machine,cpu\n" + rows)
+    bad = json.loads(CliRunner().invoke(command, [str(tmp_path / "fleet.csv"), "--json"]).stdout)["bad"]
+    starts = [
+        "row 1 (a): cpu: zen is not",
+        f"row 2 (b): machine: {tmp_path}/own.toml: device.latency: ",
+        "row 3 (c): calibration, machine: ",
+        "row 4 (d): machine: none is not",
+    ]
+    for row, start in zip(bad, starts, strict=True):
+        assert row["why"].startswith(start)
+
+
+@pytest.mark.parametrize(
+    ("rows", "words", "left_out"),
+    [
+        ("a,1,5\nb,x,1\n", "5 machines gain .* 1 row could not be answered for: 1 machine, in none", (1, 1)),
+        ("a,1,1\nb,x,7\nc,1,0\n", "1 machine gains .* 2 rows .* 7 machines, .*; how many machines 1 row may", (2, 7)),
+        ("b,x,30\nc,-1,2\n", "No row could be answered. 2 rows .*: 32 machines", (2, 32)),
+        ("c,1,many\n", "No row .* 1 row could not be answered for; how many machines 1 row may stand", (1, 0)),
+        ("a,1,2\n", "hold 4 MiB for it.$", (0, 0)),
+    ],
+)
+def test_the_machines_of_bad_rows_are_counted_apart(tmp_path, rows, words, left_out):
+    (tmp_path / "fleet.csv").write_text(SHORT + rows)
+    asked = [str(tmp_path / "fleet.csv"), "--machine", "ebs"]
+    found = json.loads(CliRunner().invoke(command, [*asked, "--json"], catch_exceptions=False).stdout)
+    assert re.search(words, found["words"]), found["words"]
+    assert found["left_out"] == dict(zip(("rows", "machines"), left_out, strict=True))
+    assert sum(row["machines"] or 0 for row in found["bad"]) == left_out[1]
+    assert found["words"] in CliRunner().invoke(command, asked).stdout
 
 
 @pytest.mark.parametrize(
@@ -217,3 +291,10 @@ def test_a_row_names_a_composed_machine_as_compare_does(machine, tmp_path, monke
     lacking = [row["why"] for row in without["bad"] if row["name"].startswith("o")]
     assert len(lacking) == 2
     assert all(why.endswith("calibration or machine in the row, --calibration or --machine") for why in lacking)
+
+
+def test_a_write_that_no_call_makes_is_refused_at_once(machine):
+    """Its buffer's pages, one by one, would have filled the memory."""
+    for length in (1 << 40, (1 << 63) - 4096):
+        with pytest.raises(InputError, match="at most 2 GiB"):
+            compare(apply(Scenario(machine), {"caller": "fio_write", "length": length}), ("page", "static"))

@@ -1,5 +1,7 @@
 """The kernel's own zero-out: instructions and times of configurations that were not fitted."""
 
+import os
+
 import naive
 import numpy as np
 import pytest
@@ -126,11 +128,29 @@ def test_tables_without_counts_are_refused(counted, tmp_path):
         fit_work(counted.drop(columns="instructions"))
     with pytest.raises(InputError):
         fit_work(counted.head(0))
-    (tmp_path / "t.csv").write_text("max_sectors_kb,length_bytes\n128,1\n")
+    (tmp_path / "t.csv").write_text("zero_page_bytes,max_sectors_kb,length_bytes\n4096,128,1\n")
     with pytest.raises(InputError, match="max_segments"):
         read_table(tmp_path / "t.csv")
     with pytest.raises(InputError, match=r"none\.csv"):
         read_table(tmp_path / "none.csv")
+
+
+@pytest.mark.parametrize("cell", ["4096.5", "nan", "x", "", "-1", "1e999", "9" * 400, "[1]", "true", "\0"])
+@pytest.mark.parametrize("column", ["zero_page_bytes", "length_bytes", "max_sectors_kb", "max_segments"])
+def test_tables_of_anything_but_whole_numbers_are_refused(tmp_path, column, cell):
+    row = {"zero_page_bytes": "4096", "max_sectors_kb": "128", "max_segments": "128", "max_segment_size": "65536"}
+    row |= {"length_bytes": "1048576", column: cell}
+    good = row | {column: "8192"}
+    rows = [",".join(each) for each in (row, good.values(), row.values())]
+    (tmp_path / "t.csv").write_text("\n".join(rows) + "\n")
+    with pytest.raises(InputError, match=r"t\.csv"):
+        read_table(tmp_path / "t.csv")
+
+
+def test_a_table_that_is_no_file_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "t.csv")
+    with pytest.raises(InputError, match="no regular file"):
+        read_table(tmp_path / "t.csv")
 
 
 # Times

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import children
@@ -18,11 +19,15 @@ from zpmodel.base import shipped
 from zpmodel.base.errors import InputError, RefusedError
 from zpmodel.calibration.calibrate import calibrate
 from zpmodel.calibration.store import save
+from zpmodel.commands.sweep import span_of
 from zpmodel.datasets import read_data_set
 from zpmodel.study import pieces
-from zpmodel.study.inputs import apply
+from zpmodel.study.bulk import answer_table
+from zpmodel.study.inputs import apply, parse
 from zpmodel.study.scenario import Scenario, predict
+from zpmodel.study.sensitivity import sensitivity
 from zpmodel.study.sweep import Plan, Span, sweep, work_out
+from zpmodel.timing.bulk.records import DONE, LEFT
 
 SAMPLES = 6 * pieces.QUICK_ROWS + 1
 ZPMODEL = [sys.executable, "-c", "from zpmodel.commands.main import main; main()"]
@@ -112,6 +117,37 @@ def test_an_impossible_scenario_says_why_and_the_rest_is_done(machine):
 def test_what_is_no_plan_is_refused(machine, grid, spans):
     with pytest.raises(InputError):
         Plan(Scenario(machine), grid, spans)
+
+
+@pytest.mark.parametrize("text", ["9" * 400, "-" + "9" * 5000, "1e999", "nan", "-inf", "1e309", "x", "0x10", ""])
+@pytest.mark.parametrize("name", ["max_sectors", "device.latency", "length", "cpu.factor"])
+def test_a_value_that_no_float_holds_is_refused(name, text):
+    for ask in (partial(parse, name, text), partial(span_of, name, f"1:{text}")):
+        with pytest.raises(InputError):
+            ask()
+
+
+@pytest.mark.parametrize("seed", [-1, -(10**30)])
+def test_a_seed_is_not_negative(machine, seed):
+    spans = {"max_sectors": Span(64, 128), "cpu.factor": Span(1, 2)}
+    with pytest.raises(InputError, match="seed"):
+        Plan(Scenario(machine), {}, spans, 4, seed)
+    with pytest.raises(InputError, match="seed"):
+        sensitivity(Scenario(machine), spans, samples=4, seed=seed)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"cpu.factor": 1e308}, {"cpu.factor": 1e10, "cpu.vector": 1e10}, {"device.latency": 1e300}, {"cpu.MiB": -1.0},
+     {"device.bandwidth": 1e-300}, {"device.bandwidth": 0.0}, {"device.mebibyte": -1.0}],
+    ids=str,
+)  # fmt: skip
+def test_beyond_what_there_can_be_no_way_answers(machine, values):
+    """One by one, and by the compiled pass, which leaves such rows."""
+    with pytest.raises(InputError):
+        apply(Scenario(machine), values)
+    columns = {name: np.array([1.0, value]) for name, value in values.items()}
+    assert answer_table(Scenario(machine), columns, 2)["status"].tolist() == [DONE, LEFT]
 
 
 def test_killed_and_resumed_gives_the_same_bytes(machine, calibration, tmp_path):

@@ -32,8 +32,10 @@ from unittest import mock
 sys.path.insert(0, str(Path(__file__).parent))
 import fuzz_folders
 import fuzz_inputs
+import fuzz_tables
 
-PROGRESS = re.compile(r"[\d,]+ of [\d,]+(, |$)")
+HALF_WRITTEN = re.compile(r"\..{1,60}\.[0-9a-f]{16}", re.DOTALL)
+PROGRESS = re.compile(r"[\d,]+ of [\d,]+(, |$)|[\w.-]+/\w+: (unchanged|done)")
 # Waiting is long: others may have the CPUs.
 CPU_S, WAIT_S, MEMORY_BYTES = 5.0, 60.0, 512 << 20
 
@@ -120,16 +122,17 @@ def attempt(arguments: list[str], cpu_s: float = CPU_S, wait_s: float = WAIT_S) 
 
 def _called(arguments: list[str]) -> None:
     from zpmodel.base.errors import ZpmodelError
+    from zpmodel.base.text import printable
     from zpmodel.commands.main import main
 
     module, colon, name = arguments[0].partition(":")
-    if not colon or not module.startswith(("zpmodel.", fuzz_folders.__name__)):
+    if not colon or not module.startswith(("zpmodel.", fuzz_folders.__name__, fuzz_tables.__name__)):
         main()
         return
     try:
         getattr(importlib.import_module(module), name)(*arguments[1:])
     except ZpmodelError as error:
-        print(f"zpmodel: {error}", file=sys.stderr)
+        print(f"zpmodel: {printable(str(error))}", file=sys.stderr)
         sys.exit(2)
     sys.exit(0)
 
@@ -141,12 +144,19 @@ def _judged(status: object, answer: str, said: str, arguments: list[str]) -> str
     if status in (0, 1):
         if "--json" in arguments and "--help" not in arguments and answer.startswith(("{", "[")):
             json.loads(answer, parse_constant=_no_number)
+        # Of what is asked with such a word, the answer may repeat it.
+        if _NOT_A_NUMBER.search(answer) and not re.search("nan|inf", " ".join(arguments).lower()):
+            return "not a number"
         return "answered"
     if status != 2:
         return f"status {status}"
     # The reader of fio's files prints what it can and says what it can't, a line each.
     one = len(lines) == 1 or arguments[0] == "fio"
     return "refused" if one and all(line.startswith("zpmodel: ") for line in lines) else "not one line"
+
+
+# Not a name at the start of a line, in quotes or brackets, nor what is refused.
+_NOT_A_NUMBER = re.compile(r"(?m)(?<![\w.'/\"(-])(?<!^)-?\b(nan|inf)(?![\w.'-]| is not accepted)")
 
 
 def _no_number(text: str) -> float:
@@ -190,11 +200,14 @@ def one(doors: list[fuzz_inputs.Door], seed: int, number: int) -> tuple[str, lis
         files = sorted(path for path in folder.glob(door.files) if path.is_file()) if door.files else []
         if files:
             path = chance.choice(files)
-            if chance.random() < 0.02:
-                fuzz_inputs.replaced(path, chance)
+            if chance.random() < 0.05:
+                fuzz_inputs.replaced(path, files, chance)
             else:
                 fuzz_inputs.spoil(path, chance)
         outcome, said = attempt(arguments)
+        left = [path.name for path in folder.rglob(".*") if HALF_WRITTEN.fullmatch(path.name)]
+        if left and outcome in ("answered", "refused"):
+            outcome, said = "left half-written", f"{left}: {said}"
     return door.name, arguments, outcome, said.replace(name, "FOLDER")
 
 

@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import click
 import fuzz_folders
+import fuzz_tables
+import fuzz_values
 
 ROOT = Path(__file__).parent.parent
 SET = ROOT / "data/fio/kvm-zen5-virtio"
@@ -65,6 +67,13 @@ class Door(NamedTuple):
 def spoil(path: Path, chance: random.Random) -> None:
     """Change a file's bytes; of a compressed one mostly those that are inside, which no checksum guards."""
     raw = path.read_bytes()
+    if chance.random() < 0.5:
+        packed = path.suffix == ".gz"
+        suffix = Path(path.stem).suffix if packed else path.suffix
+        new = fuzz_values.revalued(gzip.decompress(raw) if packed else raw, suffix, chance)
+        if new is not None:
+            path.write_bytes(gzip.compress(new, 1) if packed else new)
+            return
     if path.suffix == ".gz" and chance.random() < 0.8:
         path.write_bytes(gzip.compress(spoiled(gzip.decompress(raw), chance), 1))
     else:
@@ -104,10 +113,17 @@ def _changed(raw: bytes, chance: random.Random) -> bytes:
     return raw[:start]
 
 
-def replaced(path: Path, chance: random.Random) -> None:
-    """Put something in a file's place that is no such file."""
+def replaced(path: Path, others: list[Path], chance: random.Random) -> None:
+    """Put something in a file's place that is no such file, or another one of its folder's or the project's."""
+    kind = chance.randrange(9)
+    if kind == 6:
+        path.chmod(0)  # root reads it all the same
+        return
+    if kind > 6:
+        other = chance.choice(others if kind == 7 else _ANY)
+        path.write_bytes(other.read_bytes())
+        return
     path.unlink()
-    kind = chance.randrange(6)
     if kind == 0:
         os.mkfifo(path)
     elif kind == 1:
@@ -119,6 +135,15 @@ def replaced(path: Path, chance: random.Random) -> None:
     elif kind == 4:
         with path.open("wb") as file:
             file.truncate(chance.choice((1 << 20, 64 << 20, 1 << 32)))
+
+
+_ANY = sorted(
+    path
+    for pattern in ("data/*/*.*", "data/fio/*/plan.json", "tests/fixtures/*/*.*", "tests/fixtures/fio/real/*", "docs/*")
+    for path in ROOT.glob(pattern)
+    if path.is_file() and path.stat().st_size < 500_000
+)
+"""Files of every kind that the project knows."""
 
 
 def _one_of(pattern: str, *arguments: str) -> Callable[[Path, random.Random], list[str]]:
@@ -174,6 +199,13 @@ def _queue(folder: Path, chance: random.Random) -> list[str]:
         (folder / name).write_text(f"{value}\n")
     (folder / "scheduler").write_text("[none] mq-deadline\n")
     return ["structure", "--limits", str(folder), "--length", "1MiB"]
+
+
+def _odd_chunk(folder: Path, chance: random.Random) -> list[str]:
+    """A queue whose counting has kernels of its own, which compile for seconds when they are first called."""
+    arguments = _queue(folder, chance)
+    (folder / "chunk_sectors").write_text("7\n")
+    return arguments
 
 
 def _parameters(folder: Path, chance: random.Random) -> list[str]:
@@ -260,6 +292,7 @@ def doors(made: Path) -> Iterator[Door]:
     )
     yield Door("limits as TOML", 1, _one_of("data/devices/*.toml", "structure", "--limits", "FILE", "--length", "1MiB"))
     yield Door("limits folders", 2, _queue)
+    yield Door("limits folders of odd chunks", 0.2, _odd_chunk)
     yield Door(
         "device curves", 0.4, _one_of("data/published/*-write.csv", "zpmodel.calibration.curve:named_device", "FILE")
     )
@@ -271,4 +304,4 @@ def doors(made: Path) -> Iterator[Door]:
     yield Door("blkparse and btt", 1, _one_of("tests/fixtures/trace/*[xt].*t", "trace", "--from", "FILE", *trace))
     yield Door("notebook parameters", 2, _parameters, "")
     yield Door("options of every command", 3, _options, "")
-    yield from (Door(*each) for each in fuzz_folders.doors(made))
+    yield from (Door(*each) for more in (fuzz_folders, fuzz_tables) for each in more.doors(made))

@@ -55,6 +55,7 @@ _FITTED = (
     ("instructions", "scratch", "instructions --kernel 6.12 --mdts 5 --iommu strict --length 1MiB"),
     ("compare-composed", "scratch", "compare --machine nvme-mailing-list --iommu lazy"),
     ("predict-composed", "scratch", "predict --machine ebs --zero-page page --length 16MiB"),
+    ("fleet", "fleet", "fleet machines.csv --machine nvme-strict"),
     ("validate", "scratch", "validate small"),
     ("clear", "scratch", "clear 4KiB 2MiB"),
     ("read", "scratch", "read copy"),

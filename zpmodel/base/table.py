@@ -26,7 +26,7 @@ def read_csv(path: Path, accepted: str) -> tuple[list[str], list[dict[str, str]]
     :raises InputError: where it is no regular file of text, too large, or no such table.
     """
     try:
-        rows = csv.reader(io.StringIO(read_text(path, LARGEST_BYTES), newline=""), strict=True)
+        rows = csv.reader(io.StringIO(_no_nul(read_text(path, LARGEST_BYTES)), newline=""), strict=True)
         header = [name.strip() for name in next(rows, [])]
         if not header or len(set(header)) < len(header) or not all(header):
             raise InputError(str(path), "header", ",".join(header) or "none", f"different names; {accepted}")
@@ -57,9 +57,19 @@ def read_columns(text: str, where: str, accepted: str, comment: str | None = Non
     import pandas as pd
 
     try:
-        table = pd.read_csv(io.StringIO(text), comment=comment)
+        table = pd.read_csv(io.BytesIO(_no_nul(text).encode()), comment=comment)
     except ValueError as error:
         raise InputError(where, "table", str(error), accepted) from None
     if not isinstance(table.index, pd.RangeIndex):  # pandas would take the first cells of longer rows for names
         raise InputError(where, "rows", "more cells than the header", accepted)
     return table
+
+
+def _no_nul(text: str) -> str:
+    """The text; one with a NUL is no table: a hole would be a cell of any size, and no file has such a name.
+
+    :raises ValueError: where there is one.
+    """
+    if "\0" in text:
+        raise ValueError("a NUL character")
+    return text

@@ -107,9 +107,9 @@ def load_machine(path: Path | str, **overrides: str | None) -> Machine:
     if found.suffix == ".toml":
         return compose(read_machine_file(found), str(path), given)
     device = given.pop("device", None)
-    if given:
-        accepted = "--device; the rest of a calibration is one piece"
-        raise InputError(str(path), "override", ", ".join(f"--{name}" for name in given), accepted)
+    for name, value in given.items():
+        accepted = f"nothing beside {path}: a calibration is one piece but for its device"
+        raise InputError(f"--{name}", "override", value, accepted)
     machine = store.read(found)
     return machine if device is None else machine.with_device(_asked_device(device))
 
@@ -170,10 +170,10 @@ def compose(file: MachineFile, name: str, overrides: dict[str, str] | None = Non
     """
     changed = overrides or {}
     file = _overridden(file, changed, name)
-    _check_kernel(file.cpu.kernel, name)
+    _check_kernel(file.cpu.kernel, "--kernel" if "kernel" in changed else name)
     host = Host(file.driver.iommu, file.driver.sgl)
     limits = _limits(file, name)
-    seconds, who = _instruction_time(file.cpu, name)
+    seconds, who = _instruction_time(file.cpu, "--cpu" if "cpu" in changed else name)
     nvme, stack = file.driver.mdts is not None, file.driver.stack
     if nvme and stack not in (None, "dm-linear"):
         raise InputError(name, "driver.stack", stack, "dm-linear over NVMe (mdts); the others have limits of their own")

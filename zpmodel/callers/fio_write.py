@@ -11,7 +11,7 @@ from zpmodel.base.errors import InputError
 from zpmodel.base.units import KIB, MIB
 from zpmodel.callers.base import Caller, Context, Counts, Facts, Kernel, merge_bios
 from zpmodel.callers.submit import Bio, submit
-from zpmodel.queue.kernel import BIO_MAX_VECS
+from zpmodel.queue.kernel import BIO_MAX_VECS, LARGEST_BLOCK_BYTES
 from zpmodel.queue.limits import UINT_MAX, QueueLimits
 from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.structure.count import Structure, check_range
@@ -39,10 +39,12 @@ def count_buffer(
     :param block_bytes: bytes of the write [byte].
     :param offset: where on the device it starts [byte].
     :param fixed: whether the buffers are registered.
-    :raises InputError: on other pages and on unaligned writes.
+    :raises InputError: on other pages, on unaligned writes and on such as no system call makes.
     """
     if pages not in PAGE_BYTES:
         raise InputError("buffer", "pages", pages, "malloc or mmaphuge")
+    if block_bytes > LARGEST_BLOCK_BYTES:
+        raise InputError("buffer", "length", block_bytes, "at most 2 GiB, as one write can have")
     check_range(offset, block_bytes, limits)
     page = PAGE_BYTES[pages]
     starts = np.arange(0, block_bytes, page, dtype=np.int64)

@@ -31,7 +31,8 @@ def command(table: Path, asked: AskedMachine, zero_page: str, out: Path | None, 
     A row a machine: gib_per_day (what it zeroes), and as wanted name, machines (how many alike), calibration or machine
     (a file, or a shipped machine's name), device, cpu, iommu and kernel (as the options, for this row), limits (as for
     zpmodel structure), and any input of zpmodel sweep: length, max_sectors, device.bandwidth ... The options are for
-    rows that name no machine. Rows that can't be answered are listed, the rest is done.
+    rows that name no machine. Rows that can't be answered for are listed with their machines, the rest is done, and the
+    exit status is 0.
     """
     from zpmodel.base.files import check_new, write_atomically
     from zpmodel.study.compare import WHAT_COUNTS
@@ -46,13 +47,16 @@ def command(table: Path, asked: AskedMachine, zero_page: str, out: Path | None, 
         write_atomically(out, found.machines.to_csv(index=False))
     if as_json:
         totals = {name: value.as_dict() for name, value in found.totals.items()}
-        emit_json({"machines": rows, "bad": bad, "totals": totals, "words": found.words})
+        left_out = {"rows": len(bad), "machines": found.machines_left_out}
+        emit_json({"machines": rows, "bad": bad, "left_out": left_out, "totals": totals, "words": found.words})
         return
     emit_table([_shown(row) for row in rows[:60]])
     if len(rows) > 60:
         say(f"... and {len(rows) - 60} more; --json or --out has all")
     for row in bad[:20]:
-        say(f"row {row['row']} ({printable(row['name'])}): {printable(row['why'])}")
+        say(printable(row["why"]))
+    if len(bad) > 20:
+        say(f"... and {len(bad) - 20} rows more like these; --json has all")
     say(f"\n{found.words}")
     say(WHAT_COUNTS)
 
@@ -74,28 +78,23 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _loader(table: Path, asked: AskedMachine) -> "Callable[[dict[str, str]], Machine]":
+def _loader(table: Path, asked: AskedMachine) -> "Callable[[dict[str, str]], Machine | None]":
     """How to get the machine of a row's cells: its own, else the one that the options name, with the row's parts."""
-    from zpmodel.base.errors import InputError
     from zpmodel.calibration.machine_file import load_machine
 
     def beside(file: str) -> str:
         return str(table.parent / file)
 
     @cache
-    def load(cells: tuple[tuple[str, str], ...]) -> "Machine":
+    def load(cells: tuple[tuple[str, str], ...]) -> "Machine | None":
         parts: dict[str, str | None] = dict(cells)
         calibration, machine, device = (parts.pop(name, None) for name in ("calibration", "machine", "device"))
-        if calibration and machine:
-            raise InputError(str(table), "calibration, machine", f"{calibration}, {machine}", "one of them in a row")
         if device is not None:
             parts["device"] = beside(device) if device.endswith((".toml", ".csv")) else device
         if calibration:
             return load_machine(beside(calibration), **parts)
         if machine:  # without a suffix a shipped one's name
             return load_machine(beside(machine) if Path(machine).suffix else machine, **parts)
-        if not asked.given:
-            raise InputError(str(table), "machine", "", "calibration or machine in the row, --calibration or --machine")
-        return load_machine(asked.named(), **{**asked.parts, **parts})
+        return load_machine(asked.named(), **{**asked.parts, **parts}) if asked.given else None
 
     return lambda cells: load(tuple(sorted(cells.items())))

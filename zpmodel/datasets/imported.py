@@ -21,7 +21,6 @@ from zpmodel.base.table import read_columns
 from zpmodel.datasets.any_fio import Imported
 from zpmodel.datasets.point import HUGE_PAGE
 from zpmodel.datasets.schema import (
-    LARGEST_BLOCK_BYTES,
     MOST_IN_FLIGHT,
     WRITES,
     DataSet,
@@ -31,6 +30,7 @@ from zpmodel.datasets.schema import (
 from zpmodel.devices import device_for
 from zpmodel.host.machine import write_toml
 from zpmodel.host.signals import signals_held
+from zpmodel.queue.kernel import LARGEST_BLOCK_BYTES
 from zpmodel.queue.limits import QueueLimits
 from zpmodel.queue.presets import find_limits
 

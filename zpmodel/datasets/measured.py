@@ -11,8 +11,9 @@ from zpmodel.base.errors import InputError
 from zpmodel.base.files import read_text
 from zpmodel.datasets.others import without_disturbed
 from zpmodel.datasets.points import LeftOut, Measured, load_points
-from zpmodel.datasets.schema import LARGEST_BLOCK_BYTES, WRITES, DataSet, facts, limits_of
+from zpmodel.datasets.schema import WRITES, DataSet, facts, limits_of
 from zpmodel.devices import device_for
+from zpmodel.queue.kernel import LARGEST_BLOCK_BYTES
 from zpmodel.queue.limits import QueueLimits
 from zpmodel.queue.presets import find_limits
 

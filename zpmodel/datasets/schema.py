@@ -12,6 +12,7 @@ import pandas as pd
 from zpmodel.base.errors import InputError
 from zpmodel.callers.fio_write import PAGE_BYTES, count_buffer
 from zpmodel.devices import DeviceKind
+from zpmodel.queue.kernel import LARGEST_BLOCK_BYTES
 from zpmodel.queue.limits import QueueLimits
 from zpmodel.structure import Structure
 
@@ -42,9 +43,6 @@ WRITES: tuple[Column, ...] = (
 
 KEYS = ("block_bytes", "depth", "memory", "max_sectors_kb")
 """What tells the points of a set apart."""
-
-LARGEST_BLOCK_BYTES = 1 << 31
-"""No single I/O is larger [byte] (``MAX_RW_COUNT``)."""
 
 MOST_IN_FLIGHT = 1 << 20
 """No queue depth is larger."""

@@ -207,7 +207,7 @@ def _read_text(content: str, where: str) -> tuple[list[dict[str, Any]], list[_Re
 
 
 def _reading(found: list[dict[str, Any]], rejected: list[_Rejected]) -> Reading:
-    found = [{**row, "file": _as_text(row["file"])} for row in found]
+    found = [{name: _as_text(v) if isinstance(v, str) else v for name, v in row.items()} for row in found]
     rejected = [_Rejected(_as_text(each.file), each.scope, _as_text(each.reason)) for each in rejected]
     jobs = pd.DataFrame(found, columns=list(COLUMNS))
     jobs = jobs.astype(dict.fromkeys(NULLABLE_FLAGS, "boolean"))
@@ -218,5 +218,5 @@ def _reading(found: list[dict[str, Any]], rejected: list[_Rejected]) -> Reading:
 
 
 def _as_text(name: str) -> str:
-    """A path, which may hold bytes that are no UTF-8, as text that may stand in a table."""
+    """A path, which may hold bytes that are no UTF-8, or a name with half a character, as a table may hold it."""
     return name.encode("utf-8", "backslashreplace").decode()

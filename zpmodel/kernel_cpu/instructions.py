@@ -9,14 +9,17 @@ other, so their costs start from those of a kernel where every size was counted,
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from zpmodel.base.errors import InputError
 from zpmodel.base.estimate import Estimate
+from zpmodel.base.files import read_text
+from zpmodel.base.table import LARGEST_BYTES, read_columns
 from zpmodel.base.units import KIB
 from zpmodel.queue.kernel import BIO_INLINE_VECS
 from zpmodel.queue.limits import QueueLimits
@@ -115,7 +118,22 @@ _LIMITS = (
     *("max_sectors", "max_segments", "max_segment_size", "virt_boundary_mask"),
     *("logical_block_size", "nomerges", "scheduler"),
 )
+_ACCEPTED = "a table with a header line: zero page, limits and length of each zero-out"
 _RANGE = ("zero_page_bytes", "offset_bytes", "length_bytes")
+
+
+_Whole = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
+
+
+class _ZeroOut(msgspec.Struct):
+    """What each row of a table must say; whole numbers."""
+
+    zero_page_bytes: _Whole
+    max_sectors: _Whole
+    max_segments: _Whole
+    max_segment_size: _Whole
+    offset_bytes: _Whole
+    length_bytes: _Whole
 
 
 def read_table(path: Path | str) -> pd.DataFrame:
@@ -123,21 +141,26 @@ def read_table(path: Path | str) -> pd.DataFrame:
 
     :return: the file's columns, and ``zero_page_bytes``, ``max_sectors``, ``offset_bytes`` where it says them
         otherwise.
-    :raises InputError: where a column is missing.
+    :raises InputError: where it is no table, a column is missing, or a value is no whole number.
     """
     try:
-        table = pd.read_csv(path)
+        table = read_columns(read_text(path, LARGEST_BYTES), str(path), _ACCEPTED)
     except (OSError, ValueError) as error:
-        raise InputError(str(path), "file", str(error), "a table with a header line") from None
-    if "zero_page_bytes" not in table and "persistent_huge_zero_folio" in table:
-        table["zero_page_bytes"] = np.where(table["persistent_huge_zero_folio"], 2048 * KIB, 4 * KIB)
-    if "max_sectors" not in table and "max_sectors_kb" in table:
-        table["max_sectors"] = table["max_sectors_kb"] * 2
+        raise InputError(str(path), "file", str(error), _ACCEPTED) from None
+    folio, kib = (table.get(name) for name in ("persistent_huge_zero_folio", "max_sectors_kb"))
+    if "zero_page_bytes" not in table and folio is not None and folio.dtype == bool:
+        table["zero_page_bytes"] = np.where(folio, 2048 * KIB, 4 * KIB)
+    if "max_sectors" not in table and kib is not None and kib.dtype.kind == "i":
+        table["max_sectors"] = kib * 2
     if "offset_bytes" not in table:
         table["offset_bytes"] = 0
-    for name in (*_LIMITS[:3], *_RANGE):
+    for name in _ZeroOut.__struct_fields__:
         if name not in table:
-            raise InputError(str(path), "column", name, "zero page, limits and length of each zero-out")
+            raise InputError(str(path), "column", name, _ACCEPTED)
+    try:
+        msgspec.convert(table[[*_ZeroOut.__struct_fields__]].to_dict("records"), list[_ZeroOut])
+    except msgspec.ValidationError as error:
+        raise InputError(str(path), "rows", str(error), _ACCEPTED) from None
     return table
 
 

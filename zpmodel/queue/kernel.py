@@ -3,6 +3,9 @@
 UINT_MAX = (1 << 32) - 1
 """Most bytes of a bio [byte] (``bi_size`` is an unsigned int), and the default segment boundary mask."""
 
+LARGEST_BLOCK_BYTES = 1 << 31
+"""No single read or write is larger [byte]. Source: MAX_RW_COUNT, include/linux/fs.h."""
+
 PAGE_BYTES = 4096
 """PAGE_SIZE of most architectures; the least that a segment limit may be [byte]."""
 

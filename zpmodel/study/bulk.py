@@ -15,6 +15,7 @@ from zpmodel.devices.product_form import INVERSE
 from zpmodel.memory.life.getter import getter_times
 from zpmodel.queue.limits import QueueLimits
 from zpmodel.queue.zeropage import ZeroPage
+from zpmodel.study.inputs import CPU, LARGEST, least_of
 from zpmodel.study.on_demand import OnDemand
 from zpmodel.study.scenario import ZERO_OUT, Scenario
 from zpmodel.study.served import folio_shares
@@ -26,6 +27,7 @@ from zpmodel.timing.machine import Machine
 
 _ENDLESS = 1 << 62
 _WHOLE_BELOW = float(1 << 62)
+_BOUNDED = frozenset((*CPU, "device.bandwidth", *(f"device.{name}" for name in DEVICE)))
 _NOT_HERE = ("caller", "depth", "device.unit", "device.mend", "device.partial")
 
 
@@ -99,6 +101,8 @@ class _Given:
             values = np.array(items, float)
         if values.dtype.kind == "f":
             self.odd |= np.isnan(values)
+        if name in _BOUNDED:  # a row beyond is refused by the oracle
+            self.odd |= ~((values >= least_of(name)) & (values <= LARGEST))
         return values
 
     def gather(self, names: Sequence[str], defaults: Sequence[Any], kind: type) -> list[Any]:
@@ -120,7 +124,11 @@ class _Given:
         """Factors on each event of the CPU, with the one on all of them."""
         names = [f"cpu.{name.replace(' ', '_')}" for name in EVENTS]
         each, every = self.gather(names, [1.0] * len(EVENTS), float), self.gather(("cpu.factor",), [1.0], float)[0]
-        return [value if np.ndim(every) == 0 else value * every for value in each]
+        if np.ndim(every):
+            each = [value * every for value in each]
+        for value in each:
+            self.odd |= ~(np.asarray(value) <= LARGEST)
+        return each
 
     def zero_pages(self, base: Scenario) -> list[Any]:
         """Bytes of each zero page (0 where there is none of the name), and whether it is the on-demand one."""

@@ -8,7 +8,8 @@ cell is the machine's own.
 """
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,8 @@ class Fleet:
 
     :ivar machines: a row each that could be answered: name, machines, speed-up, CPU and elapsed time saved a day [s]
         by all of the row's machines, each with ``_low`` and ``_high``; ``memory_mib`` held by its zero pages; verdict.
-    :ivar bad: rows that could not: ``row`` (the first after the header is 1), ``name``, ``why``.
+    :ivar bad: rows that could not: ``row`` (the first after the header is 1), ``name``, ``machines`` (None where the
+        row doesn't say how many), ``why``, which names row and column.
     :ivar totals: over all that could: an estimate of each saving, by its column's name.
     """
 
@@ -54,15 +56,36 @@ class Fleet:
 
     @property
     def words(self) -> str:
-        """The answer in words."""
+        """The answer in words, with what is in none of its numbers."""
         if self.machines.empty:
-            return "No row could be answered."
+            return f"No row could be answered.{self._left_out}"
         number = self.machines["machines"].sum()
         gaining = self.machines.loc[self.machines["verdict"].str.startswith("gain"), "machines"].sum()
         saved = self.totals["cpu_saved_s_per_day"]
-        text = f"{gaining:,} of {number:,} machines gain in elapsed time; all together save {saved} s of CPU time a day"
-        text += f" and hold {self.machines['memory_mib'].sum():,.0f} MiB for it."
-        return text + (f" {len(self.bad)} rows could not be read." if len(self.bad) else "")
+        machines = "machine gains" if number == 1 else "machines gain"
+        text = f"{gaining:,} of {number:,} {machines} in elapsed time; all together save {saved} s of CPU time a day"
+        return f"{text} and hold {self.machines['memory_mib'].sum():,.0f} MiB for it.{self._left_out}"
+
+    @property
+    def machines_left_out(self) -> int:
+        """How many machines the bad rows stand for, those rows aside that don't say it."""
+        return int(sum(number for number in self.bad["machines"] if number is not None))
+
+    @property
+    def _left_out(self) -> str:
+        if self.bad.empty:
+            return ""
+        silent = sum(number is None for number in self.bad["machines"])
+        text = f" {_counted(len(self.bad), 'row')} could not be answered for"
+        if silent < len(self.bad):
+            text += f": {_counted(self.machines_left_out, 'machine')}, in none of these numbers"
+        if silent:
+            text += f"; how many machines {_counted(silent, 'row')} may stand for is not known"
+        return f"{text}."
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -109,12 +132,17 @@ def _as_text(cell: Any, path: Path) -> str:
 
 
 def fleet(
-    table: pd.DataFrame, load: Callable[[dict[str, str]], Machine], *, policy: str = "static", where: str = "fleet"
+    table: pd.DataFrame,
+    load: Callable[[dict[str, str]], Machine | None],
+    *,
+    policy: str = "static",
+    where: str = "fleet",
 ) -> Fleet:
     """Answer for each machine of a table.
 
     :param table: of text, as :func:`read_table` gives it.
-    :param load: the machine of a row's cells :data:`MACHINE`, those that are not empty, by name.
+    :param load: the machine of a row's cells :data:`MACHINE`, those that are not empty, by name; None where neither
+        they nor anything else name one. What is wrong with a cell is an error of the option of its name.
     :param policy: the zero page beside PAGE_SIZE.
     """
     good, bad = list[dict[str, Any]](), list[dict[str, Any]]()
@@ -123,16 +151,17 @@ def fleet(
         cells = {str(name): str(cell).strip() for name, cell in row.items()}
         name = cells.get("name") or f"row {i}"
         try:
-            found, draws = _one(cells, load, policy, f"{where} row {i}")
+            found, draws = _one(cells, load, policy, f"row {i} ({name[:60]})" if cells.get("name") else name)
         except ZpmodelError as error:
-            bad.append({"row": i, "name": name, "why": str(error)})
+            bad.append({"row": i, "name": name, "machines": _machines(cells), "why": str(error)})
             continue
         good.append({"name": name, **found})
         for total in _TOTALS:
             drawn[total].append(draws[total])
     machines = pd.DataFrame(good, columns=None if good else ["name", "machines", *_TOTALS, "memory_mib", "verdict"])
     totals = {n: Estimate.of(float(machines[n].sum()), _sum(drawn[n]), where) for n in _TOTALS} if good else {}
-    return Fleet(machines, pd.DataFrame(bad, columns=["row", "name", "why"]), totals)
+    # Objects, so that None stays what it is.
+    return Fleet(machines, pd.DataFrame(bad, columns=["row", "name", "machines", "why"], dtype=object), totals)
 
 
 def _sum(drawn: list[Any]) -> Any:
@@ -151,19 +180,70 @@ def _number(cells: dict[str, str], name: str, where: str, least: float, most: fl
     return value
 
 
+def _machines(cells: dict[str, str]) -> int | None:
+    try:
+        return int(_number(cells, "machines", "", 1, _MOST_MACHINES, "1"))
+    except InputError:
+        return None
+
+
+@contextmanager
+def _said_of(row: str, cells: dict[str, str], column: str = "") -> Iterator[None]:
+    """Let errors inside name the row, and its column: that of an option's name, or ``column``, or the input's own."""
+    try:
+        yield
+    except InputError as error:
+        option = error.where.removeprefix("--")
+        own = option if option != error.where else "" if column else error.field
+        if cells.get(own):
+            raise InputError(row, own, error.value, error.accepted) from None
+        # It is in what the cell names, such as a file: say that, too.
+        place = f"{row}: {column}" if column else row
+        raise InputError(f"{place}: {error.where}", error.field, error.value, error.accepted) from None
+
+
+def _machine(cells: dict[str, str], load: Callable[[dict[str, str]], Machine | None], row: str) -> Machine:
+    asked = {name: cells[name] for name in MACHINE if cells.get(name)}
+    both = [asked[name] for name in MACHINE[:2] if name in asked]
+    if len(both) > 1:
+        raise InputError(row, "calibration, machine", ", ".join(both), "one of them in a row")
+    with _said_of(row, cells, next((name for name in MACHINE[:2] if name in asked), "")):
+        machine = load(asked)
+    if machine is None:
+        raise InputError(row, "machine", "none", "calibration or machine in the row, --calibration or --machine")
+    return machine
+
+
+def _scenario(base: Scenario, values: dict[str, Any], row: str) -> Scenario:
+    try:
+        return with_inputs(base, values)
+    except InputError as error:
+        named = [error.field] if error.field in values else [n for n in values if not _fits(base, n, values[n])]
+        raise InputError(row, ", ".join(named or values), error.value, error.accepted) from None
+
+
+def _fits(base: Scenario, name: str, value: Any) -> bool:
+    try:
+        with_inputs(base, {name: value})
+    except InputError:
+        return False
+    return True
+
+
 def _one(
-    cells: dict[str, str], load: Callable[[dict[str, str]], Machine], policy: str, where: str
+    cells: dict[str, str], load: Callable[[dict[str, str]], Machine | None], policy: str, where: str
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     daily, machines = (
         _number(cells, "gib_per_day", where, 0, _MOST_GIB),
         int(_number(cells, "machines", where, 1, _MOST_MACHINES, "1")),
     )
-    limits = find_limits(cells["limits"]) if cells.get("limits") else None
-    values = {name: parse(name, cells[name]) for name in KNOWN if cells.get(name)}
-    asked = {name: cells[name] for name in MACHINE if cells.get(name)}
-    values.setdefault("zero_page", policy)
-    scenario = with_inputs(Scenario(load(asked), limits=limits), values)
-    page, other = compare(scenario, ("page", scenario.zero_page))
+    with _said_of(where, cells, "limits"):
+        limits = find_limits(cells["limits"]) if cells.get("limits") else None
+    loaded = _machine(cells, load, where)
+    with _said_of(where, cells):
+        values = {"zero_page": policy} | {name: parse(name, cells[name]) for name in KNOWN if cells.get(name)}
+        scenario = _scenario(Scenario(loaded, limits=limits), values, where)
+        page, other = compare(scenario, ("page", scenario.zero_page))
     calls = machines * daily * GIB / scenario.length
     one, two, machine = page.prediction, other.prediction, scenario.machine
     elapsed = machine.scattered(machine.device.scatter, one.elapsed_draws - two.elapsed_draws)

@@ -1,5 +1,8 @@
 """The inputs of a question by name: the question's own, the queue's limits, the device's costs and the CPU's."""
 
+import math
+import sys
+from contextlib import suppress
 from dataclasses import fields, replace
 from typing import Any
 
@@ -25,7 +28,14 @@ CPU = ("cpu.factor", *(f"cpu.{name.replace(' ', '_')}" for name in EVENTS))
 """Factors on what the machine's CPU takes [1]: for everything, or for one event."""
 WHOLE = ("depth", *SIZES, *LIMITS)
 """Inputs that are whole numbers."""
+LARGEST = 1e18
+"""Of what a device takes and of factors: beyond any that there can be, and the products of them stay numbers."""
 KNOWN = (*SIZES, *WORDS, *NUMBERS, *LIMITS, *DEVICE, *CPU)
+
+
+def least_of(name: str) -> int:
+    """The least value of an input of a device or a CPU; :data:`LARGEST` is the largest."""
+    return 1 if name == "device.bandwidth" else 0
 
 
 def check_name(name: str) -> None:
@@ -47,10 +57,12 @@ def parse(name: str, text: str) -> Any:
         return text
     if name in SIZES:
         return parse_size(text, field=name)
-    try:
-        return int(text) if name in WHOLE else float(text)
-    except ValueError:
-        raise InputError("sweep", name, text, "a whole number" if name in WHOLE else "a number") from None
+    value: float = math.nan
+    with suppress(ValueError):
+        value = int(text) if name in WHOLE else float(text)
+    if not abs(value) <= sys.float_info.max:  # NaN is not, and a whole number may have any number of digits
+        raise InputError("sweep", name, text, "a whole number" if name in WHOLE else "a number")
+    return value
 
 
 def apply(scenario: Scenario, values: dict[str, Any]) -> Scenario:
@@ -81,8 +93,9 @@ def apply(scenario: Scenario, values: dict[str, Any]) -> Scenario:
 
 def _with_device(machine: Machine, values: dict[str, float]) -> Machine:
     for name, value in values.items():
-        if not np.isfinite(value) or value < 0 or (name == "bandwidth" and value == 0):
-            raise InputError("sweep", f"device.{name}", value, "a positive number")
+        least = least_of(f"device.{name}")
+        if not least <= value <= LARGEST:  # NaN is neither
+            raise InputError("sweep", f"device.{name}", value, f"a number from {least} to {LARGEST:g}")
     if "bandwidth" in values:
         values = {**values, "mebibyte": MIB / values["bandwidth"]}
         del values["bandwidth"]
@@ -96,8 +109,8 @@ def _with_cpu(machine: Machine, values: dict[str, float]) -> FittedCpu | Counted
     factors = np.full(len(EVENTS), overall)
     for i, event in enumerate(EVENTS):
         factors[i] *= values.get(event.replace(" ", "_"), 1.0)
-    if not np.isfinite(factors).all() or (factors < 0).any():
-        raise InputError("sweep", "cpu", str(values), "factors that are not negative")
+    if not ((factors >= 0) & (factors <= LARGEST)).all():
+        raise InputError("sweep", "cpu", str(values), f"factors from 0 to {LARGEST:g}")
     if isinstance(cpu, CountedCpu) and values.keys() == {"factor"} and overall > 0:
         return cpu.scaled(overall)
     if not isinstance(cpu, FittedCpu):

@@ -125,7 +125,7 @@ def sensitivity(
     :raises RefusedError: without SALib.
     """
     spans = dict(spans or spans_of(base.machine))
-    plan = Plan(base, {}, spans)
+    plan = Plan(base, {}, spans, seed=seed)
     if output not in OUTPUTS:
         raise InputError("sensitivity", "output", output, ", ".join(OUTPUTS))
     if len(spans) < 2:

@@ -87,6 +87,8 @@ class Plan:
                 raise InputError("sweep", name, f"{span.low}:{span.high}", "low:high, and above 0 with :log")
         if not 1 <= self.samples <= MOST:
             raise InputError("sweep", "samples", self.samples, f"1 to {MOST}")
+        if self.seed < 0:
+            raise InputError("sweep", "seed", self.seed, "a whole number, not negative")
 
     @property
     def rows(self) -> int:
