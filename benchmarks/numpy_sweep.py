@@ -101,8 +101,8 @@ def elapsed(base: Scenario, rows: Rows) -> Floats:
     requests, size = found.numbers.sum(0), rows.length / MIB
     touched = np.minimum(rows.zero_bytes, rows.length) / MIB
     cold, far = np.maximum(0.0, 1.0 - cpu.cache_mib / touched), np.maximum(0.0, 1.0 - device.cache / touched)
-    submit = (requests + 0.1 * (found.bios - 1)) * a_request + size * a_mebibyte
-    submit = submit + found.vectors * (a_vector * rows.vector + cold * a_cold)
+    a_request = a_request * (1 + 0.1 * (found.bios - 1) / requests)
+    a_vector = found.vectors * (a_vector * rows.vector + cold * a_cold) / (found.segments * found.numbers).sum(0)
     # Of each kind, the slowest first.
     mebibytes, a_segment, a_mib = found.sizes / MIB, device.segment / 2, MIB / rows.bandwidth
     alone = found.segments * a_segment + mebibytes * (a_mib + device.stream)
@@ -110,6 +110,7 @@ def elapsed(base: Scenario, rows: Rows) -> Floats:
     mebibytes, segments, numbers = (
         np.take_along_axis(column, order, 0) for column in (mebibytes, found.segments, found.numbers)
     )
+    submit = np.cumsum(numbers * (a_request + segments * a_vector + mebibytes * a_mebibyte), axis=0)
     link = device.request + segments * (a_segment + far * device.cold_segment)
     link = np.cumsum(numbers * (link + mebibytes * (a_mib + np.maximum(0.5, far) * device.cold)), axis=0)
     latency = np.cumsum(numbers * (rows.latency + device.stream * mebibytes), axis=0)
@@ -119,8 +120,8 @@ def elapsed(base: Scenario, rows: Rows) -> Floats:
     for k in range(len(numbers)):
         here = (numbers[k] > 0) & found.known
         at_once = depth[k][here]
-        rate = rates(submit[here], link[k][here], latency[k][here], at_once, device.rounds)
-        serial = submit[here] + link[k][here] + latency[k][here] / at_once
+        rate = rates(submit[k][here], link[k][here], latency[k][here], at_once, device.rounds)
+        serial = submit[k][here] + link[k][here] + latency[k][here] / at_once
         longest[here] = np.maximum(longest[here], device.overlap / rate + (1.0 - device.overlap) * serial)
     return np.where(found.known, operation + wait + longest, np.nan)
 

@@ -171,3 +171,12 @@ def test_a_data_set_without_cache_sizes_is_refused(tmp_path):
     (tmp_path / "machine.toml").write_text('[cpu]\nmodel = "x"\n')
     with pytest.raises(InputError, match=r"machine\.toml"):
         measured_machine(tmp_path)
+
+
+@pytest.mark.parametrize("spoilt", ["model = nan", "name = [1]", "model = true"])
+def test_a_name_that_is_no_text_is_refused(tmp_path, spoilt):
+    whole = shipped.data("machines", "epyc-milan.toml").read_text(encoding="utf-8")
+    kept = [line for line in whole.splitlines() if not line.startswith(f"{spoilt.split(' ')[0]} ")]
+    (tmp_path / "spoilt.toml").write_text("\n".join([spoilt, *kept]))
+    with pytest.raises(InputError, match="expected text"):
+        read_machine(tmp_path / "spoilt.toml")

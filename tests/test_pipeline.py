@@ -96,6 +96,7 @@ def test_bounds_hold_their_value_and_everything_is_finite(machine, length, page)
 @given(machines(), lengths, st.sampled_from([512, 4 * KIB, 64 * KIB, MIB, 3 * MIB + 512]), policies)
 @example(composed(), 4 * MIB, 4 * KIB, "page")
 @example(composed(), 4 * MIB, 4 * KIB, "static")
+@example(composed(2, "lazy", 14.0, overlap=(1, 1)), 63 * 512, 512, "page")  # two requests that become alike
 @example(fitted(), 4 * MIB, 4 * KIB, "page")
 @example(fitted(stream=2e-3), 4 * MIB, 4 * KIB, "static")
 def test_more_bytes_never_take_less(machine, length, more, page):

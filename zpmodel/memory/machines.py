@@ -91,9 +91,9 @@ def read_machine(name_or_path: str | Path) -> Machine:
         entry: Any = section.get(field) if isinstance(section, dict) else None
         where = f"{table}.{field}"
         value = entry.get(key) if isinstance(entry, dict) else None
-        if type(value) is not int or not 0 < value <= _LARGEST or not entry.get("source"):
+        if type(value) is not int or not 0 < value <= _LARGEST or not _named(entry.get("source")):
             raise InputError(str(path), where, entry, f"{{ {key} = whole number from 1 to 2^50, source = text }}")
-        sources[where] = str(entry["source"])
+        sources[where] = entry["source"]
         return value
 
     caches = Caches(
@@ -105,7 +105,20 @@ def read_machine(name_or_path: str | Path) -> Machine:
     tlb = None
     if "tlb" in content:
         tlb = Tlb(number("tlb", "l1d_entries", "entries"), number("tlb", "l2_entries", "entries"))
-    return Machine(str(content.get("name", path.stem)), str(content.get("model", path.stem)), caches, tlb, sources)
+    name, model = (_text(content, field, path.stem, str(path)) for field in ("name", "model"))
+    return Machine(name, model, caches, tlb, sources)
+
+
+def _named(source: Any) -> bool:
+    return isinstance(source, str) and bool(source)
+
+
+def _text(content: dict[str, Any], field: str, default: str, where: str) -> str:
+    """A field of a file that is text, or was left out."""
+    value = content.get(field, default)
+    if not isinstance(value, str):
+        raise InputError(where, field, value, "text")
+    return value
 
 
 def measured_machine(folder: str | Path) -> Machine:
@@ -122,4 +135,4 @@ def measured_machine(folder: str | Path) -> Machine:
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(str(path), "cpu.cache", repr(error), "a machine.toml that says l1d, l2 and l3") from None
     name = Path(folder).resolve().name
-    return Machine(name, str(cpu.get("model", name)), Caches(l1, l2, llc), None, {"caches": str(path)})
+    return Machine(name, _text(cpu, "model", name, str(path)), Caches(l1, l2, llc), None, {"caches": str(path)})

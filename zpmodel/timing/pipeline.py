@@ -2,8 +2,8 @@
 
 The requests of one call are of a few kinds. They are submitted one after the other and kept in flight as far as the
 queue holds them. Had all one size, it would be the closed loop of :mod:`zpmodel.devices.overlap`; as they differ, each
-kind's own times are taken, and the call is no shorter than its larger requests would take the device behind the same
-submission: one more small request never makes a large one quicker. What is done once a call (it starts, it sleeps, it
+kind's own times are taken, and the call is no shorter than its larger requests would take alone: one more small request
+never makes a large one quicker. What is done once a call (it starts, it sleeps, it
 is woken) comes before the first request or after the last, so nothing hides it.
 
 ``overlap`` says how much of submission hides behind the device: 1 as far as a pipeline can, 0 not at all (each request
@@ -51,11 +51,9 @@ def call_seconds(device, submission, kinds, cold, far, room):  # type: ignore[no
     :param room: requests that may be in flight.
     """
     requests, cpu, link, latency, longest = 0.0, 0.0, 0.0, 0.0, 0.0
-    for k in range(len(kinds.number)):  # one thread submits all of them
-        size, segments = kinds.mebibytes[k], kinds.segments[k]
-        cpu += kinds.number[k] * (submission.request + segments * submission.segment + size * submission.mebibyte)
     for k in range(len(kinds.number)):
         number, size, segments = kinds.number[k], kinds.mebibytes[k], kinds.segments[k]
+        cpu += number * (submission.request + segments * submission.segment + size * submission.mebibyte)
         requests += number
         link += number * link_time(device, 1.0, segments, size, cold, far)
         latency += number * latency_of(device, size)

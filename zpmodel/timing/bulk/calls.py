@@ -78,19 +78,22 @@ def cold_part(touched, cache):
 
 
 @borrowing_kernel
-def add_loops(device, kinds, used_kinds, moves, far, submit, in_flight, loops, used):
+def add_loops(device, kinds, used_kinds, moves, far, each, in_flight, loops, used):
     """Append the closed loops of a call; return where they end.
 
+    :param each: the submitting thread's time of a request, a segment and a MiB [s].
+
     :func:`zpmodel.timing.pipeline.call_seconds` has one of the slowest kind of requests, and one more for each further
-    kind, and the longest counts. Of those with as many in flight that is the last: its data path and latency take
-    longer in all behind the same submission, and no rate of a closed network rises with a demand. Others need not be
-    looked at where their longest time is below the last one's shortest.
+    kind, and the longest counts. Of those with as many in flight that is the last: its submission, data path and
+    latency take longer in all, and no rate of a closed network rises with a demand. Others need not be looked at where
+    their longest time is below the last one's shortest.
     """
-    count, link, latency, at = 0.0, 0.0, 0.0, used - 1
+    count, submit, link, latency, at = 0.0, 0.0, 0.0, 0.0, used - 1
     for k in range(used_kinds):
         mib = kinds[k, 0] / MIB if moves else 0.0
         number = float(kinds[k, 2])
         count += number
+        submit += number * (each[0] + float(kinds[k, 1]) * each[1] + mib * each[2])
         link += number * link_time(device, 1.0, float(kinds[k, 1]), mib, max(_STILL_COLD, far), far)
         latency += number * latency_of(device, mib)
         depth = max(1.0, np.floor(min(in_flight, count)))
@@ -109,7 +112,7 @@ def add_loops(device, kinds, used_kinds, moves, far, submit, in_flight, loops, u
     kept = used
     for at in range(used, last):
         loop = loops[at]
-        link, latency = loop.link, loop.latency
+        submit, link, latency = loop.cpu, loop.link, loop.latency
         longest = (latency + submit + link + (loop.depth - 1.0) * max(submit, link)) / loop.depth
         most = overlap * longest + (1.0 - overlap) * (submit + link + latency / loop.depth)
         if most * (1.0 + 1e-9) > least:
@@ -157,15 +160,15 @@ def start_call(limits, device, fixed, spent, home, row, cpu, zero_bytes, call, l
     all_of_it = path_of(spent[1], cpu, found, stalls, moved, cold)
     far = cold_part(touched, device.cache)
     slowest_first(device, kinds, found.kinds, moves, scratch)
-    submit = a_request + a_segment + a_mebibyte
+    each = (a_request / requests, a_segment / max(1.0, segments), a_mebibyte / size)
     call.bios, call.vectors = found.bios, found.vectors
     call.requests, call.segments = found.requests, found.segments
-    call.start_s, call.submit_s = start, submit
+    call.start_s = start
     call.cpu_s = fixed.known * (all_of_it[0] + all_of_it[1] + all_of_it[2] + all_of_it[3])
-    call.end_loop = add_loops(device, kinds, found.kinds, moves, far, submit, in_flight, loops, used)
+    call.end_loop = add_loops(device, kinds, found.kinds, moves, far, each, in_flight, loops, used)
     # The last loop has all requests.
     whole = loops[call.end_loop - 1]
-    call.bound = bound_index(start + submit, whole.link, whole.latency, in_flight)
+    call.bound = bound_index(start + whole.cpu, whole.link, whole.latency, in_flight)
 
 
 @borrowing_kernel
@@ -182,6 +185,6 @@ def finish_call(call, overlap, loops):
     longest = 0.0
     for at in range(call.first_loop, call.end_loop):
         loop = loops[at]
-        serial = call.submit_s + loop.link + loop.latency / loop.depth
+        serial = loop.cpu + loop.link + loop.latency / loop.depth
         longest = max(longest, overlap / loop.rate + (1.0 - overlap) * serial)
     return call.start_s + longest

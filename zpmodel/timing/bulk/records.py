@@ -102,7 +102,7 @@ class Fixed(NamedTuple):
 
 
 _COUNTED = ("known", "bios", "vectors", "requests", "segments", "first_loop", "end_loop", "bound")
-_TIMED = ("start_s", "submit_s", "cpu_s")
+_TIMED = ("start_s", "cpu_s")
 CALL = np.dtype((np.record, [*((name, np.int64) for name in _COUNTED), *((name, np.float64) for name in _TIMED)]))
 """What is known of a call before its loops are: counts, its loops, the index in :data:`BOUNDS`, the time that nothing
 hides, that of submitting all requests, and all CPU time [s]."""
