@@ -17,6 +17,7 @@ from scratch_devices import loop_device, missing
 
 from zpmodel.base.errors import InputError
 from zpmodel.datasets import points as dataset
+from zpmodel.datasets.others import disturbed
 from zpmodel.datasets.point import Point
 from zpmodel.host import hugepages
 from zpmodel.measure.plan import Matrix, plan
@@ -53,14 +54,15 @@ class TestMeasure:
 
     def test_thread_cpu_is_read_in_nanoseconds_and_agrees_with_fio(self, tmp_path: Path) -> None:
         """fio cuts user and system time down to milliseconds each: the truth is up to 2 ms more, and a tick (at most
-        10 ms) where the thread never sleeps, as getrusage(2) of a running thread is as old as the last tick."""
+        10 ms) where the thread never sleeps, as getrusage(2) of a running thread is as old as the last tick. With other
+        programs on the CPUs it hardly does: when its turn comes, its writes are done."""
         measure(tmp_path, tmp_path / "out", matrix=TINY)
         for name in dataset.finished(tmp_path / "out"):
             item = dataset.read_point(tmp_path / "out", name)
             raw = (tmp_path / "out/points" / f"{name}.json").read_text()
             job = json.loads(raw[raw.index("{\n") :])["jobs"][0]
             whole_ms = round((job["usr_cpu"] + job["sys_cpu"]) / 100 * job["job_runtime"])
-            lost_ms = 2.2 if item.point.operation == "write" else 12.2
+            lost_ms = 2.2 if item.point.operation == "write" and not disturbed(item) else 12.2
             assert whole_ms - 0.2 <= item.thread_cpu_seconds * 1e3 <= whole_ms + lost_ms
             assert 0 < item.thread_cpu_resolution_s < 0.5e-3
 
@@ -149,11 +151,12 @@ class TestVaryingTheLimit:
             def look(now: Progress) -> None:
                 seen[now.point] = writes_of(device)
 
-            measure(device, tmp_path / "out", matrix=VARIED, destroy=True, seed=0, progress=look)
+            notes: list[str] = []
+            measure(device, tmp_path / "out", matrix=VARIED, destroy=True, seed=0, progress=look, note=notes.append)
             after = writes_of(device)
             assert limit.read_text() == found
         table = dataset.load(tmp_path / "out", varied=True).set_index("id")
-        assert set(table.index) == planned(VARIED)
+        assert set(table.index) == planned(VARIED), notes
         names = [*list(seen), ""]
         for name, following in pairwise(names):
             if "bs1048576" not in name or "mmaphuge" not in name:
