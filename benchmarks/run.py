@@ -30,7 +30,7 @@ import numpy_sweep  # noqa: E402
 from zpmodel.base import shipped  # noqa: E402
 from zpmodel.base.accelerate import cores  # noqa: E402
 from zpmodel.base.units import GIB, MIB, TIB  # noqa: E402
-from zpmodel.calibration.calibrate import calibrate  # noqa: E402
+from zpmodel.calibration.calibrate import calibrate, fit_machine  # noqa: E402
 from zpmodel.calibration.store import save  # noqa: E402
 from zpmodel.datasets import read_data_set  # noqa: E402
 from zpmodel.memory.life.closed_form import Life, Users  # noqa: E402
@@ -117,7 +117,7 @@ def structure() -> list[Row]:
 
 def prediction() -> list[Row]:
     data = read_data_set(shipped.data("fio", shipped.DEFAULT_DATA_SET))
-    calibrating = best(lambda: calibrate(data, resamples=1000), 1)
+    calibrating = best(lambda: fit_machine(data, 1000), 1)
     machine = calibrate(data, resamples=400)
     one = best(lambda: predict(Scenario(machine)), 20)
     sweeps = sweeping(Scenario(machine))

@@ -20,7 +20,7 @@ Operation = Literal["write", "write_zeroes"]
 _LAST_BYTE = (1 << 63) - 1
 _FIRST_ROWS, _MANY_ROWS = 128, 1 << 11
 _MOST_ROWS = 1 << 24
-_FEW_ROWS = 12
+_FEW_ROWS = 40
 _ORDER = np.array([1 << 20, 1 << 12, 1])
 
 Table = npt.NDArray[np.int64]
