@@ -7,6 +7,7 @@ is closed to others, since what is in it is run.
 
 import os
 import stat
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
@@ -40,12 +41,19 @@ def kept_folder(version: str) -> Path | None:
 def _forget_old(top: Path, folder: Path) -> None:
     """Remove the folders that were not used for longest; whoever still runs what was in them has it in memory."""
     os.utime(folder)
-    others = sorted((path for path in top.iterdir() if path != folder), key=lambda path: path.lstat().st_mtime)
-    for old in others[: max(0, len(others) + 1 - _KEPT_VERSIONS)]:
+    for old in unused_longest((path for path in top.iterdir() if path != folder), _KEPT_VERSIONS - 1):
         with suppress(OSError):
             for file in old.iterdir():
                 file.unlink()
             old.rmdir()
+
+
+def unused_longest(paths: Iterable[Path], most: int) -> list[Path]:
+    """Of more than ``most`` paths those that were not used for longest.
+
+    :raises OSError: where one is not there any more.
+    """
+    return sorted(paths, key=lambda path: path.lstat().st_mtime, reverse=True)[most:]
 
 
 def keep(path: Path, content: bytes) -> None:

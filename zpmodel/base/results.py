@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from zpmodel.base.accelerate import compiles
-from zpmodel.base.kept import keep
+from zpmodel.base.kept import keep, unused_longest
 from zpmodel.base.sealed import read_sealed
 
 _LARGEST_BYTES = 64 << 20
@@ -44,7 +44,8 @@ def kept_result(what: str, make: Callable[[], _Result]) -> _Result:
         found = make()  # missing, damaged, or of something that only looks alike
     with suppress(OSError):  # a full disk or a folder that went away costs time only
         keep(path, pickle.dumps(found))
-        _forget_old(folder)
+        for old in unused_longest(folder.glob(f"*{_SUFFIX}"), _KEPT_RESULTS):
+            old.unlink()
     return found
 
 
@@ -60,10 +61,3 @@ def _folder() -> Path | None:
 def _libraries() -> str:
     """Versions of what numbers come from besides the compiler."""
     return " ".join(version(name) for name in ("numpy", "pandas", "scipy"))
-
-
-def _forget_old(folder: Path) -> None:
-    """Remove the results that were not asked for longest."""
-    results = sorted(folder.glob(f"*{_SUFFIX}"), key=lambda path: path.lstat().st_mtime)
-    for old in results[:-_KEPT_RESULTS]:
-        old.unlink()

@@ -54,13 +54,12 @@ def command(
     question = Scenario(model, size, offset=start, caller=caller, limits=queue, fallback_share=fallback_share)
     found = compare(question)
     rows = [item.row() for item in found]
-    ends = None if found[0].offloaded else hidden(question)
+    ends = hidden(question)
     if as_json:
-        columns = [] if ends is None else [ends[0].columns("all_hidden"), ends[1].columns("none_hidden")]
-        spans = {name: value for each in columns for name, value in each.items()}
-        emit_json(
-            {"calibration": model.name, "length": size, "policies": rows, **({"speedup": spans} if spans else {})}
-        )
+        answer: dict[str, Any] = {"calibration": model.name, "length": size, "policies": rows}
+        if ends is not None:
+            answer["speedup"] = ends[0].columns("all_hidden") | ends[1].columns("none_hidden")
+        emit_json(answer)
         return
     zeroed = format_size(found[0].prediction.structure.length)
     say(f"Zeroing {zeroed} by {caller}, costs of {model.name}, 90 % intervals")

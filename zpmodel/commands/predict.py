@@ -71,14 +71,10 @@ def command(
             }
         )
         return
-    _show(
-        found,
-        f"{format_size(found.structure.length)} by {caller} from {page}, costs of {model.name}",
-        page.policy == "on-demand",
-    )
+    _show(found, f"{format_size(found.structure.length)} by {caller} from {page}, costs of {model.name}")
 
 
-def _show(found: "Prediction", title: str, on_demand: bool) -> None:
+def _show(found: "Prediction", title: str) -> None:
     say(title)
     elapsed, in_elapsed = time_unit([found.elapsed_s])
     cpu, in_cpu = time_unit([found.cpu_s])
@@ -86,7 +82,7 @@ def _show(found: "Prediction", title: str, on_demand: bool) -> None:
     times[f"CPU, all threads [{cpu}]"] = found.cpu_s.scaled(in_cpu)
     emit_table([{name: str(time) for name, time in times.items()}])
     say(f"bound by: {found.bound_by}")
-    if on_demand:
+    if found.zero_page.policy == "on-demand":
         say(
             "The huge zero folio is taken to be there; zpmodel compare gives the mean over its life, zpmodel life that."
         )

@@ -43,8 +43,7 @@ def read_set(folder: Path | str) -> DataSet:
     target = facts(machine, "target")
     device = device_for(target, limits)
     bound = not device.COPIED_HERE and target.get("file_system", "") in _BOUND
-    writes = [item for item in points if item.point.operation == "write" and not item.point.reference]
-    quiet, others = without_disturbed(writes)
+    quiet, others = without_disturbed(points)
     rows = []
     for item in quiet:
         reason = _why_not(item, limits)
@@ -55,14 +54,14 @@ def read_set(folder: Path | str) -> DataSet:
     if not rows:
         found = f"no writes that can be used; {left_out[0].name}: {left_out[0].reason}" if left_out else "no writes"
         raise InputError(str(folder), "points", found, "a data set with points of both memories")
-    table = pd.DataFrame(rows, columns=[column.name for column in WRITES])
+    writes = pd.DataFrame(rows, columns=[column.name for column in WRITES])
     assumed = (f"a queue as of the preset {_ASSUMED}: the target was on no block device",) if unknown else ()
     return DataSet(
         folder.resolve().name,
         machine,
         limits,
         device,
-        table,
+        writes,
         _listed(left_out),
         assumed,
         limits_known=not unknown,

@@ -15,14 +15,14 @@ def disturbed(item: Measured) -> bool:
 
 
 def without_disturbed(items: Iterable[Measured]) -> tuple[list[Measured], str]:
-    """Leave out disturbed runs of points that have others.
+    """Of all runs take those of writes to calibrate from, and leave out disturbed ones of points that have others.
 
     A point that was never left in peace stays as it is: something that serves the target (a daemon of a file system, a
     network device's server) would disturb each of its runs alike, and belongs to them.
 
     :return: the runs to go by, in their order, and what is to be said of it; empty where nothing was disturbed.
     """
-    runs = list(items)
+    runs = [item for item in items if item.point.operation == "write" and not item.point.reference]
     points = defaultdict(list)
     for item in runs:
         points[(item.point.pair, item.point.memory)].append(disturbed(item))

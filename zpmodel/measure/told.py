@@ -98,7 +98,7 @@ def at_the_end(items: Iterable[Measured], contrasts: Iterable[Contrast], matrix:
     if slow:
         many = "1 combination" if len(slow) == 1 else f"{len(slow)} combinations"
         notes.append(f"{many} had fewer than {ENOUGH_IOS} I/Os a run: the device is slow, trust these less")
-    others = without_disturbed(item for item in runs if item.point.operation == "write")[1]
+    others = without_disturbed(runs)[1]
     if others:
         notes.append(others)
     if not quick:

@@ -149,13 +149,18 @@ def compare(scenario: Scenario, policies: tuple[str, ...] = POLICIES) -> list[Co
 
 
 def hidden(scenario: Scenario) -> tuple[Estimate, Estimate] | None:
-    """Static over PAGE_SIZE [1] if the device hides all of submission, and if none; None where it is known how much."""
-    if not scenario.machine.with_limits(scenario.limits).device.may_hide_all:
-        return None
+    """Static over PAGE_SIZE [1] if the device hides all of submission, and if none.
+
+    None where it is known how much, or no page is written.
+    """
     machine = scenario.machine
-    ends = (machine.with_device(machine.device.hiding(share)) for share in (1.0, 0.0))
-    whole, none = (compare(scenario.but(machine=each), ("page", "static"))[1].speedup for each in ends)
-    return whole, none
+    if not machine.device.may_hide_all:
+        return None
+    whole, none = (
+        compare(scenario.but(machine=machine.with_device(machine.device.hiding(share))), ("page", "static"))[1]
+        for share in (1.0, 0.0)
+    )
+    return None if whole.offloaded else (whole.speedup, none.speedup)
 
 
 def hidden_in_words(ends: tuple[Estimate, Estimate]) -> str:

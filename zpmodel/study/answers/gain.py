@@ -73,7 +73,7 @@ def benefit(asked: Asked) -> Answer:
         Figure(f"CPU time saved for each GiB, {asked.machine.name}", saved, "ms"),
     ]
     says = f"{throughput(static)} and {saves(saved)} on {asked.machine.name}"
-    if (ends := None if static.offloaded else hidden(Scenario(asked.machine, GIB))) is not None:
+    if (ends := hidden(Scenario(asked.machine, GIB))) is not None:
         figures += [
             Figure("throughput, if the device hides all of submission", ends[0], "1"),
             Figure("throughput, if it hides none", ends[1], "1"),
