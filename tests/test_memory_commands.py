@@ -133,3 +133,9 @@ def test_bad_input_is_one_of_the_packages_errors(line):
     with pytest.raises(ZpmodelError) as error:
         run(*line.split())
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("threshold", ["5e-324", "0", "-1", "nan"])
+def test_a_threshold_whose_inverse_is_no_number_is_refused(threshold):
+    with pytest.raises(ZpmodelError, match="threshold"):
+        run("price", "--threshold", threshold)

@@ -9,6 +9,9 @@ from zpmodel.base.errors import InputError
 from zpmodel.base.units import GIB, MIB, format_size
 from zpmodel.queue.zeropage import PMD_BYTES
 
+LEAST_SHARE = 1e-12
+"""The least share of RAM that can be asked about [1]: below a page of any memory, and dividing by it gives a number."""
+
 REASONABLE_SHARE = 0.001
 """A zero page is called reasonable when it holds at most this share of RAM [1]: a thousandth, 2 MiB from 2,000 MiB on.
 
@@ -58,6 +61,8 @@ def price(
     for field, value in (("folio_bytes", folio_bytes), ("ram_bytes", ram_bytes), ("threshold", threshold)):
         if not value > 0:
             raise InputError("price", field, value, "a positive number")
+    if not threshold >= LEAST_SHARE:
+        raise InputError("price", "threshold", threshold, f"a share of RAM, {LEAST_SHARE:g} or more")
     if not 0 <= held_share <= 1:
         raise InputError("price", "held_share", held_share, "a share, 0 to 1")
     if not hours >= 0:
