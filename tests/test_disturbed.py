@@ -73,6 +73,19 @@ def test_runs_of_one_point_differ_by_who_else_ran(writes):
     assert np.median(apart[1]) > 3 * np.median(apart[0])
 
 
+def test_by_how_much_disturbed_runs_differ_is_as_the_docs_say(writes):
+    points = {}
+    for item in writes:
+        kinds = points.setdefault((item.point.pair, item.point.memory), ([], []))
+        kinds[disturbed(item)].append((item.cpu_ns_per_byte, item.bytes_per_second))
+    both = [np.median(busy, axis=0) / np.median(quiet, axis=0) for quiet, busy in points.values() if quiet and busy]
+    text = (Path(__file__).parents[1] / "docs/measuring.md").read_text(encoding="utf-8")
+    cpu, rate = np.median(both, axis=0)
+    assert (
+        f"{cpu:.2f} times the CPU time of a quiet one and goes {rate:.2f} times as fast (medians of {len(both)}" in text
+    )
+
+
 def test_disturbed_runs_go_where_their_point_has_others(writes):
     first, second = (next(item for item in writes if item.point.depth == depth) for depth in (1, 4))
     quiet, busy = (replace(first, others_cpu_share=share) for share in (0.02, 0.5))
