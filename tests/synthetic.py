@@ -16,9 +16,9 @@ from zpmodel.timing.events import on_path
 CACHE_MIB = 4.0
 BLOCKS = (4 * KIB, 16 * KIB, 64 * KIB, 256 * KIB, 512 * KIB, MIB, 2 * MIB, 4 * MIB, 8 * MIB)
 DEPTHS = (1, 4, 16)
-# operation, wait, vector, request, stall, MiB, cold vector [s]; a ring's data are the host's to copy, so none is cold
-CPU = np.array([3e-6, 20e-6, 60e-9, 4e-6, 8e-6, 3e-6, 0.0])
-PATH = np.array([2e-6, 10e-6, 50e-9, 2e-6, 1e-6, 1e-6, 0.0])
+# operation, wait, vector, request, stall, MiB, cold vector, table [s]; a ring's data are the host's to copy, so none is cold
+CPU = np.array([3e-6, 20e-6, 60e-9, 4e-6, 8e-6, 3e-6, 0.0, 0.0])
+PATH = np.array([2e-6, 10e-6, 50e-9, 2e-6, 1e-6, 1e-6, 0.0, 0.0])
 # latency, stream, request, segment, MiB, cold [s], cache [MiB], rounds
 DEVICE = PathCosts(30e-6, 20e-6, 5e-6, 150e-9, 200e-6, 50e-6, 4.0, 0.5)
 
@@ -55,7 +55,7 @@ def data_set(
     events, load = describe(limits, holds, keys)
     events = with_cold(holds, events, load, CACHE_MIB)
     grown = 1 + growth * np.log2(keys["depth"].to_numpy(float))[:, None]
-    submitted, events = on_path(events, load.depth) * grown, events * grown
+    submitted, events = on_path(events, load.depth, holds) * grown, events * grown
     rate = closed_loop(device, load._replace(path=submitted @ path))
     rows = []
     for i, key in enumerate(keys.itertuples(index=False)):

@@ -204,7 +204,7 @@ def test_a_ring_of_256_holds_one_request_of_254_segments():
     # What the ring holds at once shares a wake-up; what waits for room has one of its own, but not the submitter's.
     counts = [(events_of(write, limits, ring, depth), depth) for write in (small, large) for depth in (1, 8, 16)]
     assert [1 / each["wait"] for each, _ in counts] == pytest.approx([1, 8, 14, 1, 1, 1])
-    submitted = [on_path(np.array(as_row(each)), depth)[EVENTS.index("wait")] for each, depth in counts]
+    submitted = [on_path(np.array(as_row(each)), depth, ring)[EVENTS.index("wait")] for each, depth in counts]
     assert submitted == pytest.approx([1, 1 / 8, 1 / 16] * 2)
     four = count_buffer("malloc", limits, 4 * MIB)  # five requests: the first finds an empty ring
     assert (four.requests, events_of(four, limits, ring, 1)["stall"]) == (5, 4)
@@ -238,7 +238,7 @@ def test_cpu_of_a_long_range_is_its_counts_times_their_costs(model):
     structure = count(ZeroPage.named("page"), model.limits, 0, GIB)
     room = in_flight_limit(structure, model.limits, model.device.best)
     stalls = (structure.requests - room) / room
-    by_hand = np.array([1, 1, structure.vectors, structure.requests, stalls, 1024, 0]) @ model.cpu.total
+    by_hand = np.array([1, 1, structure.vectors, structure.requests, stalls, 1024, 0, 0]) @ model.cpu.total
     by_hand += 0.1 * (structure.bios - 1) * model.cpu.total[3]
     assert found.cpu_s.value == pytest.approx(by_hand)
 
@@ -310,9 +310,9 @@ def test_calibrations_that_are_none_are_refused(model, tmp_path, change):
 def test_costs_are_listed_with_ordered_intervals(model):
     rows = cost_table(model)
     assert len(rows) == 2 * len(EVENTS) + len(DATA_PATH)
-    # A ring has no cold vectors: what no point has, has no number.
+    # A ring has no cold vectors and fills no tables: what no point has, has no number.
     unknown = [row["cost of"] for row in rows if math.isnan(row["value"])]
-    assert unknown == ["cold vector"] * 2
+    assert unknown == ["cold vector", "table"] * 2
     assert all(row["low"] <= row["value"] <= row["high"] for row in rows if row["cost of"] not in unknown)
 
 

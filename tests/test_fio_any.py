@@ -14,8 +14,10 @@ import pytest
 
 from zpmodel.base.errors import InputError
 from zpmodel.base.text import printable
+from zpmodel.calibration.vectors import slopes_of, vector_cost
 from zpmodel.datasets.any_fio import COLUMNS, read_any
 from zpmodel.fio.read import one_job, read
+from zpmodel.validation.composed import vector_points
 
 ROOT = Path(__file__).parent.parent
 FIXTURES = Path(__file__).parent / "fixtures" / "fio"
@@ -101,11 +103,11 @@ def test_the_published_reads_give_a_vectors_cost_that_half_of_them_confirm() -> 
     spec.loader.exec_module(tool)
     reads = pd.read_csv(ROOT / "data" / "published" / tool.READS, comment="#")
     assert len(reads) == 72
-    found = tool.slopes(reads)
+    found = slopes_of(vector_points(reads))
     for mine, others in ((found[::2], found[1::2]), (found[1::2], found[::2])):
-        value, low, high = tool.interval(mine["vector_ns"])
-        assert low < value < high
-        assert others["vector_ns"].between(low, high).all()
+        vector = vector_cost(mine)
+        assert vector.says_something
+        assert others["vector_s"].between(vector.low, vector.high).all()
     writes = pd.read_csv(ROOT / "data" / "published" / tool.WRITES, comment="#")
     assert len(writes) == 90
     assert not any("cpu" in name for name in writes.columns)

@@ -55,7 +55,7 @@ def test_intervals_hold_points_of_blocks_and_depths_that_were_not_measured(machi
     for data, model in machines:
         events, load = describe(data.limits, data.device, known)
         events = with_cold(data.device, events, load, model.cpu.cache_mib)
-        path = model.cpu.path_draws @ on_path(events, load.depth).T
+        path = model.cpu.path_draws @ on_path(events, load.depth, data.device).T
         rates = [
             closed_loop(PathCosts(*device), load._replace(path=np.maximum(row, 1e-9)))
             for device, row in zip(np.array(model.device.draws.parameters[:8]).T, path, strict=True)

@@ -5,26 +5,27 @@ The figures are shipped (data/published), the files are not:
     python tools/foreign_fio.py /path/to/foreign-fio           write the tables anew
     python tools/foreign_fio.py                                analyse the tables that are there
 
-A read of n vectors of 4 KiB into fixed buffers costs fio's thread a(depth) + n x b(depth); see docs/foreign-drives.md.
+A read of n vectors of 4 KiB into fixed buffers costs the kernel a(depth) + n b + sleeps c; see docs/foreign-drives.md.
 """
 
 import sys
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-from scipy import stats
 
+from zpmodel.base.estimate import LEVEL
+from zpmodel.calibration.vectors import slopes_of, vector_cost
 from zpmodel.fio.read import read
+from zpmodel.validation.composed import vector_points
 
 PUBLISHED = Path(__file__).parent.parent / "data" / "published"
 READS, WRITES = "nvme-980pro-randread.csv", "nvme-b-write.csv"
-PAGE_BYTES, HUGE_BYTES = 4096, 2 << 20
-LEVEL = 0.90
+OF_CPU = ("cpu_s_per_io", "kernel_s_per_io", "waits_per_io")
 HEADERS = {
     READS: """Samsung 980 PRO 1 TB, random reads; fio 3.35, io_uring, registered files, fixed buffers of 4 KiB
 pages, direct; Linux 6.3.8. One pinned core, turbo off, CONFIG_DEBUG_PREEMPT=y, no IOMMU in the published profile.
-cpu_s_per_io is usr + sys of fio's thread. Buffers (block_bytes x depth) of 2 MiB and more may be huge pages.
+cpu_s_per_io is usr + sys of fio's thread, kernel_s_per_io sys alone, waits_per_io its context
+switches. Buffers (block_bytes x depth) of 2 MiB and more may be huge pages.
 Source: stonet-research/icpe24_io_scheduler_study_artifact 013f1e1, doi 10.1145/3629526.3645053.
 MIT, Copyright (c) 2023 @Large Research.
 Units: byte, 1, 1/s, byte/s, s, ns. Taken with tools/foreign_fio.py.""",
@@ -45,7 +46,10 @@ def write_tables(folder: Path) -> None:
         reading = read([folder / part])
         if len(reading.rejected) or reading.jobs[["block_bytes", "total_depth", "lat_mean_ns"]].isna().any(axis=None):
             raise SystemExit(f"{part}: not all of it could be read: {reading.rejected['reason'].tolist()}")
-        kept = reading.jobs[["block_bytes", "total_depth", "iops", "cpu_s_per_io", "lat_mean_ns"]]
+        jobs = reading.jobs
+        jobs["kernel_s_per_io"] = jobs["system_cpu_share"] * jobs["job_runtime_s"] / jobs["ios"]
+        jobs["waits_per_io"] = jobs["context_switches"] / jobs["ios"]
+        kept = jobs[["block_bytes", "total_depth", "iops", *OF_CPU, "lat_mean_ns"]]
         jobs = _columns(kept.rename(columns={"total_depth": "depth"}), name).sort_values(["block_bytes", "depth"])
         with (PUBLISHED / name).open("w", encoding="utf-8") as file:
             file.writelines(f"# {line}\n" for line in HEADERS[name].splitlines())
@@ -55,50 +59,27 @@ def write_tables(folder: Path) -> None:
 def _columns(jobs: pd.DataFrame, name: str) -> pd.DataFrame:
     jobs = jobs.astype({"block_bytes": int, "depth": int})
     jobs.insert(3, "bytes_per_s", jobs["iops"] * jobs["block_bytes"])
-    return jobs if name == READS else jobs.drop(columns="cpu_s_per_io").rename(columns={"iops": "rate"})
-
-
-def slopes(reads: pd.DataFrame) -> pd.DataFrame:
-    """CPU time of a vector at each depth: the Theil-Sen slope over blocks of two vectors and more.
-
-    A single vector has a way of its own through the driver (``nvme_setup_prp_simple``: no table, no list), so the step
-    from one to two vectors is no vector's cost.
-
-    :return: ``depth``, ``blocks`` used, ``vector_ns`` [ns], ``io_ns`` (what an I/O of no vector would cost) [ns].
-    """
-    usable = reads[(reads["block_bytes"] >= 2 * PAGE_BYTES) & (reads["block_bytes"] * reads["depth"] < HUGE_BYTES)]
-    rows = []
-    for depth, mine in usable.groupby("depth"):
-        if len(mine) >= 3:
-            fit = stats.theilslopes(mine["cpu_s_per_io"] * 1e9, mine["block_bytes"] / PAGE_BYTES)
-            rows.append((depth, len(mine), fit.slope, fit.intercept))
-    return pd.DataFrame(rows, columns=["depth", "blocks", "vector_ns", "io_ns"])
-
-
-def interval(vector_ns: pd.Series) -> tuple[float, float, float]:
-    """Geometric mean over the depths and the interval in which another depth's slope is to be expected.
-
-    Depths differ by far more than noise (how many completions an interrupt brings differs), so a fit's residuals say
-    little; the scatter between depths is what is not known about yet another depth. Student, logarithms.
-    """
-    logs = np.log(np.asarray(vector_ns, dtype=float))
-    half = float(stats.t.ppf((1 + LEVEL) / 2, len(logs) - 1)) * logs.std(ddof=1) * np.sqrt(1 + 1 / len(logs))
-    value, low, high = np.exp(logs.mean() + half * np.array([0.0, -1.0, 1.0])).tolist()
-    return value, low, high
+    return jobs if name == READS else jobs.drop(columns=list(OF_CPU)).rename(columns={"iops": "rate"})
 
 
 def main() -> None:
     """Write the tables where a folder is given; print the analysis."""
     if len(sys.argv) > 1:
         write_tables(Path(sys.argv[1]))
-    found = slopes(pd.read_csv(PUBLISHED / READS, comment="#"))
-    print(found.round(1).to_string(index=False))
+    found = slopes_of(vector_points(pd.read_csv(PUBLISHED / READS, comment="#")))
+    print(
+        (found.assign(vector_s=found["vector_s"] * 1e9, slower_s=found["slower_s"] * 1e9))
+        .round(1)
+        .to_string(index=False)
+    )
     halves = [("every other", found[::2], found[1::2]), ("the others", found[1::2], found[::2])]
     for name, mine, others in [("all depths", found, found), *halves]:
-        value, low, high = interval(mine["vector_ns"])
-        inside = int(others["vector_ns"].between(low, high).sum())
+        vector = vector_cost(mine)
+        if vector is None:
+            raise SystemExit(f"{name}: no slopes")
+        inside = int(others["vector_s"].between(vector.low, vector.high).sum())
         print(
-            f"{name:12s} {value:6.1f} [{low:.1f}, {high:.1f}] ns a 4 KiB vector, {LEVEL:.0%}, {len(mine)} depths; "
+            f"{name:12s} {vector.scaled(1e9)} ns a 4 KiB vector, {LEVEL:.0%}, {len(mine)} depths; "
             f"{inside} of {len(others)} {'of them' if mine is others else 'left out'} inside"
         )
 

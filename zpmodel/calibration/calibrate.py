@@ -84,7 +84,7 @@ def _draws(
         medians = round_medians(data, groups, seen[name], picks)[:, told] if told.any() else np.zeros((0, 0))
         least = seen[name].seen_of_error if rounds >= _ENOUGH_ROUNDS else 1.0
         costs[name] = draw_costs(fit, draws, _widened(fit, medians, seen[name].median[told], least), seed)
-    submitted = on_path(groups.events, groups.load.depth)
+    submitted = on_path(groups.events, groups.load.depth, data.device)
     load = groups.load._replace(path=np.maximum(submitted @ once.path.costs, LEAST_PATH_S))
     paths = np.maximum(costs["path_s"] @ submitted.T, LEAST_PATH_S)
     sigma = seen["rate"].sigma
@@ -105,7 +105,7 @@ def _widened(fit: Fit, medians: Floats, median: Floats, least: float) -> float:
     """
     if not len(fit.residuals):
         return 1.0
-    points, events = fit.rows.shape
+    points, events = len(fit.rows), int((fit.rows != 0).any(axis=0).sum())  # of those that some point has
     scaled = (fit.rows @ fit.costs - fit.target)[fit.target > 0]
     misfit = 1.4826 * float(np.median(np.abs(scaled))) * (points / max(1, points - events)) ** 0.5
     # The mean of all points but those that move most, which single runs far off hardly change and a round's drift does.

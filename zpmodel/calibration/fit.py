@@ -49,7 +49,7 @@ def fit_each_time(
     :param kept: the points of each fit, shape (fits, points).
     """
     cold = np.stack([with_cold(device, events, load, size) for size in _CACHES])
-    submitted = on_path(cold, load.depth)
+    submitted = on_path(cold, load.depth, device)
     caches, totals = _caches_of(cold, seen["cpu_s"], kept)
     spent, rate, found = seen["path_s"], seen["rate"], []
     paths = fit_each(submitted[caches], spent.median, spent.sigma, kept & spent.told)

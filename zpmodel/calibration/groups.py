@@ -12,9 +12,11 @@ from zpmodel.datasets.schema import KEYS, DataSet, limits_of
 from zpmodel.devices import DeviceKind
 from zpmodel.devices.closed_loop import Load
 from zpmodel.queue.limits import QueueLimits
-from zpmodel.timing.events import as_row, events_of, in_flight_limit
+from zpmodel.timing.events import EVENTS, as_row, events_of, in_flight_limit, sleeps
 
 Floats = npt.NDArray[np.float64]
+
+_WAIT = EVENTS.index("wait")
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,23 @@ def group(data: DataSet, writes: pd.DataFrame | None = None) -> Groups:
         keys.append(key)
         rows.append(np.asarray(members, dtype=np.int64))
     frame = pd.DataFrame(keys, columns=list(KEYS))
-    return Groups(frame, *describe(data.limits, data.device, frame, copies=data.copies), rows)
+    events, load = describe(data.limits, data.device, frame, copies=data.copies)
+    if data.device.COMPLETES_SINGLY:
+        waits = _sleeps(table, rows, load)
+        events[:, _WAIT] = np.where(np.isfinite(waits), waits, events[:, _WAIT])
+    return Groups(frame, events, load, rows)
+
+
+def _sleeps(table: pd.DataFrame, rows: list[npt.NDArray[np.int64]], load: Load) -> Floats:
+    """How often each point's thread slept for an operation [1], where completions come singly: what was counted, else
+    what its time and rate say; NaN where those aren't known either."""
+
+    def medians(name: str) -> Floats:
+        values = table[name].to_numpy(float)
+        return np.array([np.median(values[members]) for members in rows])
+
+    counted = np.minimum(medians("waits"), 1.0)  # of more, the rest are no waits for a completion
+    return np.where(np.isfinite(counted), counted, sleeps(medians("path_s"), medians("rate"), load.depth))
 
 
 def describe(

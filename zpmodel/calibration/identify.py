@@ -22,6 +22,7 @@ _REMEDY = {
     frozenset(("request", "vector")): "small and large blocks of 4 KiB pages, down to 4 KiB",
     frozenset(("stall", "vector")): "a device whose ring takes more segments, or depth 1 only",
     frozenset(("operation", "wait")): "more queue depths, 1 among them",
+    frozenset(("operation", "table")): "blocks of 4 KiB and less beside larger ones",
 }
 
 
@@ -102,14 +103,11 @@ def missing(machine: Machine) -> list[Missing]:
         found.append(Missing(what, "calibrate with the device's own, by zpmodel import --limits or zpmodel measure"))
     if len(cpu.reach.memories) < 2:
         other = "huge pages (as root, or vm.nr_hugepages)" if "malloc" in cpu.reach.memories else "4 KiB pages (malloc)"
-        found.append(
-            Missing(
-                f"Only buffers of {cpu.reach.memories[0]} were measured, so the cost of a vector is not identifiable",
-                f"measure buffers of {other} beside them",
-                ("elapsed",),
-            )
-        )
-        if cpu.total_draws[:, EVENTS.index("MiB")].any():
+        copies = bool(cpu.total_draws[:, EVENTS.index("MiB")].any())
+        cost = "the cost of a vector" if copies or not cpu.total.any() else "what a vector costs the device"
+        what = f"Only buffers of {cpu.reach.memories[0]} were measured, so {cost} is not identifiable"
+        found.append(Missing(what, f"measure buffers of {other} beside them", ("elapsed",)))
+        if copies:
             what = "With one kind of buffer a vector's CPU time is not told from its bytes'"
             found.append(Missing(what, f"measure buffers of {other} beside them", ("cpu",)))
     if not cpu.total.any():

@@ -71,7 +71,7 @@ def _predict(device: DeviceKind, groups: Groups, once: Once, out: npt.NDArray[np
     """CPU time [s], NaN where there is none, and rate [1/s] of the points that were out."""
     load = Load(*(field[out] for field in groups.load))
     events = with_cold(device, groups.events[out], load, once.cache_mib)
-    load = load._replace(path=np.maximum(on_path(events, load.depth) @ once.path.costs, LEAST_PATH_S))
+    load = load._replace(path=np.maximum(on_path(events, load.depth, device) @ once.path.costs, LEAST_PATH_S))
     cpu_s = events @ once.total.costs
     return np.where(cpu_s > 0, cpu_s, np.nan), closed_loop(once.device.best.path(), load)
 

@@ -20,6 +20,8 @@ from zpmodel.timing.fitted import FittedCpu
 from zpmodel.timing.machine import Device, Driver, Machine, WriteScatter
 
 FORMAT = 4
+_LATER = frozenset({"table"})
+"""Costs that a calibration of this format may not name, as it was made before they were told apart: 0 there."""
 _LARGEST_BYTES = 64 << 20
 
 _Cost = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
@@ -208,6 +210,9 @@ def _unfitted(kind: type[DeviceKind], known: dict[str, int], where: str) -> Devi
 
 def _arrays(costs: _Costs, names: tuple[str, ...], where: str) -> tuple[Any, Any]:
     """The best values, shape (names,), and draws, shape (draws, names)."""
+    for name in _LATER & set(names):  # calibrations from before have none
+        costs.best.setdefault(name, 0.0)
+        costs.draws.setdefault(name, [0.0] * max(map(len, costs.draws.values()), default=0))
     if set(costs.best) != set(names) or set(costs.draws) != set(names):
         raise InputError(where, "costs", sorted(costs.best), f"{', '.join(names)}: calibrate again with this version")
     lengths = {len(costs.draws[name]) for name in names}

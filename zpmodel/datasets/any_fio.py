@@ -12,13 +12,14 @@ from zpmodel.fio.read import read
 
 COLUMNS = (
     *("block_bytes", "depth", "memory", "direction", "rate", "cpu_s", "path_s", "replicate", "source"),
-    *("rounding_s", "fixed", "target"),
+    *("rounding_s", "fixed", "target", "kernel_s", "waits"),
 )
 """``block_bytes`` [byte]; ``depth`` of all jobs together; ``memory`` malloc, mmaphuge or unknown; ``direction`` read or
 write; ``rate`` [1/s]; ``cpu_s`` of an I/O [s] or NaN; ``path_s`` [s], which fio doesn't know: NaN; ``replicate`` from 1
 within equal block, depth, memory and direction; ``source``: file, and job; ``rounding_s``: fio cuts a thread's user and
 system time down to a millisecond each, which is twice this for an I/O [s]; ``fixed``: whether buffers were registered;
-``target``: what fio was told to write to, empty where it isn't known."""
+``target``: what fio was told to write to, empty where it isn't known;
+``kernel_s``: the part of ``cpu_s`` that is system time [s] or NaN; ``waits``: context switches of an I/O or NaN."""
 
 _TICK_S = 1e-3
 _LEAST_CPU_S = 5e-8
@@ -60,13 +61,15 @@ def read_any(files: Iterable[str | os.PathLike[str]]) -> Imported:
         if math.isnan(cpu_s) or cpu_s + 2 * rounding_s < _LEAST_CPU_S:
             left_out.append((source, "cpu_s", job["notes"] or "fio printed no CPU time"))
             cpu_s = math.nan
+        own = (job["system_cpu_share"] * job["job_runtime_s"] / job["ios"], job["context_switches"] / job["ios"])
+        kernel_s, waits = own if math.isfinite(cpu_s) else (math.nan, math.nan)
         memory = job["buffer_pages"] if job["buffer_pages"] in ("malloc", "mmaphuge") else "unknown"
         key = (int(job["block_bytes"]), int(job["total_depth"]), memory, job["direction"])
         seen[key] = seen.get(key, 0) + 1
-        more = (rounding_s, job["fixed_buffers"] is True, str(job["filename"] or ""))
+        more = (rounding_s, job["fixed_buffers"] is True, str(job["filename"] or ""), kernel_s, waits)
         kept.append(dict(zip(COLUMNS, (*key, job["iops"], cpu_s, math.nan, seen[key], source, *more), strict=True)))
     kinds = {"block_bytes": "int64", "depth": "int64", "replicate": "int64"}
-    numbers = dict.fromkeys(("rate", "cpu_s", "path_s", "rounding_s"), "float64")
+    numbers = dict.fromkeys(("rate", "cpu_s", "path_s", "rounding_s", "kernel_s", "waits"), "float64")
     rows = pd.DataFrame(kept, columns=list(COLUMNS)).astype({**kinds, **numbers})
     return Imported(rows, pd.DataFrame(left_out, columns=["source", "what", "reason"]))
 

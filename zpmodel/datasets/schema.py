@@ -4,6 +4,7 @@ A form of data set is one file with a reader that returns a :class:`DataSet`, an
 :data:`zpmodel.datasets.READERS`.
 """
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -25,7 +26,7 @@ class Column(NamedTuple):
     dtype: str
     unit: str
     says: str
-    default: int | None = None
+    default: float | None = None
 
 
 WRITES: tuple[Column, ...] = (
@@ -38,6 +39,10 @@ WRITES: tuple[Column, ...] = (
     Column("path_s", "float64", "s", "the part of it on the submitting thread; missing likewise"),
     Column("rounding_s", "float64", "s", "half of what the clock of both rounds by, for an I/O"),
     Column("rate", "float64", "1/s", "I/Os a second"),
+    Column(
+        "kernel_s", "float64", "s", "the part of cpu_s that is the kernel's; missing where it is not known", math.nan
+    ),
+    Column("waits", "float64", "", "sleeps of the submitting thread for an I/O; missing likewise", math.nan),
 )
 """A row of a data set: one run."""
 

@@ -85,6 +85,9 @@ class DeviceKind(Protocol):
     COPIED_HERE: ClassVar[bool]
     """Whether CPUs of this kernel copy its data, or nobody knows; False where the host's do, or the device fetches
     them."""
+    COMPLETES_SINGLY: ClassVar[bool]
+    """Whether completions are known to come one by one, so that who waits for them may sleep once for each; else they
+    are taken to come in rounds, one sleep for all in flight, as a host's threads hand them over."""
     FITTED: ClassVar[tuple[Parameter, ...]]
 
     @property
@@ -107,6 +110,10 @@ class DeviceKind(Protocol):
 
     def stalls(self, requests: int, room: float, depth: int) -> float:
         """How often the issuing thread has to run for one operation because the device was full."""
+        ...
+
+    def tables(self, requests: int, segments: int, length: int) -> float:
+        """How many of an operation's requests take their driver a table of segments, of so many bytes in all [byte]."""
         ...
 
     def known(self) -> dict[str, int]:

@@ -32,6 +32,7 @@ _OWN = (
     Parameter("mend", "s/MiB", 4e-18, 2980.0, 1e-3, 4.0, "of a unit's rest, where a request fills it in part"),
     Parameter("partial", "s", 4e-18, 2980.0, 1e-6, 4.0, "that a request takes longer which fills a unit in part"),
 )
+_IN_COMMAND = 8 * KIB
 _START = DriveCosts(*(parameter.start for parameter in (*_SHARED, *_OWN)))
 
 
@@ -48,6 +49,7 @@ class Drive:
 
     KIND: ClassVar[str] = "drive"
     COPIED_HERE: ClassVar[bool] = False
+    COMPLETES_SINGLY: ClassVar[bool] = True
     FITTED: ClassVar[tuple[Parameter, ...]] = (*_SHARED, *_OWN)
 
     @classmethod
@@ -75,6 +77,11 @@ class Drive:
     def stalls(self, requests: int, room: float, depth: int) -> float:
         """None: where it is tags that run out, the submitter sleeps until one is free; nobody issues in its stead."""
         return 0.0
+
+    def tables(self, requests: int, segments: int, length: int) -> float:
+        """One a request, but where it is one segment of two pages at most, which the command itself holds
+        (``nvme_setup_prp_simple``)."""
+        return 0.0 if segments <= requests and length <= requests * _IN_COMMAND else float(requests)
 
     def known(self) -> dict[str, int]:
         """Its mapping unit."""

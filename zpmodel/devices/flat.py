@@ -19,6 +19,7 @@ class Flat:
 
     KIND: ClassVar[str] = "flat"
     COPIED_HERE: ClassVar[bool] = True
+    COMPLETES_SINGLY: ClassVar[bool] = False
     FITTED: ClassVar[tuple[Parameter, ...]] = DATA_PATH
 
     @classmethod
@@ -36,6 +37,10 @@ class Flat:
 
     def stalls(self, requests: int, room: float, depth: int) -> float:
         """None: where it is tags that run out, the submitter sleeps until one is free; nobody issues in its stead."""
+        return 0.0
+
+    def tables(self, requests: int, segments: int, length: int) -> float:
+        """None that it is known to need."""
         return 0.0
 
     def known(self) -> dict[str, int]:

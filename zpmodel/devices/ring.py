@@ -28,6 +28,7 @@ class Ring:
 
     KIND: ClassVar[str] = "ring"
     COPIED_HERE: ClassVar[bool] = False
+    COMPLETES_SINGLY: ClassVar[bool] = False
     FITTED: ClassVar[tuple[Parameter, ...]] = DATA_PATH
 
     @classmethod
@@ -58,6 +59,10 @@ class Ring:
             return 0.0
         waiting = requests - min(room, requests) if depth == 1 else requests
         return waiting / room
+
+    def tables(self, requests: int, segments: int, length: int) -> float:
+        """None that it is known to need."""
+        return 0.0
 
     def known(self) -> dict[str, int]:
         """The ring's size."""

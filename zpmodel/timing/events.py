@@ -12,15 +12,17 @@ from zpmodel.structure import Structure
 
 Floats = npt.NDArray[np.float64]
 
-EVENTS = ("operation", "wait", "vector", "request", "stall", "MiB", "cold vector")
+EVENTS = ("operation", "wait", "vector", "request", "stall", "MiB", "cold vector", "table")
 """Events of an operation, in this order.
 
 ``operation``: one call, with its first bio. ``wait``: a sleep that a completion ends; shared by all that the device
-holds at once, since those that wait for room end one by one, each with a wake-up of its own.
+holds at once, since those that wait for room end one by one, each with a wake-up of its own (:func:`sleeps` where
+completions come singly).
 ``vector``: a vector filled and walked. ``request``: a request allocated, issued and completed. ``stall``: a run of the
 kernel thread that issues what found the device full; each issues as many requests as it has room for. ``MiB``: data
 moved, where a CPU touches them; ``cold vector``: a vector copied whose data no cache held. Pages lie here and there in
 memory, so that neither a prefetcher nor a TLB entry reaches from one into the next: it is vectors that cost, not bytes.
+``table``: a request whose driver needs a table of its segments (scatterlist, PRP list).
 """
 
 
@@ -56,14 +58,32 @@ def events_of(
         "stall": device.stalls(structure.requests, room, depth),
         "MiB": size,
         "cold vector": structure.vectors * cold if size else 0.0,
+        "table": device.tables(structure.requests, structure.segments, structure.length),
     }
 
 
-def on_path(events: Floats, depth: Floats | float) -> Floats:
-    """The events of the submitting thread: who waits for room is woken elsewhere, and it sleeps once for all in flight.
+def sleeps(path_s: Floats | float, rate: Floats | float, depth: Floats | float) -> Floats:
+    """How often the submitting thread sleeps for an operation where completions come one by one [1].
+
+    A completion ends a sleep unless it finds the thread at work. It finds what one operation fewer in flight would
+    leave (arrival theorem, Reiser and Lavenberg 1980), which is (n - 1) / n of the share of time that the thread works
+    (Schweitzer 1979): always at a depth of 1, never where the thread is what bounds the rate.
+
+    :param path_s: the thread's CPU time for an operation [s]. :param rate: operations [1/s]. :param depth: in flight.
+    """
+    number = np.asarray(depth, dtype=float)
+    awake = np.asarray(path_s) * np.asarray(rate)
+    return np.asarray(np.clip(1.0 - (number - 1.0) / number * awake, 1.0 / number, 1.0))
+
+
+def on_path(events: Floats, depth: Floats | float, device: DeviceKind) -> Floats:
+    """The events of the submitting thread: who waits for room is woken elsewhere, and it sleeps once for all in flight,
+    unless completions come singly.
 
     :param events: shape (..., points, events). :param depth: operations in flight, shape (points,).
     """
+    if device.COMPLETES_SINGLY:
+        return events
     mine = events.copy()
     mine[..., EVENTS.index("wait")] = 1.0 / np.asarray(depth, dtype=float)
     return mine

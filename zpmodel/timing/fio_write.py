@@ -9,11 +9,14 @@ from zpmodel.devices.base import PathCosts
 from zpmodel.devices.closed_loop import Load, closed_loop, latency_of, link_time
 from zpmodel.devices.overlap import bound_by
 from zpmodel.queue.zeropage import ZeroPage
+from zpmodel.structure import Structure
 from zpmodel.timing.cpu import total_of
-from zpmodel.timing.events import as_row, cold_share, events_of, in_flight_limit, on_path
+from zpmodel.timing.events import as_row, cold_share, events_of, in_flight_limit, on_path, sleeps
 from zpmodel.timing.fitted import FittedCpu
 from zpmodel.timing.machine import Floats, Machine
 from zpmodel.timing.predict import Prediction, stretch_of, why_beyond
+
+_STEPS = 30
 
 
 def predict_fio_write(
@@ -35,15 +38,16 @@ def predict_fio_write(
     structure = count_buffer(memory, machine.limits, block_bytes, offset=offset)
     size = block_bytes / MIB
     events = events_of(structure, machine.limits, device.best, depth, cold_share(size * depth, cpu.cache_mib))
-    row, room = on_path(np.array(as_row(events)), depth), in_flight_limit(structure, machine.limits, device.best)
+    room = in_flight_limit(structure, machine.limits, device.best)
+    if device.best.COMPLETES_SINGLY:
+        events["wait"] = _sleeps(machine, events, structure, room, depth)
+    row = on_path(np.array(as_row(events)), depth, device.best)
     terms = tuple(cpu.terms(events))
     cpu_s, cpu_draws = total_of(terms)
     path, best, drawn = float(row @ cpu.path), device.best.path(), device.paths(machine.draws)
 
     def seconds(costs: PathCosts, spent: Floats) -> Floats:
-        asked = (structure.requests, structure.segments, size, room, depth, size * depth)
-        load = Load(np.maximum(spent, 1e-9)[:, None], *(np.array([float(value)]) for value in asked))
-        return 1 / closed_loop(costs, load)[:, 0]
+        return 1 / closed_loop(costs, _load(spent, structure, room, depth))[:, 0]
 
     elapsed_draws = seconds(drawn, cpu.path_draws @ row)
     cold = cold_share(size * depth, best.cache)
@@ -62,3 +66,23 @@ def predict_fio_write(
         cpu_draws=cpu_draws,
         elapsed_draws=elapsed_draws,
     )
+
+
+def _load(spent: Floats, structure: Structure, room: float, depth: int) -> Load:
+    """What such writes ask for, with draws of the submitting thread's time [s], shape (draws,)."""
+    size = structure.length / MIB
+    asked = (structure.requests, structure.segments, size, room, depth, size * depth)
+    return Load(np.maximum(spent, 1e-9)[:, None], *(np.array([float(value)]) for value in asked))
+
+
+def _sleeps(machine: Machine, events: dict[str, float], structure: Structure, room: float, depth: int) -> float:
+    """How often the submitting thread sleeps for a write, where completions come singly: the more it works, the less it
+    sleeps, and sleeping is work; halving the way each time settles at once."""
+    cpu, waits = machine.cpu, 1.0
+    if not isinstance(cpu, FittedCpu):
+        return waits
+    for _ in range(_STEPS):
+        spent = np.array([np.array(as_row(events | {"wait": waits})) @ cpu.path])
+        rate = float(closed_loop(machine.device.best.path(), _load(spent, structure, room, depth))[0, 0])
+        waits = 0.5 * (waits + float(sleeps(spent[0], rate, depth)))
+    return waits

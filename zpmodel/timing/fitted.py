@@ -62,6 +62,9 @@ class FittedCpu:
         """What one call takes, with the caller's waits; what is in flight are its own requests."""
         cold = cold_share(min(asked.zero_page.size_bytes, asked.structure.length) / MIB, self.cache_mib)
         events = events_of(asked.structure, asked.limits, asked.device, 1, cold) | {"wait": float(asked.waits)}
+        # Where these CPUs fill tables, they do so whatever the device is that another question puts behind them.
+        fills = asked.structure.operation == "write" and bool(self.total_draws[:, EVENTS.index("table")].any())
+        events["table"] = float(asked.structure.requests) if fills else 0.0
         request, further = EVENTS.index("request"), asked.structure.bios - 1
         shares = np.random.default_rng(1).uniform(0, 0.25, self.draws)
         terms = self.terms(events)
@@ -78,7 +81,7 @@ class FittedCpu:
         requests, segments, size = asked.structure.requests, asked.structure.segments, asked.structure.length / MIB
         return Submission(
             call=by["operation"] + by["wait"],
-            request=(by["request"] + by["stall"] + bios * costs[..., EVENTS.index("request")]) / requests,
+            request=(by["request"] + by["table"] + by["stall"] + bios * costs[..., EVENTS.index("request")]) / requests,
             segment=(by["vector"] + by["cold vector"]) / max(segments, 1),
             mebibyte=by["MiB"] / size,
         )

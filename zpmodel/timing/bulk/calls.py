@@ -123,13 +123,15 @@ def add_loops(device, kinds, used_kinds, moves, far, each, in_flight, loops, use
 
 
 @borrowing_kernel
-def path_of(path, cpu, found, stalls, moved, cold):
+def path_of(path, cpu, found, stalls, moved, cold, moves):
     """The submitting thread's time [s]: once a call, for requests, for segments and for data."""
     request = path.request * cpu.cpu_request
     further = _BIO_SHARE * (found.bios - 1)
     return (
         path.operation * cpu.cpu_operation + path.wait * cpu.cpu_wait,
-        (found.requests + further) * request + stalls * (path.stall * cpu.cpu_stall),
+        (found.requests + further) * request
+        + found.requests * (path.table * cpu.cpu_table * moves)
+        + stalls * (path.stall * cpu.cpu_stall),
         found.vectors * (path.vector * cpu.cpu_vector + cold * (path.cold_vector * cpu.cpu_cold_vector)),
         moved * (path.mebibyte * cpu.cpu_mebibyte),
     )
@@ -156,8 +158,8 @@ def start_call(limits, device, fixed, spent, home, row, cpu, zero_bytes, call, l
     room = room_of(descriptors, row.nr_requests, requests, segments)
     in_flight = max(1.0, min(np.floor(min(room, requests)), fixed.most))
     stalls, cold = stalls_of(descriptors, room, requests), cold_part(touched, fixed.cache_mib)
-    start, a_request, a_segment, a_mebibyte = path_of(spent[0], cpu, found, stalls, moved, cold)
-    all_of_it = path_of(spent[1], cpu, found, stalls, moved, cold)
+    start, a_request, a_segment, a_mebibyte = path_of(spent[0], cpu, found, stalls, moved, cold, moves)
+    all_of_it = path_of(spent[1], cpu, found, stalls, moved, cold, moves)
     far = cold_part(touched, device.cache)
     slowest_first(device, kinds, found.kinds, moves, scratch)
     each = (a_request / requests, a_segment / max(1.0, segments), a_mebibyte / size)

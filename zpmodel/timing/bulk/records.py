@@ -32,7 +32,7 @@ RANGE = ("length", "offset", "zero_bytes", "on_demand")
 DEVICE = ("latency", "stream", "request", "segment", "mebibyte", "cold", "cache", "rounds", "cold_segment", "overlap")
 """Fields of :class:`zpmodel.devices.base.PathCosts` that a call takes."""
 
-CPU = ("operation", "wait", "vector", "request", "stall", "mebibyte", "cold_vector")
+CPU = ("operation", "wait", "vector", "request", "stall", "mebibyte", "cold_vector", "table")
 """Events of :data:`zpmodel.timing.events.EVENTS`, in their order."""
 
 WHOLE = (*QUEUE, *RANGE)
