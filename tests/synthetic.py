@@ -16,7 +16,7 @@ from zpmodel.timing.events import on_path
 CACHE_MIB = 4.0
 BLOCKS = (4 * KIB, 16 * KIB, 64 * KIB, 256 * KIB, 512 * KIB, MIB, 2 * MIB, 4 * MIB, 8 * MIB)
 DEPTHS = (1, 4, 16)
-# operation, wait, vector, request, stall, MiB, cold vector, table [s]; a ring's data are the host's to copy, so none is cold
+# operation, wait, vector, request, stall, MiB, cold vector, table [s]; a ring copies nothing here, so no vector is cold
 CPU = np.array([3e-6, 20e-6, 60e-9, 4e-6, 8e-6, 3e-6, 0.0, 0.0])
 PATH = np.array([2e-6, 10e-6, 50e-9, 2e-6, 1e-6, 1e-6, 0.0, 0.0])
 # latency, stream, request, segment, MiB, cold [s], cache [MiB], rounds
