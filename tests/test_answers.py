@@ -16,6 +16,7 @@ from zpmodel.base.estimate import UNTOLD, Estimate
 from zpmodel.base.units import format_size
 from zpmodel.calibration.calibrate import calibrate
 from zpmodel.commands.main import app
+from zpmodel.datasets import read_data_set
 from zpmodel.memory.life.price import price
 from zpmodel.report import answer_words
 from zpmodel.report.charts import answers as charts
@@ -205,6 +206,12 @@ def test_cpu_time_that_nobody_measured_is_unknown_never_zero(without_cpu):
         assert "0 ms" not in each.sentence, each.sentence
         shown = {figure.what: figure.shown for figure in each.figures}
         assert shown.get(f"CPU time saved for each GiB, {without_cpu.name}", "unknown") == "unknown"
+
+
+def test_no_ring_is_spoken_of_where_none_fills(asked):
+    loop = calibrate(read_data_set(shipped.data("fio", "kvm-zen5-loop")), resamples=20)
+    assert "ring" not in answer(replace(asked, measured=loop), 1).sentence
+    assert "ring" in answer(asked, 1).sentence
 
 
 def test_users_whose_cost_nobody_measured_are_not_called_worthless(without_cpu):

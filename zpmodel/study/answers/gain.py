@@ -37,7 +37,7 @@ def ring_share(page: Comparison, static: Comparison) -> Estimate | None:
     stall = terms[0]["stall"]
     fewer = stall.number - terms[1]["stall"].number
     saved = page.prediction.cpu_s.value - static.prediction.cpu_s.value
-    if saved <= 0:
+    if saved <= 0 or stall.number == 0:  # nothing is saved, or nothing waits for room in a ring
         return None
     drawn = page.prediction.cpu_draws - static.prediction.cpu_draws
     shares = np.clip(fewer * stall.each_draws / np.maximum(drawn, 1e-12), 0, 1)
