@@ -21,7 +21,7 @@ _thread = threading.local()
 
 @contextmanager
 def wanted_until(ended: threading.Event | None) -> Iterator[None]:
-    """Inside, this thread's work is wanted until ``ended`` is set: then it waits for no turn any more, and gets none."""
+    """Inside, this thread's work is wanted until ``ended`` is set: then it waits for no turn, and gets none."""
     _thread.ended = ended
     try:
         yield
