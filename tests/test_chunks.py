@@ -1,7 +1,9 @@
 """Ranges of many chunks by arithmetic: against the slow version, and against the walk that it spares."""
 
+import math
 import random
 
+import numpy as np
 import pytest
 from test_structure_fuzz import check
 
@@ -9,7 +11,8 @@ from zpmodel.base.units import GIB, TIB
 from zpmodel.queue.limits import UINT_MAX, QueueLimits
 from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.structure import count
-from zpmodel.structure.chunk_parts import ends_on_vectors
+from zpmodel.structure.chunk_parts import KINDS, add_stretch, ends_on_vectors
+from zpmodel.structure.chunk_tables import add_all_places
 from zpmodel.structure.chunks import cutting_of, reach_of
 from zpmodel.structure.count import make_structure
 from zpmodel.structure.records import new_log, new_states
@@ -62,7 +65,7 @@ def walked(limits: QueueLimits, zero_bytes: int, offset: int, length: int):
     bios, requests, states = new_log(1 << 20), new_log(1 << 20), new_states(STATES)
     status = zero_out(limits.for_kernel(), zero_bytes, 4096, offset, length, states, bios, requests)
     assert not any(log.reach[0]["full"] for log in (bios, requests))
-    return None if status else make_structure("write", length, states.flat, bios, requests)
+    return None if status else make_structure(length, states.flat, bios, requests)
 
 
 @pytest.mark.parametrize("seed", range(BATCHES))
@@ -106,6 +109,38 @@ def test_thousands_of_odd_chunks_agree_with_the_walk(seed):
         assert fast.bio_table.tolist() == slow.bio_table.tolist(), case
         assert fast.request_table.tolist() == slow.request_table.tolist(), case
     assert known > CASES // BATCHES / 4
+
+
+def look_at_each(cutting, sums, of, place, step, number):
+    """As ``add_all_places``, one place after the other."""
+    for i in range(number):
+        length = (place + i * step) % of or of
+        start = -length & (cutting.vector - 1)
+        if of == cutting.chunk:
+            add_stretch(cutting, sums, start, of, False, -1)
+        add_stretch(cutting, sums, start, length, True, 1)
+        add_stretch(cutting, sums, 0, of - length, False, 1)
+
+
+@pytest.mark.parametrize("seed", range(BATCHES))
+def test_tables_of_places_say_what_a_look_at_each_says(seed):
+    draw, known = random.Random(seed), 0
+    while known < CASES // BATCHES // 4:
+        vector = 8 << draw.choice([0, 1, 3, 4, 5, 9, 12, 15])
+        sectors = draw.choice([8, 255, 256, 512, draw.randrange(8, 3000), draw.randrange(8, 300)])
+        chunk = draw.choice([draw.randrange(8, 3000), draw.randrange(8, 20000)])
+        queue = QueueLimits(sectors, 65535, UINT_MAX, chunk_sectors=chunk, nomerges=2).for_kernel()
+        filling = how_filled(queue, vector * 512, 4096)
+        cutting = cutting_of(queue, vector * 512, filling.full_bytes, filling.by_bytes, 0)
+        of = min(cutting.bio, cutting.chunk)
+        place, step, number = draw.randrange(of), draw.randrange(of), draw.randrange(1, min(3 * of, 2000))
+        if cutting.part == 0 or cutting.whole:
+            continue
+        known += 1
+        one, other = np.zeros((2, KINDS + min(cutting.part, cutting.chunk) * cutting.width), np.int64)
+        look_at_each(cutting, one, of, place, step, number)
+        add_all_places(cutting, other, of, place, step, of // math.gcd(of, step), number)
+        assert one.tolist() == other.tolist(), (cutting, of, place, step, number)
 
 
 def test_kinds_stay_few_however_long_the_range():

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from zpmodel.calibration.store import save
 from zpmodel.commands.fleet import command
 from zpmodel.commands.sensitivity import command as sensitivity_command
 from zpmodel.datasets import read_data_set
+from zpmodel.queue.presets import find_limits
 from zpmodel.study.compare import compare
 from zpmodel.study.fleet import fleet, read_table
 from zpmodel.study.inputs import apply
@@ -244,6 +246,24 @@ def test_a_parquet_file_of_a_few_bytes_and_many_rows_is_refused(tmp_path):
     for name, why in (("many", "at most 1000000"), ("lists", "a number or a text")):
         with pytest.raises(InputError, match=why):
             read_table(tmp_path / f"{name}.parquet")
+
+
+def test_files_of_limits_are_beside_the_table_too(tmp_path, monkeypatch):
+    """As all others; one of the name in the current folder is not looked at."""
+    (tmp_path / "fleet").mkdir()
+    for folder, sectors in ((tmp_path / "fleet", 255), (tmp_path, 2048)):
+        values = {"max_sectors": sectors, "max_segments": 128, "max_segment_size": 65536}
+        (folder / "queue.json").write_text(json.dumps(values))
+    rows = "in a file,1,ebs,queue.json,\nthe same,1,ebs,,255\n"
+    (tmp_path / "fleet" / "fleet.csv").write_text("name,gib_per_day,machine,limits,max_sectors\n" + rows)
+    monkeypatch.chdir(tmp_path)
+    line = [str(tmp_path / "fleet" / "fleet.csv"), "--json"]
+    found = json.loads(CliRunner().invoke(command, line, catch_exceptions=False).stdout)
+    assert found["bad"] == []
+    in_file, other = (row["speedup"] for row in found["machines"])
+    small = replace(Scenario(load_machine("ebs")), limits=find_limits(str(tmp_path / "fleet" / "queue.json")))
+    assert in_file == pytest.approx(compare(small, ("page", "static"))[1].speedup.value)
+    assert in_file != other
 
 
 COMPOSED = """name,gib_per_day,calibration,machine,device,iommu

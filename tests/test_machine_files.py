@@ -139,8 +139,10 @@ def test_a_calibration_by_either_option(tmp_path):
     composed = run("compare", "--machine", str(path), "--device", "2 GB/s")
     assert composed.exit_code == 0
     assert "composed, not measured as a whole" in composed.output
-    with pytest.raises(InputError, match="--iommu"):
+    with pytest.raises(InputError, match=r"^iommu: override"):
         load_machine(path, iommu="strict")
+    with pytest.raises(InputError, match=r"^--iommu: override"):
+        run("compare", "--machine", str(path), "--iommu", "strict")
 
 
 def test_the_header_says_who_zeroes_how_much_and_times_read_well():
@@ -247,8 +249,13 @@ def test_a_bad_override_is_one_line(asked):
     ((name, value),) = asked.items()
     with pytest.raises(InputError) as caught:
         load_machine("nvme-mailing-list", **asked)
-    assert name in str(caught.value)
+    # From Python by the argument, on the command line by the option.
+    assert str(caught.value).startswith(f"{name}: ")
     assert value in str(caught.value)
+    for program in ("compare", "answers"):
+        with pytest.raises(InputError) as said:
+            run(program, "--machine", "nvme-mailing-list", f"--{name}", value)
+        assert str(said.value) == f"--{caught.value}"
 
 
 def test_the_command_line_says_one_line_and_writes_nothing(tmp_path, capsys, monkeypatch):

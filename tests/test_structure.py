@@ -126,7 +126,9 @@ def test_kernel_agrees_with_the_slow_version(limits, zero_bytes, offset_blocks, 
     assert (model.splits, model.back_merges) == (seen.splits, seen.back_merges)
     if model.operation == "write":
         assert {(a, b, c): n for a, b, c, n in model.request_table.tolist()} == seen.prp
-        assert {name: n for name, n in vars(model.work).items() if n} == {name: n for name, n in seen.work.items() if n}
+        assert {name: n for name, n in model.work._asdict().items() if n} == {
+            name: n for name, n in seen.work.items() if n
+        }
 
 
 @settings(max_examples=60, deadline=None)

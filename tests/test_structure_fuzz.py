@@ -78,7 +78,7 @@ def check(limits: dict, zero_bytes: int, offset: int, length: int) -> None:
     assert (model.splits, model.back_merges) == (seen.splits, seen.back_merges), case
     if model.operation == "write":
         assert {(a, b, c): n for a, b, c, n in model.request_table.tolist()} == seen.prp, case
-        work = {name: n for name, n in vars(model.work).items() if n}
+        work = {name: n for name, n in model.work._asdict().items() if n}
         assert work == {name: n for name, n in seen.work.items() if n}, case
 
 

@@ -1,5 +1,7 @@
 """Time of an instruction: by CPU, by loop, and what a real kernel adds."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -105,3 +107,14 @@ def test_the_loop_gives_a_time_that_a_processor_can_have(monkeypatch: pytest.Mon
     for file, added in (("thunks", known_times()[ZEN_3].added), ("none", any_cpu().added)):
         monkeypatch.setattr(time_per_instruction, "_THUNKS", tmp_path / file)
         assert measure_time_per_instruction(turns=1000, repeats=3).added == added
+
+
+@pytest.mark.parametrize("line", [["/nonexistent.csv"], [], ["a", "b"], ["{folder}/empty.csv"]], ids=str)
+def test_bad_input_is_one_line(line: list[str], tmp_path: Path) -> None:
+    (tmp_path / "empty.csv").write_text("a,b\n")
+    asked = [argument.format(folder=tmp_path) for argument in line]
+    command = [sys.executable, "-m", "zpmodel.kernel_cpu.time_per_instruction", *asked]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert "is not accepted; expected" in done.stderr

@@ -3,12 +3,14 @@
 import os
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from zpmodel.base import turn
-from zpmodel.base.turn import Turn
+from zpmodel.base.turn import Turn, wanted_until
 
 HOLDER = """
 import sys, time
@@ -70,6 +72,26 @@ def test_who_takes_long_is_waited_for_once(tmp_path, holder, monkeypatch):
     assert waited(tmp_path) >= 0.5
     assert waited(tmp_path) < 0.3
     # It is still the other's.
+    assert [path.name for path in tmp_path.iterdir()] == [".work.turn"]
+
+
+def test_a_thread_whose_work_is_no_longer_wanted_waits_no_longer(tmp_path, holder):
+    ended = threading.Event()
+
+    def work(name):
+        with wanted_until(ended):
+            Turn(tmp_path, name).wait()
+
+    holder(600)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(work, "work")
+        time.sleep(0.3)
+        assert not waiting.done()
+        ended.set()
+        assert isinstance(waiting.exception(timeout=30), InterruptedError)
+        # Nor does it begin: compiling can't be stopped. Nobody else is kept from it.
+        assert isinstance(pool.submit(work, "other").exception(timeout=30), InterruptedError)
+        assert pool.submit(waited, tmp_path / "none").result() < 30
     assert [path.name for path in tmp_path.iterdir()] == [".work.turn"]
 
 

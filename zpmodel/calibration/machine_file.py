@@ -98,7 +98,8 @@ def load_machine(path: Path | str, **overrides: str | None) -> Machine:
     :param overrides: ``cpu``, ``iommu``, ``kernel`` and ``device`` (a bandwidth, such as ``2 GB/s``; a machine file or
         name, whose device it is; a curve's name or CSV file), where they are not the file's. Of a calibration, only the
         device.
-    :raises InputError: where it is none of these, or a part can't be taken; naming file, field and value.
+    :raises InputError: where it is none of these, or a part can't be taken; naming file or argument (``machine`` for
+        ``path``), field and value.
     """
     given = {name: value for name, value in overrides.items() if value is not None}
     found = Path(path)
@@ -109,7 +110,7 @@ def load_machine(path: Path | str, **overrides: str | None) -> Machine:
     device = given.pop("device", None)
     for name, value in given.items():
         accepted = f"nothing beside {path}: a calibration is one piece but for its device"
-        raise InputError(f"--{name}", "override", value, accepted)
+        raise InputError(name, "override", value, accepted)
     machine = store.read(found)
     return machine if device is None else machine.with_device(_asked_device(device))
 
@@ -122,7 +123,7 @@ def shipped_names() -> list[str]:
 def _shipped(name: str) -> Path:
     if name not in shipped_names():
         accepted = f"a calibration (.json), a machine file (.toml), or one of {', '.join(shipped_names())}"
-        raise InputError("--machine", "name", name, accepted)
+        raise InputError("machine", "name", name, accepted)
     return shipped.data("composed", f"{name}.toml")
 
 
@@ -170,16 +171,16 @@ def compose(file: MachineFile, name: str, overrides: dict[str, str] | None = Non
     """
     changed = overrides or {}
     file = _overridden(file, changed, name)
-    _check_kernel(file.cpu.kernel, "--kernel" if "kernel" in changed else name)
+    _check_kernel(file.cpu.kernel, "kernel" if "kernel" in changed else name)
     host = Host(file.driver.iommu, file.driver.sgl)
     limits = _limits(file, name)
-    seconds, who = _instruction_time(file.cpu, "--cpu" if "cpu" in changed else name)
+    seconds, who = _instruction_time(file.cpu, "cpu" if "cpu" in changed else name)
     nvme, stack = file.driver.mdts is not None, file.driver.stack
     if nvme and stack not in (None, "dm-linear"):
         raise InputError(name, "driver.stack", stack, "dm-linear over NVMe (mdts); the others have limits of their own")
     cpu = CountedCpu(f"time per instruction {who}", file.cpu.kernel, host, nvme, seconds, stack=stack)
     asked = changed.get("device", "")
-    device = _curve(asked) if _is_curve(asked) else _device(file.device, "--device" if asked else name)
+    device = _curve(asked) if _is_curve(asked) else _device(file.device, "device" if asked else name)
     return Machine(printable(file.name or name), cpu, Driver(file.driver.source, limits), device, 0.0)
 
 
@@ -211,7 +212,7 @@ def _curve(asked: str) -> Device:
 
 
 def _asked_device(asked: str) -> Device:
-    return _curve(asked) if _is_curve(asked) else _device(_other_device(asked), "--device")
+    return _curve(asked) if _is_curve(asked) else _device(_other_device(asked), "device")
 
 
 def _other_device(asked: str) -> DevicePart:
@@ -220,14 +221,14 @@ def _other_device(asked: str) -> DevicePart:
         return read_machine_file(_shipped(asked)).device
     if asked.endswith(".toml"):
         if not Path(asked).is_file():
-            raise InputError("--device", "device", asked, "a machine file that is there")
+            raise InputError("device", "device", asked, "a machine file that is there")
         return read_machine_file(Path(asked)).device
     try:
-        quantity(asked, "byte/s", "--device", "bandwidth")
+        quantity(asked, "byte/s", "device", "bandwidth")
     except InputError:
         named = ", ".join([*shipped_names(), *curve_names()])
         accepted = f"a write bandwidth such as 2 GB/s, a machine file (TOML), a curve (CSV), or one of {named}"
-        raise InputError("--device", "device", asked, accepted) from None
+        raise InputError("device", "device", asked, accepted) from None
     return DevicePart(source=f"{asked} as asked, nothing else known", write_bandwidth=asked)
 
 
@@ -251,9 +252,9 @@ def _overridden(file: MachineFile, changed: dict[str, str], name: str) -> Machin
             parts["cpu"] = msgspec.structs.replace(parts["cpu"], kernel=value)
         elif option == "iommu":
             if value not in IOMMUS:
-                raise InputError("--iommu", "mode", value, "none, passthrough, lazy or strict")
+                raise InputError("iommu", "mode", value, "none, passthrough, lazy or strict")
             if file.driver.mdts is None:
-                raise InputError("--iommu", "mode", value, f"an NVMe driver (mdts), which {name} has not")
+                raise InputError("iommu", "mode", value, f"an NVMe driver (mdts), which {name} has not")
             parts["driver"] = msgspec.structs.replace(
                 file.driver, iommu=value, source=f"{file.driver.source}, as asked"
             )

@@ -78,7 +78,7 @@ def submit(bios: Iterable[Bio], limits: QueueLimits, *, plug: bool = True, base_
         length += size
         expected = bio.start + size
     finish_plug(state, requests)
-    return make_structure("write", length, states.flat, bio_rows, requests)
+    return make_structure(length, states.flat, bio_rows, requests)
 
 
 def add_up(parts: Sequence[tuple[Structure, int]]) -> Structure:
@@ -98,7 +98,7 @@ def add_up(parts: Sequence[tuple[Structure, int]]) -> Structure:
         np.add.at(counts, where.ravel(), rows[:, 3])
         return np.column_stack([keys, counts])
 
-    work = {name: sum(getattr(part.work, name) * times for part, times in parts) for name in vars(first.work)}
+    work = {name: sum(getattr(part.work, name) * times for part, times in parts) for name in Work._fields}
     return Structure(
         operation=first.operation,
         length=total("length"),

@@ -101,7 +101,7 @@ def zero_structure(
         found,
         bio_table=table,
         vectors_allocated=int(np.sum(table[:, 2] * table[:, 3])),
-        work=replace(found.work, tables=int(np.sum(table[table[:, 2] > BIO_INLINE_VECS, 3]))),
+        work=found.work._replace(tables=int(np.sum(table[table[:, 2] > BIO_INLINE_VECS, 3]))),
     )
 
 

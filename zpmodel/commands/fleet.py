@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zpmodel.base.text import printable
-from zpmodel.commands.machine_options import AskedMachine, machine_options
+from zpmodel.commands.machine_options import AskedMachine, machine_options, said_by_option
 from zpmodel.commands.output import emit_json, emit_table, json_option, say
 
 if TYPE_CHECKING:
@@ -30,9 +30,9 @@ def command(table: Path, asked: AskedMachine, zero_page: str, out: Path | None, 
 
     A row a machine: gib_per_day (what it zeroes), and as wanted name, machines (how many alike), calibration or machine
     (a file, or a shipped machine's name), device, cpu, iommu and kernel (as the options, for this row), limits (as for
-    zpmodel structure), and any input of zpmodel sweep: length, max_sectors, device.bandwidth ... The options are for
-    rows that name no machine. Rows that can't be answered for are listed with their machines, the rest is done, and the
-    exit status is 0.
+    zpmodel structure), and any input of zpmodel sweep: length, max_sectors, device.bandwidth ... Files are looked up
+    beside the table. The options are for rows that name no machine. Rows that can't be answered for are listed with
+    their machines, the rest is done, and the exit status is 0.
     """
     from zpmodel.base.files import check_new, write_atomically
     from zpmodel.study.compare import WHAT_COUNTS
@@ -40,7 +40,7 @@ def command(table: Path, asked: AskedMachine, zero_page: str, out: Path | None, 
 
     if out is not None:
         check_new(out, where="--out")
-    found = fleet(read_table(table), _loader(table, asked), policy=zero_page, where=str(table))
+    found = fleet(read_table(table), _loader(table, asked), policy=zero_page, where=str(table), folder=table.parent)
     rows: list[dict[str, Any]] = found.machines.to_dict("records")  # type: ignore[assignment]
     bad: list[dict[str, Any]] = found.bad.to_dict("records")  # type: ignore[assignment]
     if out is not None:
@@ -95,6 +95,9 @@ def _loader(table: Path, asked: AskedMachine) -> "Callable[[dict[str, str]], Mac
             return load_machine(beside(calibration), **parts)
         if machine:  # without a suffix a shipped one's name
             return load_machine(beside(machine) if Path(machine).suffix else machine, **parts)
-        return load_machine(asked.named(), **{**asked.parts, **parts}) if asked.given else None
+        if not asked.given:
+            return None
+        with said_by_option(but=dict(cells)):
+            return load_machine(asked.named(), **{**asked.parts, **parts})
 
     return lambda cells: load(tuple(sorted(cells.items())))

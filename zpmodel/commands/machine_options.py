@@ -1,12 +1,15 @@
 """Options that say which machine is asked: a calibration or a machine file, and what of it to change."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from zpmodel.base.errors import InputError
 
 if TYPE_CHECKING:
     from zpmodel.timing.machine import Machine
@@ -35,6 +38,20 @@ caller_option = click.option(
     show_default=True,
     help="Who zeroes: a name of zpmodel callers, in its typical request; or fio_write, whose --length is one write.",
 )
+
+
+_ARGUMENTS = ("machine", "device", "cpu", "iommu", "kernel")
+
+
+@contextmanager
+def said_by_option(but: Container[str] = ()) -> Iterator[None]:
+    """Let errors inside that name an argument of ``load_machine`` name the option of its name, ``but`` some."""
+    try:
+        yield
+    except InputError as error:
+        if error.where not in _ARGUMENTS or error.where in but:
+            raise
+        raise InputError(f"--{error.where}", error.field, error.value, error.accepted) from None
 
 
 @dataclass(frozen=True)
@@ -69,7 +86,8 @@ class AskedMachine:
         """
         from zpmodel.calibration.machine_file import load_machine
 
-        return load_machine(self.named(default), **self.parts)
+        with said_by_option():
+            return load_machine(self.named(default), **self.parts)
 
 
 def machine_options(command: Callable[..., Any]) -> Callable[..., Any]:

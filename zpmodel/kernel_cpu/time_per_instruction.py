@@ -22,8 +22,9 @@ import pandas as pd
 
 from zpmodel.base import shipped
 from zpmodel.base.accelerate import kernel
-from zpmodel.base.errors import InputError
+from zpmodel.base.errors import InputError, ZpmodelError
 from zpmodel.base.estimate import Estimate
+from zpmodel.base.text import printable
 from zpmodel.base.units import GIB
 from zpmodel.kernel_cpu.instructions import LOOPS, WORK, WorkCosts, fit_work, read_table, table_work
 
@@ -211,11 +212,17 @@ def _table() -> pd.DataFrame:
 
 
 def _main() -> None:
-    """Print what a table of timed zero-outs says, and the loop on this machine."""
-    counted = fit_work(read_table(shipped.data("kernel", "zeroout-instructions-7.3-tiny.csv")))
-    table = read_table(sys.argv[1])
+    """Print what a table of timed zero-outs says, and the loop on this machine; bad input is one line, and status 2."""
+    try:
+        if len(sys.argv) != 2:
+            raise InputError("arguments", "TABLE", " ".join(sys.argv[1:]), "one file, a table of timed zero-outs")
+        counted = fit_work(read_table(shipped.data("kernel", "zeroout-instructions-7.3-tiny.csv")))
+        found = time_by_kind(read_table(sys.argv[1]), counted)
+    except ZpmodelError as error:
+        print(f"time_per_instruction: {printable(str(error))}", file=sys.stderr)
+        sys.exit(2)
     here = measure_time_per_instruction()
-    for kind, value in time_by_kind(table, counted).items():
+    for kind, value in found.items():
         print(f"{kind}: {value:.3f} ns an instruction by the timed zero-outs, {getattr(here, kind)} by the loop here")
 
 

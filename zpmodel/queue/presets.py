@@ -59,15 +59,16 @@ def nvme(mdts: int, kernel: Version = _LATEST, *, translating_iommu: bool = Fals
     return from_mapping(values, source=f"nvme-mdts{mdts}@{'.'.join(map(str, kernel))}{suffix}")
 
 
-def find_limits(text: str) -> QueueLimits:
+def find_limits(text: str, beside: Path = Path()) -> QueueLimits:
     """Limits by file (.json, .toml), directory (/sys/block/DEV or a copy), or preset (``nvme-mdts5@6.12``, ``loop``).
 
+    :param beside: the folder in which files and directories are looked up.
     :raises InputError: where it is none of these, naming the presets.
 
     >>> find_limits("nvme-mdts5@6.12").max_segments, find_limits("nvme-mdts5+iommu").source
     (128, 'nvme-mdts5@7.2+iommu')
     """
-    path = Path(text)
+    path = beside / text
     try:
         folder, file = path.is_dir(), path.is_file()
     except (OSError, ValueError):  # a name that no file can have

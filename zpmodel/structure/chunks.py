@@ -30,6 +30,7 @@ from zpmodel.structure.chunk_parts import (
     log_kinds,
     longer_ones,
 )
+from zpmodel.structure.chunk_tables import add_all_places, worth_tables
 from zpmodel.structure.crossing import floor_sum
 from zpmodel.structure.records import keep_apart
 from zpmodel.structure.uniform import add_rest
@@ -156,7 +157,7 @@ def ends_of_runs(cutting, start, step, number, parts):
     return found
 
 
-@borrowing_kernel
+@kernel
 def add_cut(cutting, sums, of, place, step, number):
     """Add ``number`` chunks, or bios if they are the shorter, that an end of the other cuts, and come round.
 
@@ -165,10 +166,13 @@ def add_cut(cutting, sums, of, place, step, number):
     """
     period = of // gcd(of, step)
     each, more = number // period, number % period
+    if worth_tables(cutting, of, min(number, period)):
+        add_all_places(cutting, sums, of, place, step, period, number)
+        return
     if cutting.part & (PAGE_SECTORS - 1) == 0 and not cutting.whole:
+        add_places(cutting, sums, of, place, step, more, each + 1)
         if each:
-            add_places(cutting, sums, of, place, step, period, each)
-        add_places(cutting, sums, of, place, step, more, 1)
+            add_places(cutting, sums, of, (place + more * step) % of, step, period - more, each)
         return
     for i in range(min(number, period)):
         length, count = place if place else of, each + (i < more)
@@ -217,7 +221,7 @@ def add_places(cutting, sums, of, place, step, number, count):
     sums[ALIKE + PAGE_SECTORS] += count * head_longer
 
 
-@borrowing_kernel
+@kernel
 def add_whole_chunks(cutting, sums, reach):
     """Add the stretches up to where the last whole chunk ends."""
     chunk, bio, first = cutting.chunk, cutting.bio, reach.first

@@ -1,7 +1,7 @@
 """The public face of the structure model: ranges in, counts and histograms out."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -9,7 +9,7 @@ import numpy.typing as npt
 from zpmodel.base.errors import InputError
 from zpmodel.queue.limits import QueueLimits
 from zpmodel.queue.zeropage import ZeroPage
-from zpmodel.structure.records import COUNTS, WORK, Log, new_log
+from zpmodel.structure.records import COUNTS, WORK, Log
 from zpmodel.structure.zeroout import count_into
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Operation = Literal["write", "write_zeroes"]
 
 _LAST_BYTE = (1 << 63) - 1
-_FIRST_ROWS, _MANY_ROWS = 128, 1 << 11
+_FIRST_ROWS, _MANY_ROWS = 128, 1 << 13
 _MOST_ROWS = 1 << 24
 _FEW_ROWS = 40
 _ORDER = np.array([1 << 20, 1 << 12, 1])
@@ -26,8 +26,7 @@ _ORDER = np.array([1 << 20, 1 << 12, 1])
 Table = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class Work:
+class Work(NamedTuple):
     """What the kernel's loops do for a range besides what can be traced; it costs instructions, so it is counted.
 
     :ivar pieces: turns of the loop that cuts a vector into segments (``bvec_split_segs``).
@@ -135,6 +134,10 @@ def check_range(offset: int, length: int, limits: QueueLimits) -> None:
     :raises InputError: naming the rule.
     """
     block = limits.logical_block_size
+    if type(offset) is int and type(length) is int and 0 <= offset <= _LAST_BYTE - length < _LAST_BYTE:
+        bad = (offset | length) & (block - 1)
+        if not bad:
+            return
     for name, value in (("offset", offset), ("length", length)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer):
             raise InputError("range", name, value, "a whole number of bytes")
@@ -193,7 +196,7 @@ def count(zero_page: ZeroPage, limits: QueueLimits, offset: Any, length: Any) ->
     :return: a :class:`Structure` for scalars; for arrays a DataFrame, one row a range, with the scalar counts.
     :raises InputError: on a range that is empty, unaligned to the logical block, or ends past 2^63.
     """
-    if np.ndim(offset) == 0 and np.ndim(length) == 0:
+    if (type(offset) is int and type(length) is int) or (np.ndim(offset) == 0 and np.ndim(length) == 0):
         return _count_one(zero_page, limits, offset, length)
     from zpmodel.structure.many import count_many
 
@@ -207,21 +210,24 @@ def count(zero_page: ZeroPage, limits: QueueLimits, offset: Any, length: Any) ->
 
 def _count_one(zero_page: ZeroPage, limits: QueueLimits, offset: int, length: int) -> Structure:
     check_range(offset, length, limits)
+    offset, length = int(offset), int(length)
     kernel_limits = limits.for_kernel(zero_page.base_page_bytes)
-    size, page = zero_page.size_bytes, zero_page.base_page_bytes
     rows = _FIRST_ROWS if kernel_limits.chunk_sectors == 0 else _MANY_ROWS
     while True:
-        bios, requests = new_log(rows), new_log(rows)
-        status, states = count_into(kernel_limits, size, page, int(offset), int(length), bios, requests)
+        bios, requests = np.empty((rows, 4), np.int64), np.empty((rows, 4), np.int64)
+        outcome = count_into(
+            kernel_limits, zero_page.size_bytes, zero_page.base_page_bytes, offset, length, bios, requests
+        )
+        status, full, bio_kinds, request_kinds, in_order, *numbers = outcome.tolist()
         if status:
             raise impossible(limits)
-        if not (bios.reach["full"][0] or requests.reach["full"][0]):
+        if not full:
             break
-        rows *= 16
-        assert rows <= _MOST_ROWS, "more kinds of requests than a range can have"
-    return make_structure(
-        "write_zeroes" if kernel_limits.write_zeroes_sectors else "write", int(length), states.flat, bios, requests
-    )
+        assert rows < _MOST_ROWS, "more kinds of requests than a range can have"
+        rows = min(16 * rows, _MOST_ROWS)
+    tables = bios[:bio_kinds], requests[:request_kinds]
+    tables = (tables[0].copy(), tables[1].copy()) if in_order else (_kinds(tables[0]), _kinds(tables[1]))
+    return _structure("write_zeroes" if kernel_limits.write_zeroes_sectors else "write", length, numbers, *tables)
 
 
 def impossible(limits: QueueLimits) -> InputError:
@@ -230,34 +236,38 @@ def impossible(limits: QueueLimits) -> InputError:
     return InputError(limits.source, "max_segments", limits.max_segments, accepted)
 
 
-def make_structure(operation: Operation, length: int, tally: Table, bios: Log, requests: Log) -> Structure:
-    """Put what the kernels counted into a :class:`Structure`.
+def make_structure(length: int, tally: Table, bios: Log, requests: Log) -> Structure:
+    """Put what the kernels counted of a write into a :class:`Structure`.
 
     :param tally: row of :data:`zpmodel.structure.records.STATE`.
     """
-    numbers = tally[: len(COUNTS) + len(WORK)].tolist()
-    counts = dict(zip(COUNTS, numbers, strict=False))
+    tables = [_kinds(log.rows[: log.reach["used"][0]]) for log in (bios, requests)]
+    return _structure("write", length, tally[: len(COUNTS) + len(WORK)].tolist(), *tables)
+
+
+def _structure(
+    operation: Operation, length: int, numbers: list[int], bio_table: Table, request_table: Table
+) -> Structure:
+    """A :class:`Structure` of numbers in the order of ``COUNTS`` and ``WORK``."""
+    bios, vectors, allocated, splits, back_merges, requests, segments, *work = numbers
     return Structure(
-        operation=operation,
-        length=length,
-        bios=counts["bios"],
-        vectors=counts["vectors"],
-        vectors_allocated=counts["allocated"],
-        splits=counts["splits"],
-        back_merges=counts["back_merges"],
-        requests=counts["requests"],
-        segments=counts["segments"],
-        work=Work(*numbers[len(COUNTS) :]),
-        bio_table=_kinds(bios),
-        request_table=_kinds(requests),
+        operation,
+        length,
+        bios,
+        vectors,
+        allocated,
+        splits,
+        back_merges,
+        requests,
+        segments,
+        Work(*work),
+        bio_table,
+        request_table,
     )
 
 
-def _kinds(log: Log) -> Table:
-    """One row a kind, the smallest first."""
-    rows = log.rows[: log.reach["used"][0]]
-    if len(rows) == 1:
-        return rows.copy()
+def _kinds(rows: Table) -> Table:
+    """One row a kind, the smallest first, of a log's rows."""
     if len(rows) <= _FEW_ROWS:
         counts: dict[tuple[int, int, int], int] = {}
         for size, parts, detail, number in rows.tolist():

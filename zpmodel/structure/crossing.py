@@ -8,6 +8,7 @@ Mathematics, 3.5).
 
 from zpmodel.base.accelerate import borrowing_kernel
 from zpmodel.base.units import SECTOR
+from zpmodel.base.whole import quotient
 from zpmodel.structure.plug import start_requests
 from zpmodel.structure.records import add_kind
 
@@ -22,12 +23,19 @@ def floor_sum(number, modulus, step, first):
     """Sum of ``(step k + first) // modulus`` for k from 0 to ``number`` - 1; none negative."""
     total = 0
     while True:
-        total += (number - 1) * number // 2 * (step // modulus) + number * (first // modulus)
-        step, first = step % modulus, first % modulus
+        if step >= modulus:
+            whole = quotient(step, modulus)
+            total += ((number - 1) * number >> 1) * whole
+            step -= whole * modulus
+        if first >= modulus:
+            whole = quotient(first, modulus)
+            total += number * whole
+            first -= whole * modulus
         top = step * number + first
         if top < modulus:
             return total
-        number, first = top // modulus, top % modulus
+        number = quotient(top, modulus)
+        first = top - number * modulus
         modulus, step = step, modulus
 
 
@@ -90,11 +98,15 @@ def add_crossing(limits, state, requests, zero_bytes, start, size, parts):
         at = (start + i * size) & (zero_bytes - 1)
         # u - 1 sector, of the first
         first = modulus - 1 - at // SECTOR
-        longer = 0
+        # As count_below has it, with what several bounds share looked at once.
+        total = floor_sum(number, modulus, step, first)
+        longer, below = 0, total + number
         for a in range(spans):
-            low, high = a * piece // SECTOR, (a * piece + rest - 1) // SECTOR
-            longer += count_below(number, modulus, step, first, high) - count_below(number, modulus, step, first, low)
-        slow = count_below(number, modulus, step, first, beyond // SECTOR)
+            if a:
+                below = floor_sum(number, modulus, step, first - a * piece // SECTOR + modulus)
+            above = floor_sum(number, modulus, step, first - (a * piece + rest - 1) // SECTOR + modulus)
+            longer += below - above
+        slow = total + number - floor_sum(number, modulus, step, first - beyond // SECTOR + modulus)
         found = number * (whole + 1) + longer
         state.segments += found
         state.pieces += found

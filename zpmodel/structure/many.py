@@ -9,8 +9,8 @@ import pandas as pd
 from zpmodel.base.accelerate import in_pieces, kernel, odd_chunk
 from zpmodel.queue.limits import KernelLimits, QueueLimits
 from zpmodel.queue.zeropage import ZeroPage
-from zpmodel.structure.records import new_log
-from zpmodel.structure.zeroout import count_into, count_range
+from zpmodel.structure.records import COUNTS
+from zpmodel.structure.zeroout import OUTCOME, count_into, count_range
 
 COLUMNS = ("bios", "vectors", "vectors_allocated", "splits", "back_merges", "requests", "segments")
 """Columns of the table, after offset, operation and length; see :class:`zpmodel.structure.count.Structure`."""
@@ -44,10 +44,11 @@ def count_ranges(limits, zero_bytes, base_page_bytes, offsets, lengths, counts):
 def count_chunked(limits: KernelLimits, zero_bytes: int, page: int, offsets: Ints, lengths: Ints, counts: Ints) -> int:
     """As :func:`count_ranges`, by :func:`zpmodel.structure.zeroout.count_into`, where chunks are no power of two."""
     failed = 0
+    first, none = OUTCOME.index(COUNTS[0]), np.empty((0, 4), np.int64)
     for offset, length, row in zip(offsets.tolist(), lengths.tolist(), counts, strict=True):
-        status, states = count_into(limits, zero_bytes, page, offset, length, new_log(0), new_log(0))
-        failed += status != 0
-        row[:] = states.flat[: len(COLUMNS)]
+        outcome = count_into(limits, zero_bytes, page, offset, length, none, none)
+        failed += int(outcome[0] != 0)
+        row[:] = outcome[first : first + len(COLUMNS)]
     return failed
 
 

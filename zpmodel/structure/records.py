@@ -162,3 +162,13 @@ def put_in_order(log, first):
         rows[at, 0], rows[at, 1], rows[at, 2], rows[at, 3] = size, parts, detail, count
         kept += 1
     log.reach[0].used = kept
+
+
+@borrowing_kernel
+def is_in_order(log):
+    """Whether each row is of a larger kind than the one before."""
+    rows = log.rows
+    for i in range(1, log.reach[0].used):
+        if (rows[i, 0], rows[i, 1], rows[i, 2]) <= (rows[i - 1, 0], rows[i - 1, 1], rows[i - 1, 2]):
+            return False
+    return True

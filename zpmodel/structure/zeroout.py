@@ -6,6 +6,7 @@ All bios but the last are alike, and what repeats from bio to bio is found by :m
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from zpmodel.base.accelerate import borrowing_kernel, kernel, odd_chunk
 from zpmodel.base.units import SECTOR
@@ -13,7 +14,7 @@ from zpmodel.queue.kernel import BIO_INLINE_VECS, BIO_MAX_VECS, UINT_MAX
 from zpmodel.queue.limits import KernelLimits
 from zpmodel.structure.chunks import add_chunks, cutting_of, reach_of
 from zpmodel.structure.plug import finish_plug
-from zpmodel.structure.records import REACH, Log, States, add_kind, new_states, put_in_order
+from zpmodel.structure.records import COUNTS, REACH, WORK, Log, add_kind, is_in_order, new_states, put_in_order
 from zpmodel.structure.search import ANYWHERE, INSIDE, look_back
 from zpmodel.structure.uniform import submit_uniform, submit_write_zeroes
 
@@ -169,16 +170,63 @@ def zero_out(limits, zero_bytes, base_page_bytes, offset, length, states, bios, 
     return 0
 
 
+OUTCOME = ("status", "full", "bio_kinds", "request_kinds", "in_order", *COUNTS, *WORK)
+"""What a count leaves as one row: what :func:`zero_out` returned, whether a table had too few rows, how many rows of
+both are used, and whether both are in order with each kind once; then what was counted."""
+
+_FEW_ROWS = 40
+"""Rows that are put in order one by one; more of them are sorted by numpy where they are not in order as they come."""
+
+
+@borrowing_kernel
+def in_order(log):
+    """Put a log's kinds in order, the smallest first, each once, where that is quick; say whether they are."""
+    if log.reach[0].used > _FEW_ROWS:
+        return is_in_order(log)
+    put_in_order(log, 0)
+    return True
+
+
+@borrowing_kernel
+def put_outcome(status, state, bios, requests, outcome):
+    """Fill the row of :data:`OUTCOME`."""
+    outcome[0], outcome[1] = status, bios.reach[0].full | requests.reach[0].full
+    outcome[4] = in_order(bios) & in_order(requests)
+    outcome[2], outcome[3] = bios.reach[0].used, requests.reach[0].used
+    for i in range(len(COUNTS) + len(WORK)):
+        outcome[5 + i] = state[i]
+
+
 @kernel
-def skip_and_zero_out(limits, zero_bytes, base_page_bytes, offset, length, states, bios, requests):
-    """:func:`zero_out`, after :func:`skip_chunks` counted what it can."""
-    counted = skip_chunks(limits, zero_bytes, base_page_bytes, offset, length, states, bios, requests)
+def count_one(zero_bytes, base_page_bytes, offset, length, bio_rows, request_rows, outcome, *limits):
+    """Count a range as it is zeroed: numbers and rows in, which are cheap to hand over, and a row of numbers out.
+
+    :param zero_bytes: and the next three: as :func:`zero_out` takes them.
+    :param bio_rows, request_rows: tables to be filled, shape (rows, 4); without rows no kinds are told apart.
+    :param outcome: row of :data:`OUTCOME`, filled here.
+    :param limits: the fields of :class:`zpmodel.queue.limits.KernelLimits`.
+    """
+    bios, requests = Log(bio_rows, np.zeros(1, REACH)), Log(request_rows, np.zeros(1, REACH))
+    states = new_states(STATES)
+    status = zero_out(KernelLimits(*limits), zero_bytes, base_page_bytes, offset, length, states, bios, requests)
+    put_outcome(status, states.flat, bios, requests, outcome)
+
+
+@kernel
+def count_chunks(zero_bytes, base_page_bytes, offset, length, bio_rows, request_rows, outcome, *limits):
+    """:func:`count_one`, after :func:`skip_chunks` counted what it can.
+
+    A kernel of its own, so that what odd chunks need is not compiled for those who have none.
+    """
+    bios, requests = Log(bio_rows, np.zeros(1, REACH)), Log(request_rows, np.zeros(1, REACH))
+    states, queue = new_states(STATES), KernelLimits(*limits)
+    counted = skip_chunks(queue, zero_bytes, base_page_bytes, offset, length, states, bios, requests)
     ordered = requests.reach[0].used
     offset, length = offset + counted, length - counted
-    status = zero_out(limits, zero_bytes, base_page_bytes, offset, length, states, bios, requests)
+    status = zero_out(queue, zero_bytes, base_page_bytes, offset, length, states, bios, requests)
     if counted:
         put_in_order(requests, ordered)
-    return status
+    put_outcome(status, states.flat, bios, requests, outcome)
 
 
 def count_into(
@@ -187,17 +235,19 @@ def count_into(
     base_page_bytes: int,
     offset: int,
     length: int,
-    bios: Log,
-    requests: Log,
-) -> tuple[int, States]:
+    bio_rows: npt.NDArray[np.int64],
+    request_rows: npt.NDArray[np.int64],
+) -> npt.NDArray[np.int64]:
     """Count a range by arithmetic on its chunks as far as that goes, and the rest as it is zeroed.
 
-    Two kernels to choose from, so that the one for odd chunks is not compiled for those who have none.
+    Parameters as of :func:`count_one`.
 
-    :return: (status, states), as :func:`zero_out` has them.
+    :return: row of :data:`OUTCOME`.
     """
-    states, fill = new_states(STATES), skip_and_zero_out if odd_chunk(limits.chunk_sectors) else zero_out
-    return fill(limits, zero_bytes, base_page_bytes, offset, length, states, bios, requests), states
+    outcome = np.empty(len(OUTCOME), np.int64)
+    count = count_chunks if odd_chunk(limits.chunk_sectors) else count_one
+    count(zero_bytes, base_page_bytes, offset, length, bio_rows, request_rows, outcome, *limits)
+    return outcome
 
 
 class RangeCounts(NamedTuple):

@@ -1,10 +1,10 @@
 """A fleet: a table of machines in; who gains, what, and what it costs, with totals, out.
 
 Each row is one machine, or ``machines`` alike. Columns: ``gib_per_day`` that each zeroes [GiB] (required), ``name``,
-``machines``, ``calibration`` or ``machine`` (a file, relative to the table, or a shipped machine's name; else the one
-given), ``device``, ``cpu``, ``iommu`` and ``kernel`` (other parts of it), ``limits`` (a preset or a file), and any
-input by its name (:mod:`zpmodel.study.inputs`), such as ``length``, ``max_sectors`` or ``device.bandwidth``; an empty
-cell is the machine's own.
+``machines``, ``calibration`` or ``machine`` (a file, or a shipped machine's name; else the one given), ``device``,
+``cpu``, ``iommu`` and ``kernel`` (other parts of it), ``limits`` (a preset or a file), and any input by its name
+(:mod:`zpmodel.study.inputs`), such as ``length``, ``max_sectors`` or ``device.bandwidth``. Files are relative to the
+table; an empty cell is the machine's own.
 """
 
 import io
@@ -137,13 +137,14 @@ def fleet(
     *,
     policy: str = "static",
     where: str = "fleet",
+    folder: Path = Path(),
 ) -> Fleet:
     """Answer for each machine of a table.
 
     :param table: of text, as :func:`read_table` gives it.
     :param load: the machine of a row's cells :data:`MACHINE`, those that are not empty, by name; None where neither
-        they nor anything else name one. What is wrong with a cell is an error of the option of its name.
-    :param policy: the zero page beside PAGE_SIZE.
+        they nor anything else name one. What is wrong with a cell is an error of its name.
+    :param policy: the zero page beside PAGE_SIZE. :param folder: where files of limits are.
     """
     good, bad = list[dict[str, Any]](), list[dict[str, Any]]()
     drawn: dict[str, list[Any]] = {name: [] for name in _TOTALS}
@@ -151,7 +152,8 @@ def fleet(
         cells = {str(name): str(cell).strip() for name, cell in row.items()}
         name = cells.get("name") or f"row {i}"
         try:
-            found, draws = _one(cells, load, policy, f"row {i} ({name[:60]})" if cells.get("name") else name)
+            where_in = f"row {i} ({name[:60]})" if cells.get("name") else name
+            found, draws = _one(cells, load, policy, where_in, folder)
         except ZpmodelError as error:
             bad.append({"row": i, "name": name, "machines": _machines(cells), "why": str(error)})
             continue
@@ -189,12 +191,12 @@ def _machines(cells: dict[str, str]) -> int | None:
 
 @contextmanager
 def _said_of(row: str, cells: dict[str, str], column: str = "") -> Iterator[None]:
-    """Let errors inside name the row, and its column: that of an option's name, or ``column``, or the input's own."""
+    """Let errors inside name the row, and its column: that of an argument or option, ``column``, or the input's own."""
     try:
         yield
     except InputError as error:
-        option = error.where.removeprefix("--")
-        own = option if option != error.where else "" if column else error.field
+        named = error.where.removeprefix("--")
+        own = named if named in (*MACHINE, "limits") else "" if column else error.field
         if cells.get(own):
             raise InputError(row, own, error.value, error.accepted) from None
         # It is in what the cell names, such as a file: say that, too.
@@ -231,14 +233,14 @@ def _fits(base: Scenario, name: str, value: Any) -> bool:
 
 
 def _one(
-    cells: dict[str, str], load: Callable[[dict[str, str]], Machine | None], policy: str, where: str
+    cells: dict[str, str], load: Callable[[dict[str, str]], Machine | None], policy: str, where: str, folder: Path
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     daily, machines = (
         _number(cells, "gib_per_day", where, 0, _MOST_GIB),
         int(_number(cells, "machines", where, 1, _MOST_MACHINES, "1")),
     )
     with _said_of(where, cells, "limits"):
-        limits = find_limits(cells["limits"]) if cells.get("limits") else None
+        limits = find_limits(cells["limits"], folder) if cells.get("limits") else None
     loaded = _machine(cells, load, where)
     with _said_of(where, cells):
         values = {"zero_page": policy} | {name: parse(name, cells[name]) for name in KNOWN if cells.get(name)}

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from zpmodel.base.errors import InputError
+from zpmodel.base.turn import wanted_until
 from zpmodel.study.bulk import answer_table, can_pass
 from zpmodel.study.compare import compare
 from zpmodel.study.inputs import WHOLE, WORDS, apply, best_only, check_name
@@ -182,7 +183,8 @@ def _chosen(name: str, values: list[Any], at: Any) -> Any:
 def work_out(plan: Plan, start: int, stop: int, ended: threading.Event | None = None) -> pd.DataFrame:
     """Scenarios ``start`` to ``stop`` with their results, a row each; see :func:`answer_all`."""
     inputs = plan.inputs(start, stop)
-    return pd.concat([inputs, answer_all(plan.base, inputs, quick=plan.quick, ended=ended)], axis=1)
+    with wanted_until(ended):
+        return pd.concat([inputs, answer_all(plan.base, inputs, quick=plan.quick, ended=ended)], axis=1)
 
 
 def answer_all(
