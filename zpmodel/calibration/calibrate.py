@@ -12,8 +12,8 @@ from zpmodel.calibration.fit import LEAST_PATH_S, QUANTITIES, Once, fit_once, wi
 from zpmodel.calibration.groups import Groups, group
 from zpmodel.calibration.kept import kept_of
 from zpmodel.calibration.left_out import left_out_of, ratio_table
-from zpmodel.calibration.linear import Fit, draw_costs
-from zpmodel.calibration.observed import Observed, observe, round_medians
+from zpmodel.calibration.linear import Fit, draw_costs, fit_costs
+from zpmodel.calibration.observed import Observed, at_floor, observe, round_medians, with_floor_at
 from zpmodel.calibration.scatter import ENOUGH, of_writes, widest
 from zpmodel.datasets.schema import DataSet
 from zpmodel.devices import DeviceKind
@@ -27,6 +27,7 @@ Floats = npt.NDArray[np.float64]
 _ROUND_RESAMPLES = 60
 _TAIL = 10  # one point of so many, on either side, has no say in how whole rounds drift
 _ENOUGH_ROUNDS = 3  # to say by how much they drift
+_FLOORS = 40  # places of a reading of nothing
 
 
 def calibrate(data: DataSet, *, resamples: int = RESAMPLES, seed: int = 0) -> Machine:
@@ -74,11 +75,18 @@ def _draws(
     rng = np.random.default_rng(seed)
     picks = rng.multinomial(rounds, np.full(rounds, 1 / rounds), _ROUND_RESAMPLES)
     costs = {}
-    for name, fit in (("cpu_s", once.total), ("path_s", once.path)):
+    for name, fit, events in (
+        ("cpu_s", once.total, groups.events),
+        ("path_s", once.path, on_path(groups.events, groups.load.depth)),
+    ):
         told = seen[name].told
         medians = round_medians(data, groups, seen[name], picks)[:, told] if told.any() else np.zeros((0, 0))
         least = seen[name].seen_of_error if rounds >= _ENOUGH_ROUNDS else 1.0
-        costs[name] = draw_costs(fit, draws, _widened(fit, medians, seen[name].median[told], least), seed)
+        widened = _widened(fit, medians, seen[name].median[told], least)
+        if at_floor(data).any() and told.any():
+            costs[name] = _draws_over_floor(data, groups, seen[name], name, events, draws, widened, seed)
+        else:
+            costs[name] = draw_costs(fit, draws, widened, seed)
     submitted = on_path(groups.events, groups.load.depth)
     load = groups.load._replace(path=np.maximum(submitted @ once.path.costs, LEAST_PATH_S))
     paths = np.maximum(costs["path_s"] @ submitted.T, LEAST_PATH_S)
@@ -87,6 +95,33 @@ def _draws(
     free = max(1, len(scaled) - len(once.device.free))
     widened = max(1.0, 1.4826 * float(np.median(scaled)) * np.sqrt(len(scaled) / free))
     return costs["cpu_s"], costs["path_s"], draw_device(once.device, load, paths, sigma, widened, seed)
+
+
+def _draws_over_floor(
+    data: DataSet,
+    groups: Groups,
+    seen: Observed,
+    name: str,
+    events: Floats,
+    draws: int,
+    widened: float,
+    seed: int,
+) -> Floats:
+    """Draws of costs where thread time reads as nothing: each with all such readings at one place between nothing and
+    what the clock would show.
+
+    Had each reading an error of its own, a sum of costs would be known the better the more readings there were.
+
+    :param seen: as observed with each of them in the middle; ``widened``: as :func:`_widened` says.
+    """
+    found, told = np.empty((draws, events.shape[1])), seen.told
+    # The arcsine law, as of a share of which nothing is known (Jeffreys): nine tenths reach from nothing to all.
+    shares = np.sin(np.pi / 2 * (np.arange(_FLOORS) + 0.5) / _FLOORS) ** 2
+    for i, share in enumerate(shares[:draws]):
+        there = with_floor_at(data, groups, seen, name, float(share))
+        fit = fit_costs(events[told], there.median[told], seen.sigma[told])
+        found[i::_FLOORS] = draw_costs(fit, len(found[i::_FLOORS]), widened, seed + i)
+    return found
 
 
 def _widened(fit: Fit, medians: Floats, median: Floats, least: float) -> float:
