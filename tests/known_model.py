@@ -27,7 +27,7 @@ def known(*, cpu=None, device=None, in_flight=64, sigma=1e-6, cpu_draws=None, de
     parameters = np.array(
         [{"cache": 4.0, "rounds": 1.0, **(device or {})}.get(n, _NEXT_TO_NOTHING) for n in PARAMETERS]
     )
-    reach = Reach((4096, 1 << 20), 256, in_flight, (1, 16), ("malloc", "mmaphuge"))
+    reach = Reach((4096, 1 << 20), 256, in_flight, (1, 16), ("malloc", "mmaphuge"), (4096, 1 << 20))
     drawn = np.tile(parameters, (ROWS, 1)) if device_draws is None else device_draws
     return Machine(
         name="known",

@@ -310,9 +310,12 @@ def test_calibrations_that_are_none_are_refused(model, tmp_path, change):
 def test_costs_are_listed_with_ordered_intervals(model):
     rows = cost_table(model)
     assert len(rows) == 2 * len(EVENTS) + len(DATA_PATH)
-    # A ring has no cold vectors and fills no tables: what no point has, has no number.
+    # A ring has no cold vectors and fills no tables: what no point has, has no number. This one's cold segments cost
+    # nothing: a limit.
     unknown = [row["cost of"] for row in rows if math.isnan(row["value"])]
-    assert unknown == ["cold vector", "table"] * 2
+    assert unknown == ["cold vector", "table"] * 2 + ["cold_segment"]
+    assert rows[-1]["says"].startswith("at most")
+    assert rows[-1]["low"] <= rows[-1]["high"]
     assert all(row["low"] <= row["value"] <= row["high"] for row in rows if row["cost of"] not in unknown)
 
 

@@ -14,7 +14,7 @@ from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.study.compare import compare
 from zpmodel.study.scenario import FIO_WRITE, Scenario
 from zpmodel.timing.fio_write import predict_fio_write
-from zpmodel.timing.machine import LARGE_BYTES
+from zpmodel.timing.machine import LARGE_BYTES, Scatter
 from zpmodel.timing.predict import predict_zeroout
 
 OFF = {False: 0.2, True: 0.03}  # log standard deviation of points around the model, below LARGE_BYTES and from there on
@@ -47,10 +47,10 @@ def test_intervals_hold_nine_of_ten_of_either_size():
 
 
 def test_a_write_scatters_as_those_of_its_size(machine):
-    small, large = (machine.for_writes(size) for size in (64 * KIB, LARGE_BYTES))
+    small, large = (machine.for_writes(size, 4) for size in (64 * KIB, LARGE_BYTES))
     assert large.cpu.scatter < small.cpu.scatter / 2
     assert large.device.scatter < small.device.scatter / 2
-    assert machine.for_writes(8 * MIB) == large
+    assert machine.for_writes(8 * MIB, 16) == large
     widths = [
         np.log(each.high / each.low)
         for size in (64 * KIB, MIB)
@@ -63,15 +63,15 @@ def test_a_write_scatters_as_those_of_its_size(machine):
 def test_anything_else_scatters_by_the_widest(machine):
     unsaid, page = replace(machine, write_scatter=None), ZeroPage.named("page")
     assert predict_zeroout(machine, page, MIB).cpu_s == predict_zeroout(unsaid, page, MIB).cpu_s
-    assert machine.cpu.scatter == unsaid.cpu.scatter >= machine.for_writes(LARGE_BYTES).cpu.scatter
+    assert machine.cpu.scatter == unsaid.cpu.scatter >= machine.for_writes(LARGE_BYTES, 1).cpu.scatter
     # Under other limits, too: nothing was held out there.
     other = machine.with_limits(replace(machine.limits, max_sectors=256, source="another"))
     assert other.composed
-    assert other.for_writes(MIB) is other
+    assert other.for_writes(MIB, 1) is other
 
 
 def test_a_comparison_of_writes_has_the_ratios_scatter_of_their_size(machine):
-    wide = replace(machine, write_scatter=machine.write_scatter._replace(ratio=(0.5, 0.5)))
+    wide = replace(machine, write_scatter=machine.write_scatter._replace(ratio=Scatter(*[0.5] * 6)))
 
     def width(each, caller):
         found = compare(Scenario(each, MIB, caller=caller), ("static",))[0].speedup
@@ -92,5 +92,5 @@ def test_where_points_are_few_all_of_them_say_what_they_scatter_by():
     data = synthetic.data_set(1, replicates=2)
     few = data.writes["block_bytes"].isin([4 * KIB, 16 * KIB, 64 * KIB, 512 * KIB])
     few &= (data.writes["block_bytes"] < LARGE_BYTES) | (data.writes["depth"] == 4)
-    small, large = calibrate(replace(data, writes=data.writes[few]), resamples=20).write_scatter.cpu
+    small, large, *_ = calibrate(replace(data, writes=data.writes[few]), resamples=20).write_scatter.cpu
     assert 0.2 < large / small < 5

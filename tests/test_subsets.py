@@ -6,18 +6,25 @@ from dataclasses import replace
 import cut_sets
 import numpy as np
 import pytest
+from scipy.optimize import linprog
 
-from zpmodel.base.units import KIB, MIB
+from zpmodel.base.estimate import TAILS
+from zpmodel.base.units import GIB, KIB, MIB
 from zpmodel.calibration.calibrate import calibrate
+from zpmodel.calibration.groups import group
 from zpmodel.calibration.held_out import held_out_points, run_noise
 from zpmodel.calibration.identify import cost_table, doubts
 from zpmodel.calibration.left_out import left_out
+from zpmodel.calibration.observed import at_floor
 from zpmodel.calibration.summary import contrast, medians
 from zpmodel.datasets import read_data_set
 from zpmodel.queue.presets import find_limits
+from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.report import tables, words
+from zpmodel.structure import count
 from zpmodel.study.compare import compare
-from zpmodel.study.scenario import Scenario
+from zpmodel.study.scenario import Scenario, predict
+from zpmodel.timing.events import as_row, events_of
 from zpmodel.validation import fio as fio_scores
 
 
@@ -124,3 +131,60 @@ def test_what_a_set_cannot_tell_is_said_with_what_to_measure(subset):
         assert "Only one queue depth" in text
     if name == "zero CPU readings":
         assert static.verdict == "gain"
+
+
+# A thread that takes less than its clock shows
+
+
+def all_zero(name, answer, usage):
+    """Every run read by a clock that is too coarse for it, and no other thread took anything."""
+    return without_cpu("r01", answer, usage)
+
+
+@pytest.fixture(scope="module")
+def unread(tmp_path_factory):
+    data = read_data_set(cut_sets.cut(tmp_path_factory.mktemp("unread") / "set", base, edit=all_zero))
+    return data, calibrate(data, resamples=200)
+
+
+def test_what_no_clock_saw_reaches_from_nothing_to_all_that_it_would_have_shown(unread):
+    data, model = unread
+    assert at_floor(data).all()
+    groups = group(data)
+    # fio's milliseconds: 0 of them are anything up to 2 (a runtime's two roundings), and each run says so by itself.
+    most = [2 * data.writes["rounding_s"].to_numpy()[rows].min() for rows in groups.rows]
+    low, high = np.quantile(model.cpu.total_draws @ groups.events.T, TAILS, axis=0) / most
+    assert low.max() < 0.02
+    assert high.min() > 0.9
+    # So does a sum over thousands of costs: what the best costs say there, and what no reading forbids.
+    for policy in ("page", "static"):
+        found = predict(Scenario(model, GIB, policy))
+        assert found.cpu_s.low < 0.05 * found.cpu_s.value
+        structure = count(ZeroPage.named(policy), data.limits, 0, GIB)
+        row = np.array(as_row(events_of(structure, data.limits, data.device, 1)))
+        allowed = -linprog(-row, A_ub=groups.events, b_ub=np.array(most) * 1e9).fun / 1e9
+        assert found.cpu_s.high > 0.9 * allowed
+    # The two sides of a difference lie at the same place.
+    saved = compare(Scenario(model))[2].cpu_saved_s
+    assert saved.low < 0.05 * saved.value
+
+
+def test_runs_that_no_clock_saw_are_compared_with_nothing(unread):
+    data, _ = unread
+    pairs, table = contrast(data), medians(data)
+    assert pairs["cpu"].isna().all()
+    assert pairs["cpu_saved_ns_per_vector"].isna().all()
+    assert pairs["throughput"].notna().all()
+    assert (table["cpu_us_per_io_low"] == 0).all()
+    assert (table["cpu_us_per_io_high"] >= 1.9 * table["cpu_us_per_io"]).all()
+
+
+def test_readings_that_the_clock_saw_are_their_own(tmp_path):
+    # One run in three reads as nothing: the medians are of the others, and so are the costs.
+    data = read_data_set(cut_sets.cut(tmp_path / "some", base, edit=without_cpu))
+    whole = read_data_set(cut_sets.cut(tmp_path / "whole", lambda p: base(p) and p.replicate > 1))
+    assert 0 < at_floor(data).sum() < len(data.writes) / 2
+    assert not at_floor(whole).any()
+    found, other = (predict(Scenario(calibrate(each, resamples=200), GIB, "page")).cpu_s for each in (data, whole))
+    assert found.value == pytest.approx(other.value, rel=0.3)
+    assert found.low > other.low / 2

@@ -4,33 +4,30 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from zpmodel.base.errors import InputError
-from zpmodel.base.estimate import DEVIATIONS, LEVEL, RESAMPLES
+from zpmodel.base.estimate import RESAMPLES
 from zpmodel.calibration.device_fit import draw_device
 from zpmodel.calibration.fit import LEAST_PATH_S, QUANTITIES, Once, fit_once, with_cold
 from zpmodel.calibration.groups import Groups, group
 from zpmodel.calibration.kept import kept_of
 from zpmodel.calibration.left_out import left_out_of, ratio_table
-from zpmodel.calibration.linear import Fit, draw_costs
-from zpmodel.calibration.observed import Observed, observe, round_medians
+from zpmodel.calibration.linear import Fit, draw_costs, fit_costs
+from zpmodel.calibration.observed import Observed, at_floor, observe, round_medians, with_floor_at
+from zpmodel.calibration.scatter import ENOUGH, of_writes, widest
 from zpmodel.datasets.schema import DataSet
 from zpmodel.devices import DeviceKind
 from zpmodel.timing.cpu import Reach
 from zpmodel.timing.events import on_path
 from zpmodel.timing.fitted import FittedCpu
-from zpmodel.timing.machine import LARGE_BYTES, Device, Driver, Machine, WriteScatter
+from zpmodel.timing.machine import Device, Driver, Machine, WriteScatter
 
 Floats = npt.NDArray[np.float64]
 
-UNTOLD_SCATTER = 0.5
-"""Log standard deviation of what was never held out: anything from half to double."""
-
 _ROUND_RESAMPLES = 60
-_ENOUGH = 8  # points, to say by how much they scatter
 _TAIL = 10  # one point of so many, on either side, has no say in how whole rounds drift
 _ENOUGH_ROUNDS = 3  # to say by how much they drift
+_FLOORS = 40  # places of a reading of nothing
 
 
 def calibrate(data: DataSet, *, resamples: int = RESAMPLES, seed: int = 0) -> Machine:
@@ -54,7 +51,6 @@ def fit_machine(data: DataSet, resamples: int, seed: int = 0) -> Machine:
     groups = replace(groups, events=with_cold(data.device, groups.events, groups.load, once.cache_mib))
     total_draws, path_draws, device_draws = _draws(data, groups, seen, once, resamples, seed)
     ratios = ratio_table(held_out)
-    told = ((held_out, "cpu_s"), (held_out, "rate"), (ratios, "ratio"))
     cpu = FittedCpu(
         source=data.name,
         total=once.total.costs,
@@ -62,13 +58,13 @@ def fit_machine(data: DataSet, resamples: int, seed: int = 0) -> Machine:
         total_draws=total_draws,
         path_draws=path_draws,
         cache_mib=once.cache_mib,
-        scatter=_scatter(held_out, "cpu_s"),
+        scatter=widest(held_out, "cpu_s"),
         reach=reach,
     )
-    device = Device(data.name, once.device.best, device_draws, _scatter(held_out, "rate"), reach)
+    device = Device(data.name, once.device.best, device_draws, widest(held_out, "rate"), reach)
     driver = Driver(data.name, data.limits, data.limits_known, data.limits_assumed)
-    own = WriteScatter(*(_by_size(table, name) for table, name in told))
-    return Machine(data.name, cpu, driver, device, _scatter(ratios, "ratio"), own)
+    own = WriteScatter(of_writes(held_out, "cpu_s"), of_writes(held_out, "rate"), of_writes(ratios, "ratio"))
+    return Machine(data.name, cpu, driver, device, widest(ratios, "ratio"), own)
 
 
 def _draws(
@@ -79,11 +75,18 @@ def _draws(
     rng = np.random.default_rng(seed)
     picks = rng.multinomial(rounds, np.full(rounds, 1 / rounds), _ROUND_RESAMPLES)
     costs = {}
-    for name, fit in (("cpu_s", once.total), ("path_s", once.path)):
+    for name, fit, events in (
+        ("cpu_s", once.total, groups.events),
+        ("path_s", once.path, on_path(groups.events, groups.load.depth, data.device)),
+    ):
         told = seen[name].told
         medians = round_medians(data, groups, seen[name], picks)[:, told] if told.any() else np.zeros((0, 0))
         least = seen[name].seen_of_error if rounds >= _ENOUGH_ROUNDS else 1.0
-        costs[name] = draw_costs(fit, draws, _widened(fit, medians, seen[name].median[told], least), seed)
+        widened = _widened(fit, medians, seen[name].median[told], least)
+        if at_floor(data).any() and told.any():
+            costs[name] = _draws_over_floor(data, groups, seen[name], name, events, draws, widened, seed)
+        else:
+            costs[name] = draw_costs(fit, draws, widened, seed)
     submitted = on_path(groups.events, groups.load.depth, data.device)
     load = groups.load._replace(path=np.maximum(submitted @ once.path.costs, LEAST_PATH_S))
     paths = np.maximum(costs["path_s"] @ submitted.T, LEAST_PATH_S)
@@ -92,6 +95,33 @@ def _draws(
     free = max(1, len(scaled) - len(once.device.free))
     widened = max(1.0, 1.4826 * float(np.median(scaled)) * np.sqrt(len(scaled) / free))
     return costs["cpu_s"], costs["path_s"], draw_device(once.device, load, paths, sigma, widened, seed)
+
+
+def _draws_over_floor(
+    data: DataSet,
+    groups: Groups,
+    seen: Observed,
+    name: str,
+    events: Floats,
+    draws: int,
+    widened: float,
+    seed: int,
+) -> Floats:
+    """Draws of costs where thread time reads as nothing: each with all such readings at one place between nothing and
+    what the clock would show.
+
+    Had each reading an error of its own, a sum of costs would be known the better the more readings there were.
+
+    :param seen: as observed with each of them in the middle; ``widened``: as :func:`_widened` says.
+    """
+    found, told = np.empty((draws, events.shape[1])), seen.told
+    # The arcsine law, as of a share of which nothing is known (Jeffreys): nine tenths reach from nothing to all.
+    shares = np.sin(np.pi / 2 * (np.arange(_FLOORS) + 0.5) / _FLOORS) ** 2
+    for i, share in enumerate(shares[:draws]):
+        there = with_floor_at(data, groups, seen, name, float(share))
+        fit = fit_costs(events[told], there.median[told], seen.sigma[told])
+        found[i::_FLOORS] = draw_costs(fit, len(found[i::_FLOORS]), widened, seed + i)
+    return found
 
 
 def _widened(fit: Fit, medians: Floats, median: Floats, least: float) -> float:
@@ -113,52 +143,7 @@ def _widened(fit: Fit, medians: Floats, median: Floats, least: float) -> float:
     moved = np.sort(np.log(medians / median), axis=1)[:, tail : points - tail]
     drift = float(np.std(moved.mean(axis=1))) * points**0.5
     alone = float(np.median(1 / np.maximum(fit.target, 1e-300)))
-    return float(max(least if points - events >= _ENOUGH else 1.0, misfit, drift / alone))
-
-
-def _scatter(table: pd.DataFrame, name: str) -> float:
-    """Log standard deviation of held-out points around their prediction, so that nine of ten are inside an interval.
-
-    Zeroing is done in large pieces, one at a time, from pages of one kind. Such points may lie off further than most,
-    all to one side where costs grow with what is in flight: the widest of all, of large and of each such kind counts.
-    """
-    told, logs = _off(table, name)
-    if told.empty:
-        return UNTOLD_SCATTER
-    large = told["block_bytes"].to_numpy() >= LARGE_BYTES
-    alone = large & (told["depth"].to_numpy() == 1)
-    pages = told["memory"].to_numpy() if "memory" in told else np.full(len(told), "")
-    kinds = [alone & (pages == each) for each in np.unique(pages)]
-    parts = [logs, *(logs[some] for some in (large, *kinds) if some.sum() >= _ENOUGH)]
-    return float(max(np.quantile(part, LEVEL) for part in parts)) / DEVIATIONS
-
-
-def _by_size(table: pd.DataFrame, name: str) -> tuple[float, float]:
-    """Log standard deviation of held-out points around their prediction below :data:`LARGE_BYTES` and from there on; of
-    all of them where there are too few.
-
-    What is to be predicted is one more of them: of n that are alike nine tenths of n + 1 lie within it (split conformal
-    prediction, Vovk et al. 2005). Both memories of a block size and depth, left out in either way, count as one.
-    """
-    told, logs = _off(table, name)
-    if told.empty:
-        return UNTOLD_SCATTER, UNTOLD_SCATTER
-
-    def spread(some: npt.NDArray[np.bool_]) -> float:
-        each = some if some.sum() >= _ENOUGH else np.ones(len(told), dtype=bool)
-        alike = len(told.loc[each, ["block_bytes", "depth"]].drop_duplicates())
-        return float(np.quantile(logs[each], min(1.0, LEVEL * (1 + 1 / alike)))) / DEVIATIONS
-
-    large = told["block_bytes"].to_numpy() >= LARGE_BYTES
-    return spread(~large), spread(large)
-
-
-def _off(table: pd.DataFrame, name: str) -> tuple[pd.DataFrame, Floats]:
-    """The held-out points of which a quantity is known, and how far they are off their prediction [log]."""
-    told = table.dropna(subset=[name, f"{name}_predicted"]) if name in table else table.iloc[:0]
-    if told.empty:
-        return told, np.zeros(0)
-    return told, np.abs(np.log(told[name].to_numpy(float) / told[f"{name}_predicted"].to_numpy(float)))
+    return float(max(least if points - events >= ENOUGH else 1.0, misfit, drift / alone))
 
 
 def _reach(data: DataSet, groups: Groups) -> Reach:
@@ -175,4 +160,5 @@ def _reach(data: DataSet, groups: Groups) -> Reach:
         in_flight=int(np.max(np.minimum(groups.load.depth * groups.load.requests, groups.load.room))),
         depths=tuple(sorted(int(depth) for depth in groups.keys["depth"].unique())),
         memories=memories,
+        block_bytes=(int(kinds["block_bytes"].min()), int(kinds["block_bytes"].max())),
     )

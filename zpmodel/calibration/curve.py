@@ -113,4 +113,5 @@ def _reach(points: pd.DataFrame, load: Load, limits: QueueLimits) -> Reach:
         in_flight=int(np.max(np.minimum(load.depth * load.requests, load.room))),
         depths=tuple(sorted(int(depth) for depth in points["depth"].unique())),
         memories=tuple(sorted(points["memory"].unique())),
+        block_bytes=(int(points["block_bytes"].min()), int(points["block_bytes"].max())),
     )

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import chdtri
 
+from zpmodel.calibration.walk import walked
 from zpmodel.devices import DeviceKind
 from zpmodel.devices.base import Parameter
 from zpmodel.devices.closed_loop import Load, closed_loop
@@ -21,6 +22,10 @@ _SMALL = float(np.finfo(float).eps ** 0.5)  # step of a derivative that only lea
 _STEP = 1e-4  # of a numerical derivative, on the free scale
 _BELIED = 1e-3  # of draws of a linear model grow the misfit by more than is allowed here
 _LEAST_SHARE = 1e-3
+_BENT = 0.5  # of steps that belie the rates, the share from which on draws walk
+_ROUNDS = (300, 1000)  # that draws walk, the fewer the more points there are
+_WORK = 20_000  # rounds for a single point
+_FEWEST = 8  # draws that can walk
 _FARTHEST = 4.0  # a draw lies no farther from the best value than so many of its prior's widths
 
 
@@ -85,7 +90,8 @@ def draw_device(
     """Draw parameters from all that the rates allow, given draws of the submitting thread's time.
 
     Each draw perturbs the rates by their error and the prior by its width, and takes one Gauss-Newton step from the
-    best fit (randomize, then optimize; exact for a linear model, Bardsley et al. 2014).
+    best fit (randomize, then optimize; exact for a linear model, Bardsley et al. 2014). Where most of these steps belie
+    the rates, no straight line says what they allow, and draws walk on from there (:mod:`zpmodel.calibration.walk`).
 
     :param load: as it was fitted to.
     :param paths: the submitting thread's time of each point, shape (draws, points) [s].
@@ -108,8 +114,24 @@ def draw_device(
     right = np.concatenate([(noisy - logs) * weight, pulled], axis=1)
     far = _FARTHEST * fit.width
     steps = np.clip(right @ solve.T, -far, far)
-    steps *= _allowed(_log_rates(fit.best, loads), observed, weight, fit.free, steps)[:, None]
-    return fit.best.with_fitted(from_free(table, (fit.free + steps).T))
+    allowed = _allowed(_log_rates(fit.best, loads), observed, weight, fit.free, steps)
+    free = fit.free + allowed[:, None] * steps
+    if np.mean(allowed < 1) > _BENT and draws >= _FEWEST:
+        rounds = int(np.clip(_WORK // len(observed), *_ROUNDS))
+        free = walked(free, _misfit(fit, loads, observed, weight), fit.width, rounds, seed)
+    return fit.best.with_fitted(from_free(table, free.T))
+
+
+def _misfit(
+    fit: DeviceFit, loads: Load, observed: Floats, weight: Floats
+) -> Callable[[Floats, npt.NDArray[np.int64]], Floats]:
+    """What places on the free scale are off rates and prior, for draws of these numbers (chi squared)."""
+
+    def misfit(free: Floats, of: npt.NDArray[np.int64]) -> Floats:
+        off = (observed - _log_rates(fit.best, loads._replace(path=loads.path[of]))(free)) * weight
+        return np.asarray(np.sum(off**2, axis=1) + np.sum(((free - fit.prior) / fit.width) ** 2, axis=1))
+
+    return misfit
 
 
 def _allowed(logs: Callable[[Floats], Floats], observed: Floats, weight: Floats, free: Floats, steps: Floats) -> Floats:

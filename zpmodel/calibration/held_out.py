@@ -127,8 +127,9 @@ def _predicted(machine: Machine, points: pd.DataFrame) -> pd.DataFrame:
         if quantity == "ratio":
             huge, small = (write(each, size, in_flight) for each in ("mmaphuge", "malloc"))
             value = small.elapsed_s.value / huge.elapsed_s.value
-            own = machine.for_writes(size)
-            said = own.estimate(value, small.elapsed_draws / huge.elapsed_draws, own.ratio_scatter)
+            own = machine.for_writes(size, in_flight)
+            scatter = own.ratio_scatter * max(small.stretch, huge.stretch)
+            said = own.estimate(value, small.elapsed_draws / huge.elapsed_draws, scatter)
         else:
             found = write(memory, size, in_flight)
             said = found.cpu_s if quantity == "cpu_s" else found.elapsed_s.inverse()

@@ -8,12 +8,13 @@ import numpy as np
 from zpmodel.base.errors import InputError
 from zpmodel.base.estimate import TAILS, Estimate
 from zpmodel.base.units import format_size
+from zpmodel.calibration.bounds import NEVER, UNKNOWN, VALUE, in_words, remedy, told_of
+from zpmodel.devices.base import Parameter
 from zpmodel.timing.events import EVENTS
 from zpmodel.timing.fitted import FittedCpu
 from zpmodel.timing.machine import LARGE_BYTES, Floats, Machine
 
 _TIED = 0.9
-_NEVER = 0.02  # of its upper limit: a cost whose interval starts below that can't be told from zero
 
 _REMEDY = {
     frozenset(("operation", "request")): "blocks of several requests each: larger ones, or with max_sectors_kb lowered "
@@ -27,9 +28,11 @@ _REMEDY = {
 
 
 def cost_table(machine: Machine) -> list[dict[str, Any]]:
-    """Costs with their intervals, rows of ``part``, ``cost of``, ``value``, ``low``, ``high`` and ``unit``.
+    """Costs with their intervals, rows of ``part``, ``cost of``, ``value``, ``low``, ``high``, ``unit`` and ``says``.
 
-    What no point has, or whose CPU time nobody measured, has no number: NaN.
+    What no point has, or whose CPU time nobody measured, has no number: NaN. What of a device the data don't move, or
+    bound on one side alone, has no ``value`` (a fit would stay where it began), and what it may be for ``low`` and
+    ``high``. ``says`` has that in words: a limit, or what to measure; of a CPU cost at a bound, too.
     """
     cpu, device = machine.cpu, machine.device
     if not isinstance(cpu, FittedCpu):
@@ -38,41 +41,54 @@ def cost_table(machine: Machine) -> list[dict[str, Any]]:
     for part, best, draws in (("cpu", cpu.total, cpu.total_draws), ("submitting thread", cpu.path, cpu.path_draws)):
         rows += [_row(part, name, best[i], draws[:, i], "s") for i, name in enumerate(EVENTS)]
     for i, parameter in enumerate(device.best.FITTED):
-        rows.append(
-            _row("device", parameter.name, device.best.parameters[i], device.draws.parameters[i], parameter.unit)
-        )
+        best, drawn = device.best.parameters[i], np.asarray(device.draws.parameters[i], dtype=float)
+        rows.append(_row("device", parameter.name, best, drawn, parameter.unit, parameter))
     return rows
 
 
-def _row(part: str, name: str, best: float, draws: Floats, unit: str) -> dict[str, Any]:
+def _row(
+    part: str, name: str, best: float, draws: Floats, unit: str, parameter: Parameter | None = None
+) -> dict[str, Any]:
     if not np.any(draws):
-        return {"part": part, "cost of": name, **dict.fromkeys(("value", "low", "high"), math.nan), "unit": "ns"}
+        none = dict.fromkeys(("value", "low", "high"), math.nan)
+        return {"part": part, "cost of": name, **none, "unit": "ns", "says": "nothing: no run told it"}
     scale, shown = (1e9, unit.replace("s", "ns", 1)) if unit.startswith("s") else (1.0, unit)
     found = Estimate.of(best, draws).scaled(scale)
     numbers = {key: float(f"{getattr(found, key):.3g}") for key in ("value", "low", "high")}
-    return {"part": part, "cost of": name, **numbers, "unit": "share" if shown == "1" else shown}
+    told = told_of(best, draws, parameter)
+    if parameter is not None and told != VALUE:
+        numbers["value"] = math.nan  # what a fit of a device has then is where it began
+    unit = "share" if shown == "1" else shown
+    return {"part": part, "cost of": name, **numbers, "unit": unit, "says": in_words(told, found, name)}
 
 
 def doubts(machine: Machine) -> list[str]:
-    """Say which costs the data can't tell apart, or from zero, and what to measure for it."""
+    """Say which costs the data can't tell apart, or from zero, or at all, and what to measure for it."""
     notes: list[str] = []
     if not isinstance(machine.cpu, FittedCpu):
         return notes
-    fitted = machine.device.best.FITTED
-    names = tuple(parameter.name for parameter in fitted)
-    times = [i for i, parameter in enumerate(fitted) if parameter.unit.startswith("s")]
-    device = np.stack([np.asarray(machine.device.draws.parameters[i], dtype=np.float64) for i in times], axis=1)
+    fitted, parameters = machine.device.best.FITTED, machine.device.draws.parameters
+    drawn = {each: np.asarray(parameters[i], dtype=np.float64) for i, each in enumerate(fitted)}
+    unknown = [each for i, each in enumerate(fitted) if _told(machine, i) == UNKNOWN]
+    notes += [f"device: {_said_of(each.name)} {UNKNOWN}: measure {remedy(each.name)}." for each in unknown]
+    times = [each for each in fitted if each.unit.startswith("s") and each not in unknown]
+    device = np.stack([drawn[each] for each in times], axis=1) if times else np.zeros((machine.draws, 0))
     for part, said, draws in (
         ("CPU", EVENTS, machine.cpu.total_draws),
-        ("device", tuple(names[i] for i in times), device),
+        ("device", tuple(each.name for each in times), device),
     ):
         notes += _tied(said, draws, part)
         for i, name in enumerate(said):
             low, high = np.quantile(draws[:, i], TAILS)
-            if high > 0 and low <= _NEVER * high:
-                what = _a(name) if "latency" in _a(name) else f"the cost of {_a(name)}"
-                notes.append(f"{part}: {what} can't be told from zero here.")
+            if high > 0 and low <= NEVER * high:
+                notes.append(f"{part}: {_said_of(name)} can't be told from zero here.")
     return notes + [str(item) for item in missing(machine)]
+
+
+def _told(machine: Machine, i: int) -> str:
+    device = machine.device
+    draws = np.asarray(device.draws.parameters[i], dtype=float)
+    return told_of(device.best.parameters[i], draws, device.best.FITTED[i])
 
 
 class Missing(NamedTuple):
@@ -145,6 +161,16 @@ def _tied(names: tuple[str, ...], draws: Floats, part: str) -> list[str]:
 
 _SAID = {"latency": "request's latency", "stream": "MiB's latency", "mebibyte": "MiB", "cold": "cold MiB"}
 """Costs of a device by what they are the cost of."""
+
+
+_KINDS = {"cache": "the size of the device's cache", "rounds": "how far completions come together"}
+
+
+def _said_of(name: str) -> str:
+    """A cost for people: the cost of a request, a request's latency."""
+    if name in _KINDS:
+        return _KINDS[name]
+    return _a(name) if "latency" in _a(name) else f"the cost of {_a(name)}"
 
 
 def _a(name: str) -> str:

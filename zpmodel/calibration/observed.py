@@ -70,6 +70,27 @@ def observe(data: DataSet, groups: Groups, name: str) -> Observed:
     return Observed(median, np.sqrt(np.pi / 2 * shrunk**2 / number + coarse + FLOOR**2), runs, spread)
 
 
+def at_floor(data: DataSet) -> npt.NDArray[np.bool_]:
+    """Runs whose thread took less than its clock shows, shape (runs,): all that is known is that it was less.
+
+    Where thread time reads as nothing, what is left of it is not rounded up here and down there, as it is of longer
+    readings: that it is a small or a large part of a tick is as true of one run as of the next.
+    """
+    least = np.fmin(data.writes["path_s"].to_numpy(float), data.writes["cpu_s"].to_numpy(float))
+    half = data.writes["rounding_s"].to_numpy(float)
+    return np.asarray((half > 0) & (least <= half * (1 + 1e-9)))
+
+
+def with_floor_at(data: DataSet, groups: Groups, seen: Observed, name: str, share: float) -> Observed:
+    """The same, had every run of :func:`at_floor` taken this share of what its reading leaves open [1]."""
+    read, half = data.writes[name].to_numpy(float), data.writes["rounding_s"].to_numpy(float)
+    least = np.maximum(0.0, read - half)
+    runs = np.where(at_floor(data) & np.isfinite(seen.runs), least + share * (read + half - least), seen.runs)
+    members = [rows[np.isfinite(runs[rows])] for rows in groups.rows]
+    median = np.array([np.median(runs[rows]) if len(rows) else np.nan for rows in members])
+    return seen._replace(median=median, runs=runs)
+
+
 def round_medians(data: DataSet, groups: Groups, seen: Observed, picks: npt.NDArray[np.int64]) -> Floats:
     """Medians of each point over whole rounds that were drawn with replacement, shape (resamples, points).
 

@@ -17,15 +17,14 @@ from zpmodel.queue.limits import QueueLimits
 from zpmodel.timing.cpu import Reach
 from zpmodel.timing.events import EVENTS
 from zpmodel.timing.fitted import FittedCpu
-from zpmodel.timing.machine import Device, Driver, Machine, WriteScatter
+from zpmodel.timing.machine import Device, Driver, Machine, Scatter, WriteScatter
 
-FORMAT = 4
-_LATER = frozenset({"table"})
-"""Costs that a calibration of this format may not name, as it was made before they were told apart: 0 there."""
+FORMAT = 5
 _LARGEST_BYTES = 64 << 20
 
 _Cost = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
 _Scatter = Annotated[float, msgspec.Meta(gt=0, le=20)]  # a factor of 500 million; no more is a number after exp()
+_AtEnd = Annotated[float, msgspec.Meta(ge=0, le=20)]
 _Positive = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
 _Count = Annotated[int, msgspec.Meta(ge=1, le=1 << 40)]
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
@@ -37,6 +36,7 @@ class _Reach(msgspec.Struct, forbid_unknown_fields=True):
     in_flight: _Count
     depths: Annotated[list[_Count], msgspec.Meta(min_length=1, max_length=1000)]
     memories: Annotated[list[_Name], msgspec.Meta(min_length=1, max_length=10)]
+    block_bytes: tuple[_Count, _Count]
 
 
 class _Costs(msgspec.Struct, forbid_unknown_fields=True):
@@ -70,9 +70,18 @@ class _Device(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _WriteScatter(msgspec.Struct, forbid_unknown_fields=True):
-    cpu: tuple[_Scatter, _Scatter]
-    rate: tuple[_Scatter, _Scatter]
-    ratio: tuple[_Scatter, _Scatter]
+    small: _Scatter
+    large: _Scatter
+    fewer: _AtEnd
+    more: _AtEnd
+    smaller: _AtEnd
+    larger: _AtEnd
+
+
+class _WriteScatters(msgspec.Struct, forbid_unknown_fields=True):
+    cpu: _WriteScatter
+    rate: _WriteScatter
+    ratio: _WriteScatter
 
 
 class _Document(msgspec.Struct, forbid_unknown_fields=True):
@@ -82,7 +91,7 @@ class _Document(msgspec.Struct, forbid_unknown_fields=True):
     cpu: _Cpu
     driver: _Driver
     device: _Device
-    write_scatter: _WriteScatter | None = None
+    write_scatter: _WriteScatters | None = None
 
 
 def save(machine: Machine, path: Path | str) -> None:
@@ -90,7 +99,7 @@ def save(machine: Machine, path: Path | str) -> None:
 
     :raises InputError: where it can't be written.
     """
-    path, cpu, device = Path(path), machine.cpu, machine.device
+    path, cpu, device, own = Path(path), machine.cpu, machine.device, machine.write_scatter
     if not isinstance(cpu, FittedCpu) or device.reach is None:
         raise InputError(str(path), "machine", machine.name, "a calibration; a composed machine is kept as TOML")
     fitted = tuple(parameter.name for parameter in device.best.FITTED)
@@ -98,7 +107,7 @@ def save(machine: Machine, path: Path | str) -> None:
         "format": FORMAT,
         "name": machine.name,
         "ratio_scatter": machine.ratio_scatter,
-        "write_scatter": machine.write_scatter and machine.write_scatter._asdict(),
+        "write_scatter": own and {name: each._asdict() for name, each in own._asdict().items()},
         "cpu": {
             "source": cpu.source,
             "cache_mib": cpu.cache_mib,
@@ -197,7 +206,11 @@ def _machine(document: _Document, where: str) -> Machine:
             _reach(device.reach),
         ),
         ratio_scatter=document.ratio_scatter,
-        write_scatter=WriteScatter(own.cpu, own.rate, own.ratio) if own else None,
+        write_scatter=WriteScatter(
+            *(Scatter(**msgspec.structs.asdict(each)) for each in (own.cpu, own.rate, own.ratio))
+        )
+        if own
+        else None,
     )
 
 
@@ -210,9 +223,6 @@ def _unfitted(kind: type[DeviceKind], known: dict[str, int], where: str) -> Devi
 
 def _arrays(costs: _Costs, names: tuple[str, ...], where: str) -> tuple[Any, Any]:
     """The best values, shape (names,), and draws, shape (draws, names)."""
-    for name in _LATER & set(names):  # calibrations from before have none
-        costs.best.setdefault(name, 0.0)
-        costs.draws.setdefault(name, [0.0] * max(map(len, costs.draws.values()), default=0))
     if set(costs.best) != set(names) or set(costs.draws) != set(names):
         raise InputError(where, "costs", sorted(costs.best), f"{', '.join(names)}: calibrate again with this version")
     lengths = {len(costs.draws[name]) for name in names}
@@ -222,8 +232,11 @@ def _arrays(costs: _Costs, names: tuple[str, ...], where: str) -> tuple[Any, Any
 
 
 def _reach(reach: _Reach) -> Reach:
-    if reach.request_bytes[0] > reach.request_bytes[1]:
-        raise InputError("calibration", "request_bytes", reach.request_bytes, "the smallest, then the largest")
+    for name in ("request_bytes", "block_bytes"):
+        low, high = getattr(reach, name)
+        if low > high:
+            raise InputError("calibration", name, (low, high), "the smallest, then the largest")
+    depths = tuple(sorted(reach.depths))
     return Reach(
-        reach.request_bytes, reach.request_segments, reach.in_flight, tuple(reach.depths), tuple(reach.memories)
+        reach.request_bytes, reach.request_segments, reach.in_flight, depths, tuple(reach.memories), reach.block_bytes
     )

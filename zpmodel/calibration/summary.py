@@ -32,9 +32,17 @@ def medians(data: DataSet, seed: int = 0) -> pd.DataFrame:
         rate, cpu = members["rate"].to_numpy(), members["cpu_s"].to_numpy()
         pick = rng.integers(0, len(rate), (_RESAMPLES, len(rate)))
         row = {**dict(zip(KEYS, key, strict=True)), "replicates": len(rate)}
-        columns = (rate * block, rate * block / GIB, cpu / block * GIB, cpu * 1e6)
-        for name, values in zip(_MEDIANS, columns, strict=True):
-            row |= _median(name, values, pick)
+        # A reading of nothing is anything up to what the clock would show, all of them alike.
+        open_s = np.where(_at_floor(members), members["rounding_s"].to_numpy(), 0.0)
+        exact = np.zeros(len(rate))
+        columns = (
+            (rate * block, exact),
+            (rate * block / GIB, exact),
+            (cpu / block * GIB, open_s / block * GIB),
+            (cpu * 1e6, open_s * 1e6),
+        )
+        for name, (values, left_open) in zip(_MEDIANS, columns, strict=True):
+            row |= _median(name, values, pick, left_open)
         rows.append(row)
     return pd.DataFrame(rows, columns=[*KEYS, "replicates", *_with_ends(_MEDIANS)])
 
@@ -50,7 +58,8 @@ def contrast(data: DataSet, seed: int = 0) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
     rows = []
     index = ["block_bytes", "depth", "replicate"]
-    pairs = data.plain.pivot_table(index=index, columns="memory", values=["rate", "cpu_s"])
+    plain = data.plain.assign(cpu_s=data.plain["cpu_s"].mask(_at_floor(data.plain)))
+    pairs = plain.pivot_table(index=index, columns="memory", values=["rate", "cpu_s"])
     pairs = pairs.reindex(columns=pd.MultiIndex.from_product([["rate", "cpu_s"], MEMORIES]))
     blocks, depths = (pairs.index.get_level_values(name).to_numpy() for name in index[:2])
     every = pairs.to_numpy(dtype=float)
@@ -72,13 +81,25 @@ def contrast(data: DataSet, seed: int = 0) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["block_bytes", "depth", "pairs", *_with_ends(_RATIOS)])
 
 
+def _at_floor(writes: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Runs whose CPU time, of all threads together, reads as nothing."""
+    half = writes["rounding_s"].to_numpy()
+    return np.asarray((half > 0) & (writes["cpu_s"].to_numpy() <= half * (1 + 1e-9)))
+
+
 def _with_ends(names: tuple[str, ...]) -> list[str]:
     return [f"{name}{end}" for name in names for end in ("", "_low", "_high")]
 
 
-def _median(name: str, values: Floats, picks: npt.NDArray[np.int64]) -> dict[str, float]:
-    """The median as ``name``, with its interval over bootstrap ``picks``, shape (resamples, values); NaN of none."""
+def _median(
+    name: str, values: Floats, picks: npt.NDArray[np.int64], left_open: Floats | float = 0.0
+) -> dict[str, float]:
+    """The median as ``name``, with its interval over bootstrap ``picks``, shape (resamples, values); NaN of none.
+
+    :param left_open: how much smaller or larger each value may be.
+    """
     if not len(values):
         return dict.fromkeys(_with_ends((name,)), float("nan"))
-    low, high = np.quantile(np.median(values[picks], axis=1), TAILS)
+    ends = (np.maximum(0.0, values - left_open), values + left_open)
+    low, high = (np.quantile(np.median(end[picks], axis=1), tail) for end, tail in zip(ends, TAILS, strict=True))
     return {name: float(np.median(values)), f"{name}_low": float(low), f"{name}_high": float(high)}

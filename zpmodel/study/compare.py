@@ -136,7 +136,7 @@ def compare(scenario: Scenario, policies: tuple[str, ...] = POLICIES) -> list[Co
     page = predict(scenario.but(zero_page="page"))
     found, machine = [], scenario.machine
     if scenario.caller == FIO_WRITE and machine.with_limits(scenario.limits) is machine:
-        machine = machine.for_writes(scenario.length)
+        machine = machine.for_writes(scenario.length, scenario.depth)
     for policy in policies:
         prediction = page if policy == "page" else predict(scenario.but(zero_page=policy))
         served = None

@@ -20,7 +20,8 @@ class Reach(NamedTuple):
     """What a calibration saw; beyond, a prediction is an extrapolation.
 
     ``request_bytes``: its smallest and its largest request [byte]; ``request_segments``: most segments of a request;
-    ``in_flight``: most requests in flight; ``depths``: its queue depths; ``memories``: its buffer memories.
+    ``in_flight``: most requests in flight; ``depths``: its queue depths, in order; ``memories``: its buffer memories;
+    ``block_bytes``: its smallest and its largest I/O [byte].
     """
 
     request_bytes: tuple[int, int]
@@ -28,6 +29,7 @@ class Reach(NamedTuple):
     in_flight: int
     depths: tuple[int, ...]
     memories: tuple[str, ...]
+    block_bytes: tuple[int, int]
 
 
 class Asked(NamedTuple):

@@ -31,7 +31,7 @@ def predict_fio_write(
     memory = {size: name for name, size in PAGE_BYTES.items()}.get(page.size_bytes)
     if memory is None:
         raise InputError("fio write", "zero_page", str(page), "buffers of 4 KiB pages or of 2 MiB pages")
-    machine = machine.for_writes(block_bytes)
+    machine = machine.for_writes(block_bytes, depth)
     cpu, device = machine.cpu, machine.device
     if not isinstance(cpu, FittedCpu):
         raise InputError("fio write", "cpu", cpu.source, "CPU costs that were fitted to fio")
@@ -49,18 +49,19 @@ def predict_fio_write(
     def seconds(costs: PathCosts, spent: Floats) -> Floats:
         return 1 / closed_loop(costs, _load(spent, structure, room, depth))[:, 0]
 
+    elapsed = float(seconds(best, np.array([path]))[0])
     elapsed_draws = seconds(drawn, cpu.path_draws @ row)
     cold = cold_share(size * depth, best.cache)
     link = float(link_time(best, structure.requests, structure.segments, size, cold, cold))
     latency = float(latency_of(best, size / structure.requests))
-    stretch = stretch_of(machine, structure)
+    stretch = stretch_of(machine, structure, depth)
     return Prediction(
         zero_page=page,
         structure=structure,
-        cpu_s=machine.estimate(cpu_s, cpu_draws, cpu.scatter * stretch),
-        elapsed_s=machine.estimate(float(seconds(best, np.array([path]))[0]), elapsed_draws, device.scatter * stretch),
+        cpu_s=machine.estimate_of_write(cpu_s, cpu_draws, cpu.scatter, stretch),
+        elapsed_s=machine.estimate_of_write(elapsed, elapsed_draws, device.scatter, stretch),
         bound_by=bound_by(path, link, latency, depth),
-        beyond=why_beyond(machine, page, structure),
+        beyond=why_beyond(machine, page, structure, depth),
         stretch=stretch,
         terms=terms,
         cpu_draws=cpu_draws,

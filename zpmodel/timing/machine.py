@@ -3,6 +3,7 @@
 Parts come from one calibration or from several; a machine whose parts don't come from one is composed, and says so.
 """
 
+import math
 from dataclasses import dataclass, replace
 from html import escape
 from typing import NamedTuple, Self
@@ -24,13 +25,36 @@ LARGE_BYTES = 512 * KIB
 """Blocks from which on a larger zero page matters; they are scored by themselves, too [byte]."""
 
 
-class WriteScatter(NamedTuple):
-    """Log standard deviations of held-out points of fio's writes around their prediction [1], each below
-    :data:`LARGE_BYTES` and from there on."""
+class Scatter(NamedTuple):
+    """Log standard deviations of held-out points of fio's writes around their prediction [1].
 
-    cpu: tuple[float, float]
-    rate: tuple[float, float]
-    ratio: tuple[float, float]
+    ``small``, ``large``: inside the measured range, below :data:`LARGE_BYTES` and from there on; ``fewer``, ``more``,
+    ``smaller``, ``larger``: with fewer or more in flight, with smaller or larger blocks than any that the prediction
+    was calibrated from, for a doubling; 0 where nobody knows.
+    """
+
+    small: float
+    large: float
+    fewer: float
+    more: float
+    smaller: float
+    larger: float
+
+    def of(self, large: bool, doublings: tuple[float, float, float, float]) -> float:
+        """Of a write: what it scatters by before it is stretched by each doubling outside the range.
+
+        :param doublings: by which it is outside, in the order of the fields [1].
+        """
+        outside = sum(doubled * end**2 for doubled, end in zip(doublings, self[2:], strict=True))
+        return max(self.large if large else self.small, math.sqrt(outside / (1 + sum(doublings))))
+
+
+class WriteScatter(NamedTuple):
+    """Of fio's own writes: by how much CPU time, rate and the ratio of two zero pages scatter."""
+
+    cpu: Scatter
+    rate: Scatter
+    ratio: Scatter
 
 
 @dataclass(frozen=True)
@@ -145,15 +169,21 @@ class Machine:
         """The same machine with another device behind its queue."""
         return replace(self, device=device)
 
-    def for_writes(self, block_bytes: int) -> Self:
-        """The machine as it predicts fio's own writes of this size [byte].
+    def for_writes(self, block_bytes: int, depth: int) -> Self:
+        """The machine as it predicts fio's own writes of this size [byte], so many in flight.
 
-        They are what was held out, so what they scatter by is what those of their size did. Anything else (a zero-out
-        is no write of fio's) may be like any of them, and scatters by the widest.
+        They are what was held out, so what they scatter by is what those of their size did, or those at the end of the
+        range that they lie beyond. Anything else (a zero-out is no write of fio's) may be like any of them, and
+        scatters by the widest.
         """
-        if self.write_scatter is None or self.composed or not isinstance(self.cpu, FittedCpu):
+        reach = self.device.reach
+        if self.write_scatter is None or self.composed or not isinstance(self.cpu, FittedCpu) or reach is None:
             return self
-        cpu, rate, ratio = (each[block_bytes >= LARGE_BYTES] for each in self.write_scatter)
+        low, high = reach.block_bytes
+        past = reach.depths[0] / depth, depth / reach.depths[-1], low / block_bytes, block_bytes / high
+        fewer, more, smaller, larger = (math.log2(max(1.0, ratio)) for ratio in past)
+        large, outside = block_bytes >= LARGE_BYTES, (fewer, more, smaller, larger)
+        cpu, rate, ratio = (each.of(large, outside) for each in self.write_scatter)
         device = replace(self.device, scatter=rate)
         return replace(self, cpu=replace(self.cpu, scatter=cpu), device=device, ratio_scatter=ratio)
 
@@ -171,3 +201,13 @@ class Machine:
     def estimate(self, best: float, draws: Floats, sigma: float) -> Estimate:
         """A value with the interval of its draws and of the scatter around them."""
         return Estimate.of(best, self.scattered(sigma, draws), self.name)
+
+    def estimate_of_write(self, best: float, draws: Floats, sigma: float, stretch: float) -> Estimate:
+        """The same of one of fio's writes: what it scatters by was seen of its like, who were predicted from costs that
+        are known no better, so that inside the measured range the draws' own width is a part of it.
+
+        :param sigma: what its like scatter by [1]. :param stretch: by what that grows outside the range [1].
+        """
+        told = float(np.std(np.log(np.maximum(draws, np.finfo(float).tiny))))
+        beside = max(0.0, sigma**2 - told**2) + sigma**2 * (stretch**2 - 1)
+        return self.estimate(best, draws, math.sqrt(beside))

@@ -1,5 +1,6 @@
 """Zeroing a range on a calibrated machine: CPU time, elapsed time, and what bounds it."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,7 @@ from zpmodel.devices.closed_loop import latency_of, link_time
 from zpmodel.devices.overlap import bound_by
 from zpmodel.queue.zeropage import ZeroPage
 from zpmodel.structure import Structure, count
-from zpmodel.timing.cpu import Asked, Term, total_of
+from zpmodel.timing.cpu import Asked, Reach, Term, total_of
 from zpmodel.timing.events import cold_share, in_flight_limit
 from zpmodel.timing.machine import Machine
 from zpmodel.timing.pipeline import Kinds, Submission, call_seconds, many_call_seconds
@@ -140,29 +141,49 @@ def _kinds(device: PathCosts, structure: Structure) -> Kinds:
     return Kinds(*(np.ascontiguousarray(column[order]) for column in (moved, segments, number)))
 
 
-def stretch_of(machine: Machine, structure: Structure) -> float:
+def stretch_of(machine: Machine, structure: Structure, depth: int | None = None) -> float:
     """By how much held-out scatter grows outside the calibrated range [1].
 
-    As one more held-out error, independent of the others, for each doubling by which requests are larger, smaller or
-    of more segments than any that was measured, and for a machine whose parts were not measured together.
+    As one more held-out error, independent of the others, for each doubling by which requests or blocks are larger or
+    smaller, requests of more segments or queues deeper or shallower than any that was measured, and for a machine whose
+    parts were not measured together.
+
+    :param depth: of fio's writes, operations in flight; None: a call of the kernel's own.
     """
     reach = machine.cpu.reach or machine.device.reach
     if reach is None:
         return 1.0
+    doublings = sum(math.log2(max(1.0, *axis.values())) for axis in _past(reach, structure, depth))
+    return math.sqrt(1 + bool(machine.composed) + doublings)
+
+
+def _past(reach: Reach, structure: Structure, depth: int | None) -> tuple[dict[str, float], ...]:
+    """How many times more than was measured is asked for, by what is more; one dict for each thing that costs depend
+    on, so that a block that is larger because its one request is counts once.
+
+    :param depth: as :func:`stretch_of` takes it; a call of the kernel's own has its requests in flight, of which no
+        more are reckoned with than were measured.
+    """
     sizes, segments = structure.request_table[:, 0], structure.request_table[:, 1]
-    past = (
-        int(sizes.max()) / reach.request_bytes[1],
-        reach.request_bytes[0] / (structure.length / structure.requests),
-        int(segments.max()) / max(1, reach.request_segments),
-    )
-    doublings = sum(max(0.0, float(np.log2(max(ratio, 1e-9)))) for ratio in past)
-    return float((1 + bool(machine.composed) + doublings) ** 0.5)
+    size = {
+        "larger requests than measured": int(sizes.max()) / reach.request_bytes[1],
+        "smaller requests than measured": reach.request_bytes[0] / (structure.length / structure.requests),
+    }
+    in_flight = {"fewer in flight than measured": reach.depths[0] / (depth or structure.requests)}
+    if depth is not None:
+        size["larger blocks than measured"] = structure.length / reach.block_bytes[1]
+        size["smaller blocks than measured"] = reach.block_bytes[0] / structure.length
+        in_flight["more in flight than measured"] = depth / reach.depths[-1]
+    filled = {"more segments a request than measured": int(segments.max()) / max(1, reach.request_segments)}
+    return size, filled, in_flight
 
 
-def why_beyond(machine: Machine, zero_page: ZeroPage, structure: Structure) -> str:
-    """Say why a prediction is an extrapolation; empty where it is none."""
+def why_beyond(machine: Machine, zero_page: ZeroPage, structure: Structure, depth: int | None = None) -> str:
+    """Say why a prediction is an extrapolation; empty where it is none.
+
+    :param depth: as :func:`stretch_of` takes it.
+    """
     reasons, reach = [], machine.cpu.reach or machine.device.reach
-    sizes, segments = structure.request_table[:, 0], structure.request_table[:, 1]
     if machine.composed:
         reasons.append(f"composed, not measured as a whole ({machine.composed})")
     if structure.operation != "write":
@@ -171,14 +192,9 @@ def why_beyond(machine: Machine, zero_page: ZeroPage, structure: Structure) -> s
         reasons.append("a larger zero page than 2 MiB")
     if reach is None:
         return "; ".join(reasons)
-    if int(sizes.max()) > reach.request_bytes[1]:
-        reasons.append("larger requests than measured")
-    if structure.length // structure.requests < reach.request_bytes[0]:
-        reasons.append("smaller requests than measured")
+    reasons += [why for axis in _past(reach, structure, depth) for why, ratio in axis.items() if ratio > 1]
     if len(reach.depths) < 2:
         reasons.append("only one queue depth was measured, so overlap is not known")
-    if int(segments.max()) > reach.request_segments:
-        reasons.append("more segments a request than measured")
     if len(reach.memories) < 2:
         reasons.append(f"only buffers of {reach.memories[0]} were measured, so vectors have no cost of their own")
     return "; ".join(reasons)
