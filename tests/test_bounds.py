@@ -89,7 +89,7 @@ def test_what_a_whole_set_tells_has_a_value(machines):
     assert cpu["request"]["value"] == 0  # best at its bound: a limit
     assert cpu["request"]["says"] == f"at most {cpu['request']['high']:,.0f}"
     assert cpu["wait"]["says"] == ""
-    assert cpu["cold vector"]["says"] == "nothing: no run told it"
+    assert cpu["cold vector"]["says"] == "not known: no run has any"
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def _row(
 ) -> dict[str, Any]:
     if not np.any(draws):
         none = dict.fromkeys(("value", "low", "high"), math.nan)
-        return {"part": part, "cost of": name, **none, "unit": "ns", "says": "nothing: no run told it"}
+        return {"part": part, "cost of": name, **none, "unit": "ns", "says": "not known: no run has any"}
     scale, shown = (1e9, unit.replace("s", "ns", 1)) if unit.startswith("s") else (1.0, unit)
     found = Estimate.of(best, draws).scaled(scale)
     numbers = {key: float(f"{getattr(found, key):.3g}") for key in ("value", "low", "high")}
