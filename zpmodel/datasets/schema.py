@@ -150,6 +150,15 @@ class DataSet:
         return count_buffer(memory, limits_of(self.limits, max_sectors_kb), block_bytes)
 
     @property
+    def remarks(self) -> tuple[str, ...]:
+        """What has to be said of the runs, a line each: what others did to them, what was assumed and left out."""
+        lines = [f"The runs: {self.disturbed}."] if self.disturbed else []
+        lines += [f"Assumed: {line}." for line in self.assumed]
+        if self.left_out:
+            lines.append(f"{len(self.left_out)} left out, the first: {self.left_out[0]}.")
+        return tuple(lines)
+
+    @property
     def plain(self) -> pd.DataFrame:
         """The runs under the queue's own limits: what the device does when nobody meddles."""
         return self.writes[self.writes["max_sectors_kb"] == 0]
