@@ -8,12 +8,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from zpmodel.base.estimate import TAILS, Floats
+from zpmodel.base.estimate import DEVIATIONS, TAILS, Floats
 from zpmodel.base.units import GIB
 from zpmodel.datasets.point import MEMORIES
 from zpmodel.datasets.schema import KEYS, DataSet
 
 _RESAMPLES = 1000
+_UNTOLD = 0.1  # log standard deviation of a run where nothing was repeated, as a fit takes it
 
 _MEDIANS = ("bytes_per_s", "gib_per_s", "cpu_s_per_gib", "cpu_us_per_io")
 _RATIOS = ("throughput", "cpu", "cpu_saved_ns_per_vector")
@@ -22,25 +23,31 @@ _RATIOS = ("throughput", "cpu", "cpu_saved_ns_per_vector")
 def medians(data: DataSet, seed: int = 0) -> pd.DataFrame:
     """Medians over replicates with bootstrap intervals: a row for each block size, depth and memory.
 
+    A single run shows no spread: it is given that of the points that were repeated.
+
     :return: the keys, ``replicates``, and with ``_low`` and ``_high`` beside each: ``bytes_per_s`` [byte/s],
         ``gib_per_s`` [GiB/s], ``cpu_s_per_gib`` [s/GiB] and ``cpu_us_per_io`` [us]; NaN where CPU was not measured.
     """
     rng = np.random.default_rng(seed)
     rows = []
+    spreads = {name: _typical(data.plain, name) for name in ("rate", "cpu_s")}
+    alike = [spreads[name] for name in ("rate", "rate", "cpu_s", "cpu_s")]
     for key, members in data.plain.groupby(list(KEYS), sort=True):
         block = key[0]
         rate, cpu = members["rate"].to_numpy(), members["cpu_s"].to_numpy()
         pick = rng.integers(0, len(rate), (_RESAMPLES, len(rate)))
         row = {**dict(zip(KEYS, key, strict=True)), "replicates": len(rate)}
         columns = (rate * block, rate * block / GIB, cpu / block * GIB, cpu * 1e6)
-        for name, values in zip(_MEDIANS, columns, strict=True):
-            row |= _median(name, values, pick)
+        for name, values, spread in zip(_MEDIANS, columns, alike, strict=True):
+            row |= _median(name, values, pick, _around(values, spread))
         rows.append(row)
     return pd.DataFrame(rows, columns=[*KEYS, "replicates", *_with_ends(_MEDIANS)])
 
 
 def contrast(data: DataSet, seed: int = 0) -> pd.DataFrame:
     """2 MiB against 4 KiB vectors, replicate by replicate, as they ran back to back.
+
+    A single pair shows no spread: it is given that of the points that have several.
 
     :return: a row for each block size and depth that has both: ``pairs``, the median ratios ``throughput`` and
         ``cpu`` (2 MiB / 4 KiB) with bootstrap intervals in ``_low`` and ``_high``, and ``cpu_saved_ns_per_vector``
@@ -49,6 +56,7 @@ def contrast(data: DataSet, seed: int = 0) -> pd.DataFrame:
     """
     rng = np.random.default_rng(seed)
     rows = []
+    spreads = _typical_of_pairs(data)
     index = ["block_bytes", "depth", "replicate"]
     pairs = data.plain.pivot_table(index=index, columns="memory", values=["rate", "cpu_s"])
     pairs = pairs.reindex(columns=pd.MultiIndex.from_product([["rate", "cpu_s"], MEMORIES]))
@@ -66,8 +74,13 @@ def contrast(data: DataSet, seed: int = 0) -> pd.DataFrame:
         saved = (cpus[:, 0] - cpus[:, 1]) * 1e9
         values = (rates[:, 1] / rates[:, 0], cpus[:, 1] / cpus[:, 0], saved / more if more else saved[:0])
         row: dict[str, float] = {"block_bytes": block, "depth": depth, "pairs": len(rates)}
-        for name, found in zip(_RATIOS, values, strict=True):
-            row |= _median(name, found, rng.integers(0, max(1, len(found)), (_RESAMPLES, len(found))))
+        # The difference errs by as much of the larger pages' time as the ratio of both does.
+        ratio, each = _around(values[1], spreads["cpu_s"]), cpus[:, 0] * 1e9 / (more or 1)
+        less = ((1 - ratio[1]) * each, (1 - ratio[0]) * each)
+        ends = (_around(values[0], spreads["rate"]), ratio, less)
+        for name, found, alone in zip(_RATIOS, values, ends, strict=True):
+            picks = rng.integers(0, max(1, len(found)), (_RESAMPLES, len(found)))
+            row |= _median(name, found, picks, alone)
         rows.append(row)
     return pd.DataFrame(rows, columns=["block_bytes", "depth", "pairs", *_with_ends(_RATIOS)])
 
@@ -76,9 +89,42 @@ def _with_ends(names: tuple[str, ...]) -> list[str]:
     return [f"{name}{end}" for name in names for end in ("", "_low", "_high")]
 
 
-def _median(name: str, values: Floats, picks: npt.NDArray[np.int64]) -> dict[str, float]:
-    """The median as ``name``, with its interval over bootstrap ``picks``, shape (resamples, values); NaN of none."""
+def _typical(writes: pd.DataFrame, name: str) -> float:
+    """Log standard deviation of a run of those points that were repeated, in the middle of them."""
+    values = writes.set_index(list(KEYS))[name]
+    return _middle(values.where(values > 0), list(KEYS))
+
+
+def _typical_of_pairs(data: DataSet) -> dict[str, float]:
+    """The same of the ratio of the two memories of a pair, for ``rate`` and ``cpu_s``."""
+    index = ["block_bytes", "depth", "replicate"]
+    found = {}
+    for name in ("rate", "cpu_s"):
+        wide = data.plain.pivot_table(index=index, columns="memory", values=name).reindex(columns=list(MEMORIES))
+        ratio = wide[MEMORIES[1]] / wide[MEMORIES[0]]
+        found[name] = _middle(ratio.where(ratio > 0), index[:2])
+    return found
+
+
+def _middle(values: pd.Series, levels: list[str]) -> float:
+    """The median of the log standard deviations of positive values that share what the index says at these levels."""
+    spread = float(values.transform(np.log).groupby(level=levels).std().median())
+    return spread if np.isfinite(spread) else _UNTOLD
+
+
+def _around(values: Floats, spread: float) -> tuple[Floats, Floats]:
+    """Ends of the interval of each value by itself; ``spread``: its log standard deviation."""
+    return values * np.exp(-DEVIATIONS * spread), values * np.exp(DEVIATIONS * spread)
+
+
+def _median(name: str, values: Floats, picks: npt.NDArray[np.int64], alone: tuple[Floats, Floats]) -> dict[str, float]:
+    """The median as ``name``, with its interval over bootstrap ``picks``, shape (resamples, values); NaN of none.
+
+    :param alone: the interval of each value by itself: that of a single one, which shows no spread.
+    """
     if not len(values):
         return dict.fromkeys(_with_ends((name,)), float("nan"))
+    if len(values) == 1:
+        return {name: float(values[0]), f"{name}_low": float(alone[0][0]), f"{name}_high": float(alone[1][0])}
     low, high = np.quantile(np.median(values[picks], axis=1), TAILS)
     return {name: float(np.median(values)), f"{name}_low": float(low), f"{name}_high": float(high)}

@@ -149,8 +149,8 @@ def measured_line(contrast: pd.DataFrame) -> str:
 
     def show(row: pd.Series, name: str) -> str:
         low, high = row[f"{name}_low"], row[f"{name}_high"]
-        alone = " (one pair, so without an interval)" if row["pairs"] == 1 else f" [{low:.2f}, {high:.2f}]"
-        return f"{row[name]:.2f}{alone}"
+        alone = " (one pair: its interval is as pairs scatter elsewhere)" if row["pairs"] == 1 else ""
+        return f"{row[name]:.2f} [{low:.2f}, {high:.2f}]{alone}"
 
     def where(row: pd.Series) -> str:
         return f"at {format_size(row['block_bytes'])} blocks, queue depth {int(row['depth'])}"
