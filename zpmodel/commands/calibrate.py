@@ -49,6 +49,7 @@ def command(folder: Path, out: Path | None, resamples: int, seed: int, as_json: 
                 "assumed": data.assumed,
                 "left_out": data.left_out,
                 "disturbed": data.disturbed,
+                "without_cpu": data.without_cpu,
             }
         )
         return
