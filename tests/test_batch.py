@@ -249,7 +249,7 @@ def test_the_headline_tells_apart_what_can_be():
     assert ranks == [("b", []), ("a", [])]
     assert overview.headline(found, ranks) == (
         "The most is gained on b: 2 [1.9, 2.1] times as fast from the static page as from ZERO_PAGE, 2 [1.86, 2.15] "
-        "times what is gained on the next, a."
+        "times what is gained on the next, a. Of c it can't be told."
     )
     found = {name: gains(2.0 + n / 100, 1.5, 2.6) for n, name in enumerate("abcde")}
     assert "any of the 4 others." in overview.headline(found, overview.ranking(found))

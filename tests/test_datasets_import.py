@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
 from zpmodel.base import shipped
 from zpmodel.base.errors import InputError
@@ -16,6 +17,7 @@ from zpmodel.calibration.calibrate import calibrate
 from zpmodel.calibration.identify import cost_table, missing
 from zpmodel.calibration.store import read, save
 from zpmodel.calibration.vectors import slopes_of, vector_cost, vector_slopes
+from zpmodel.commands.main import app
 from zpmodel.datasets import read_data_set
 from zpmodel.datasets.any_fio import read_any
 from zpmodel.datasets.imported import DRIVERS, Said, write_set
@@ -173,6 +175,31 @@ def test_rates_alone_make_a_device_and_no_cpu(tmp_path, files):
     assert model.device.best.KIND == "drive"
     assert all(np.isnan(row["value"]) for row in cost_table(model) if row["part"] == "cpu")
     assert any("cpu" in item.hides for item in missing(model))
+
+
+def test_where_a_kernel_thread_polled_it_is_said_why_there_is_no_cpu_time(tmp_path, files):
+    """In what import prints, in the set's record, by calibrate, and on the page of the policies."""
+    some = sorted(files.iterdir())
+    for number, polled in ((12, some), (5, some[:5])):
+        for path in some:
+            text = path.read_text().replace('"sqthread_poll": "1", ', "")
+            path.write_text(text.replace('"ioengine"', '"sqthread_poll": "1", "ioengine"') if path in polled else text)
+        out = tmp_path / f"set{number}"
+        shown = CliRunner().invoke(app, ["import", str(files), "--out", str(out)], catch_exceptions=False).stdout
+        many = "all 12" if number == 12 else "5 of 12"
+        said = f"CPU time of {many} runs is not known: fio let a kernel thread poll and submit for it (sqthread_poll)"
+        assert said in shown
+        assert "(sqthread_poll)" in (out / "set.toml").read_text()
+        data = read_data_set(out)
+        assert any(line.startswith(said) for line in data.remarks)
+        shown = CliRunner().invoke(app, ["calibrate", str(out), "--resamples", "20"], catch_exceptions=False).stdout
+        assert said in shown
+        assert data.writes["cpu_s"].notna().sum() == (0 if number == 12 else 7)
+    assert made(tmp_path, files, memory="malloc").without_cpu.startswith("5 of 12")
+    for path in some:
+        path.write_text(path.read_text().replace('"sqthread_poll": "1", ', ""))
+    (tmp_path / "again").mkdir()
+    assert made(tmp_path / "again", files).without_cpu == ""
 
 
 def test_foreign_text_reaches_no_terminal(tmp_path, files):

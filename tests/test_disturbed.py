@@ -3,14 +3,19 @@
 import json
 import math
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from zpmodel.base.estimate import DEVIATIONS
+from zpmodel.calibration.groups import group
 from zpmodel.calibration.held_out import run_noise
+from zpmodel.calibration.observed import FLOOR, observe
+from zpmodel.calibration.summary import contrast, medians
 from zpmodel.datasets.measured import read_set
 from zpmodel.datasets.others import disturbed, without_disturbed
 from zpmodel.datasets.points import load_points, read_point
@@ -96,6 +101,79 @@ def test_disturbed_runs_go_where_their_point_has_others(writes):
     assert "1 left out" in said
     assert "1 of 2 points" in said
     assert without_disturbed([quiet, unknown]) == ([quiet, unknown], "")
+
+
+def of(item, memory, share, replicate=1):
+    return replace(item, others_cpu_share=share, point=replace(item.point, memory=memory, replicate=replicate))
+
+
+def test_both_memories_of_a_pair_keep_runs_of_one_kind(writes):
+    first = next(item for item in writes if item.point.depth == 4)
+    small, huge, busy_small, busy_huge = (
+        of(first, memory, share, number) for share, number in ((0.02, 1), (0.5, 2)) for memory in ("malloc", "mmaphuge")
+    )
+    assert without_disturbed([small, huge, busy_small, busy_huge])[0] == [small, huge]
+    # One memory was never left in peace: what both have are disturbed runs.
+    kept, said = without_disturbed([busy_small, huge, busy_huge])
+    assert kept == [busy_small, busy_huge]
+    assert "in 1 of 1 pairs one memory has no run without that" in said
+    # Or there are none: nothing disturbed is set beside what is quiet.
+    assert without_disturbed([busy_small, huge])[0] == [huge]
+    assert without_disturbed([busy_small, busy_huge])[0] == [busy_small, busy_huge]
+    assert without_disturbed([busy_small])[0] == [busy_small]
+
+
+@pytest.mark.parametrize("name", ["kvm-zen5-loop", "kvm-zen5-virtio", "kvm-zen3-virtio"])
+def test_no_pair_of_the_shipped_sets_compares_a_disturbed_memory_with_a_quiet_one(name):
+    kept = without_disturbed(load_points(LOOP.parent / name)[0])[0]
+    kinds = {}
+    for item in kept:
+        kinds.setdefault(item.point.pair, {}).setdefault(item.point.memory, set()).add(disturbed(item))
+    assert all(len(set(map(frozenset, sides.values()))) == 1 and len(sides) == 2 for sides in kinds.values())
+
+
+def test_by_how_much_leaving_runs_out_moves_medians_is_said_and_how_few_are_left(writes):
+    """The numbers of the words, worked out another way."""
+    data = read_set(LOOP)
+    table = pd.DataFrame(
+        [{**asdict(item.point), "cpu": item.cpu_ns_per_byte, "rate": item.bytes_per_second} for item in writes]
+    )
+    keys = ["block_bytes", "depth", "memory"]
+    left = data.writes.set_index([*keys, "replicate"]).index
+    kept = table[table.set_index([*keys, "replicate"]).index.isin(left)]
+    before, after = (part.groupby(keys)[["cpu", "rate"]] for part in (table, kept))
+    shift = (after.median() / before.median())[after.size() < before.size()].median() - 1
+    assert f"the medians of {(after.size() < before.size()).sum()} points" in data.disturbed
+    assert f"by {shift['cpu']:+.1%} in CPU time and {shift['rate']:+.1%} in rate" in data.disturbed
+    assert f"{(after.size() == 1).sum()} of 120 points rest on a single run" in data.disturbed
+    assert shift["cpu"] > 0.1 > 0 > shift["rate"]
+
+
+def test_a_single_run_has_the_spread_of_those_that_were_repeated():
+    data = read_set(LOOP)
+    spread = (
+        data.writes.assign(rate=np.log(data.writes["rate"])).groupby(["block_bytes", "depth", "memory"])["rate"].std()
+    )
+    alone = medians(data).query("replicates == 1")
+    assert len(alone) > 50
+    half = np.exp(DEVIATIONS * spread.median())
+    for end, factor in (("low", 1 / half), ("high", half)):
+        assert alone[f"gib_per_s_{end}"].to_numpy() == pytest.approx((alone["gib_per_s"] * factor).to_numpy())
+    pairs = contrast(data).query("pairs == 1")
+    for name in ("throughput", "cpu"):
+        assert (pairs[f"{name}_high"] > 1.1 * pairs[f"{name}_low"]).all()
+    told = pairs.dropna(subset="cpu_saved_ns_per_vector")
+    assert (told["cpu_saved_ns_per_vector_low"] < told["cpu_saved_ns_per_vector"]).all()
+    # Its error in a fit is no smaller than that of a point with two.
+    groups = group(data)
+    for name in ("cpu_s", "rate"):
+        seen, runs = observe(data, groups, name), np.array([len(rows) for rows in groups.rows])
+        assert (seen.sigma[runs == 1] > FLOOR).all()
+        assert np.median(seen.sigma[runs == 1]) > np.median(seen.sigma[runs == 2])
+    # Where nothing was repeated, that of a run nobody knows anything of.
+    once = replace(data, writes=data.writes.drop_duplicates(["block_bytes", "depth", "memory"]))
+    found = medians(once)
+    assert np.log(found["gib_per_s_high"] / found["gib_per_s"]).to_numpy() == pytest.approx(0.1 * DEVIATIONS)
 
 
 def test_a_set_says_what_was_done_to_it(writes):

@@ -41,8 +41,12 @@ def test_a_loss_is_said_plainly():
 
 def test_no_gain_is_said_plainly():
     device = PathCosts(50e-6, 1e-7, 1e-9, 1e-12, 2e-3, 1e-9, 4.0, 0.5)
+    text = words(synthetic.data_set(1, device=device, ring=None, noise=0.005), GIB)
+    assert text.startswith("**No gain in elapsed time** of 5% or more:")
+    assert "It saves" in text
+    # Where runs scatter, nobody can say so.
     text = words(synthetic.data_set(1, device=device, ring=None, noise=0.03), GIB)
-    assert text.startswith("**No gain in elapsed time**")
+    assert text.startswith("**It can't be known from these data**")
     assert "It saves" in text
 
 
@@ -63,6 +67,10 @@ def of(ratio):
         (Estimate(0.998, 0.997, 0.999), "no gain", "0.998 [0.997, 0.999]"),
         (Estimate(0.9, 0.8, 0.95), "loss", "0.9 [0.8, 0.95]"),
         (Estimate(1.0, 0.5, 2.0), "unknown", "1 [0.5, 2]"),
+        (Estimate(1.16, 0.905, 1.49), "unknown", "1.16 [0.905, 1.49]"),
+        (Estimate(1.003, 1.0015, 1.06), "unknown", "1.003 [1.002, 1.06]"),
+        (Estimate(1.01, 0.96, 1.04), "no gain", "1.01 [0.96, 1.04]"),
+        (Estimate(0.99, 0.6, 1.04), "no gain, perhaps a loss", "0.99 [0.6, 1.04]"),
         (Estimate.exactly(1.0), "no gain", "1"),
     ],
 )
@@ -72,10 +80,20 @@ def test_the_verdict_the_ratio_and_the_words_agree(ratio, verdict, printed):
     ends = [float(part) for part in printed.strip("]").replace("[", "").replace(",", "").split()]
     assert (verdict in ("gain", "loss")) <= (min(ends) > 1 or max(ends) < 1)
     text = headline(load_machine("nvme-mailing-list"), found, found)
-    starts = {"gain": "**A gain.**", "loss": "**A loss.**", "no gain": "**No gain", "unknown": "**It can't be known"}
+    starts = {
+        "gain": "**A gain.**",
+        "loss": "**A loss.**",
+        "no gain": "**No gain in elapsed time** of 5% or more:",
+        "no gain, perhaps a loss": "**No gain in elapsed time** of 5% or more, perhaps a loss:",
+        "unknown": "**It can't be known",
+    }
     assert text.startswith(starts[verdict])
     assert "ms of CPU time per GiB" in text  # which is told apart from it
-    assert throughput(found).startswith("no gain in throughput") == (verdict == "no gain")
+    assert throughput(found).startswith("no gain") == (verdict in ("no gain", "no gain, perhaps a loss"))
+    # What is unknown says how far it is, and what to measure.
+    for said in (text, throughput(found), found.unknown_in_words):
+        assert ("time a zero-out from both pages on this very drive" in said) == (verdict == "unknown")
+    assert ("can't be told from these data, [" in found.unknown_in_words) == (verdict == "unknown")
 
 
 def test_a_gain_of_which_the_interval_says_nothing_is_in_bold_in_no_unit():

@@ -80,7 +80,8 @@ def machines() -> dict[str, DataSet]:
     made = {
         "gain": synthetic.data_set(1),
         "loss": synthetic.data_set(2, device=likes_small, limits=wide, ring=None),
-        "no-gain": synthetic.data_set(1, device=busy, ring=None, noise=0.03),
+        "no-gain": synthetic.data_set(1, device=busy._replace(mebibyte=4e-3), ring=None, noise=0.005),
+        "unknown": synthetic.data_set(1, device=busy, ring=None, noise=0.03),
         "ring": synthetic.data_set(3, cpu=stalls),
     }
     both = made["gain"]

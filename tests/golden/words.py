@@ -1,4 +1,4 @@
-"""Verdicts in words: a gain, a loss, no gain, a ring, and a set that knows one memory only."""
+"""Verdicts in words: a gain, a loss, no gain, none to be known, a ring, and a set that knows one memory only."""
 
 from golden import inputs
 from golden.case import Case

@@ -49,6 +49,7 @@ def command(folder: Path, out: Path | None, resamples: int, seed: int, as_json: 
                 "assumed": data.assumed,
                 "left_out": data.left_out,
                 "disturbed": data.disturbed,
+                "without_cpu": data.without_cpu,
             }
         )
         return
@@ -61,10 +62,7 @@ def command(folder: Path, out: Path | None, resamples: int, seed: int, as_json: 
     if vector:
         shown = f"{vector.scaled(1e9)} ns of CPU time ({vector.source}, one-vector I/Os left out)"
         say(f"Read off without the model: a 4 KiB vector takes {shown}.")
-    disturbed = [f"The runs: {data.disturbed}."] if data.disturbed else []
-    for note in [*notes, *disturbed, *(f"Assumed: {line}." for line in data.assumed)]:
+    for note in (*notes, *data.remarks):
         say(f"- {printable(note)}")
-    if data.left_out:
-        say(f"{len(data.left_out)} left out, the first: {printable(data.left_out[0])}")
     if out is not None:
         say(f"\nwritten: {out}")

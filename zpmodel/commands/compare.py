@@ -45,8 +45,9 @@ def command(
     few_answers(queue.chunk_sectors if queue else 0)
     from zpmodel.base.units import format_size, parse_size
     from zpmodel.calibration.identify import missing
-    from zpmodel.study.compare import WHAT_COUNTS, compare, hidden, hidden_in_words
+    from zpmodel.study.compare import compare, hidden, hidden_in_words
     from zpmodel.study.scenario import FIO_WRITE, ZERO_OUT, Scenario
+    from zpmodel.study.verdict import WHAT_COUNTS
 
     model = asked.load()
     size = parse_size(length, field="--length")
@@ -64,11 +65,12 @@ def command(
     zeroed = format_size(found[0].prediction.structure.length)
     say(f"Zeroing {zeroed} by {caller}, costs of {model.name}, 90 % intervals")
     emit_table(_shown(found))
-    say(WHAT_COUNTS)
+    unknown = [f"{item.policy}: {item.unknown_in_words}." for item in found if item.unknown_in_words]
+    say("\n".join([WHAT_COUNTS, *unknown]))
     for served in (item.served for item in found if item.served is not None):
         say(f"on-demand: a mean of all calls; {served.in_words()}; zpmodel life says more.")
     if ends is not None:
-        say(hidden_in_words(ends))
+        say(hidden_in_words(model.device, ends))
     if caller not in (ZERO_OUT, FIO_WRITE):
         say(f"{caller}: as in Linux 6.12 from PAGE_SIZE, and as it would be, converted, from larger pages.")
     if found[0].offloaded:

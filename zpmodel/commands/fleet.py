@@ -35,8 +35,8 @@ def command(table: Path, asked: AskedMachine, zero_page: str, out: Path | None, 
     their machines, the rest is done, and the exit status is 0.
     """
     from zpmodel.base.files import check_new, write_atomically
-    from zpmodel.study.compare import WHAT_COUNTS
     from zpmodel.study.fleet import fleet, read_table
+    from zpmodel.study.verdict import WHAT_COUNTS
 
     if out is not None:
         check_new(out, where="--out")

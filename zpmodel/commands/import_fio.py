@@ -56,10 +56,13 @@ def command(
                 "runs_with_cpu": told,
                 "assumed": found.assumed,
                 "left_out": found.left_out,
+                "without_cpu": found.without_cpu,
             }
         )
         return
     say(f"{printable(str(out))}: {len(found.writes)} runs of {points} points, {told} with CPU time")
+    if found.without_cpu:
+        say(f"CPU time of {printable(found.without_cpu)}")
     for line in found.assumed:
         say(f"assumed: {printable(line)}")
     for line in found.left_out:

@@ -31,13 +31,16 @@ class Home:
     machine_digest: str | None
     sessions: tuple[tuple[datetime, datetime], ...]
 
-    def why_foreign(self, name: str, started: str, machine_digest: str | None) -> str:
-        """Say why a point is not one of this set's; nothing where it is."""
+    def why_foreign(self, name: str, started: str | None, machine_digest: str | None) -> str:
+        """Say why a point is not one of this set's; nothing where it is.
+
+        :param started: None where nobody noted it, and it is not asked for.
+        """
         if self.names and name not in self.names:
             return "it is not in this set's plan.json"
         if machine_digest != self.machine_digest:
             return "it was measured on another machine"
-        if self.machine_digest is None and self.sessions:
+        if self.machine_digest is None and self.sessions and started is not None:
             moment = _moment(started)
             if moment is None or not any(first <= moment <= last for first, last in self.sessions):
                 return f"it was measured at {started}, outside this set's sessions: on another machine or another day"

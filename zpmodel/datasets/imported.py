@@ -73,6 +73,7 @@ class _Set(msgspec.Struct, forbid_unknown_fields=True):
     assumed: _Lines
     left_out: _Lines
     limits_assumed: _Text = ""
+    without_cpu: _Text = ""
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,7 @@ def read_set(folder: Path | str) -> DataSet:
         tuple(found.assumed),
         found.copies,
         limits_assumed=found.limits_assumed,
+        without_cpu=found.without_cpu,
     )
 
 
@@ -166,6 +168,7 @@ def write_set(out: Path, imported: Imported, said: Said, files: Iterable[str]) -
         "assumed": assumed,
         "left_out": _short(left_out),
         "limits_assumed": "" if said.limits else f"preset {facts.limits}",
+        "without_cpu": _without_cpu(imported, rows),
         "limits": limits.to_sysfs() | {"source": limits.source},
         "machine": machine,
     }
@@ -223,13 +226,33 @@ def _with_cpu(rows: pd.DataFrame, said: Said, assumed: list[str], left_out: list
             "(--memory malloc says that they are not)"
         )
         cpu_s = cpu_s.where(~maybe_huge)
-    if cpu_s.isna().all():
-        left_out.append("CPU time of all runs: fio's output has none that can be used")
-    else:
+    if cpu_s.notna().any():
         assumed.append("the CPU time is that of fio's threads: interrupts on other CPUs and kernel threads are not in")
     if len(rows) and not rows["fixed"].all():
         assumed.append("no pages of a buffer lie side by side (in buffers that are not registered those merge)")
     return rows.assign(cpu_s=cpu_s, path_s=cpu_s)
+
+
+def _without_cpu(imported: Imported, rows: pd.DataFrame) -> str:
+    """Of how many of the rows the CPU time is not known, and why, in words; empty where fio printed all."""
+    lost = imported.left_out[imported.left_out["what"] == "cpu_s"]
+    reasons = Counter(_why_no_cpu(reason) for reason in lost.loc[lost["source"].isin(rows["source"]), "reason"])
+    said = [
+        f"{'all' if number == len(rows) else f'{number} of'} {len(rows)} runs is not known: {reason}"
+        for reason, number in reasons.most_common(3)
+    ]
+    return "; of ".join(said)[:4000]
+
+
+def _why_no_cpu(reason: str) -> str:
+    """In a reader's words; they say what fio printed."""
+    if "sqthread_poll" not in reason:
+        return reason
+    seems = "seems to have let" if "perhaps" in reason else "let"
+    return (
+        f"fio {seems} a kernel thread poll and submit for it (sqthread_poll), and of that thread's CPU time it prints "
+        "nothing, so no cost of a CPU can be calibrated; measure without that option"
+    )
 
 
 def _driver(rows: pd.DataFrame, said: Said, assumed: list[str]) -> tuple[str | None, DriverFacts]:

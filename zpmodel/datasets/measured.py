@@ -10,7 +10,7 @@ import pandas as pd
 from zpmodel.base.errors import InputError
 from zpmodel.base.files import read_text
 from zpmodel.datasets.others import without_disturbed
-from zpmodel.datasets.points import LeftOut, Measured, load_points
+from zpmodel.datasets.points import WITHOUT_USAGE, LeftOut, Measured, load_points
 from zpmodel.datasets.schema import WRITES, DataSet, facts, limits_of
 from zpmodel.devices import device_for
 from zpmodel.queue.kernel import LARGEST_BLOCK_BYTES
@@ -55,7 +55,9 @@ def read_set(folder: Path | str) -> DataSet:
         found = f"no writes that can be used; {left_out[0].name}: {left_out[0].reason}" if left_out else "no writes"
         raise InputError(str(folder), "points", found, "a data set with points of both memories")
     writes = pd.DataFrame(rows, columns=[column.name for column in WRITES])
-    assumed = (f"a queue as of the preset {_ASSUMED}: the target was on no block device",) if unknown else ()
+    assumed = [f"a queue as of the preset {_ASSUMED}: the target was on no block device"] if unknown else []
+    if not all(item.noted for item in quiet):
+        assumed.append(WITHOUT_USAGE)
     return DataSet(
         folder.resolve().name,
         machine,
@@ -63,7 +65,7 @@ def read_set(folder: Path | str) -> DataSet:
         device,
         writes,
         _listed(left_out),
-        assumed,
+        tuple(assumed),
         limits_known=not unknown,
         disturbed=others,
     )
@@ -92,7 +94,7 @@ def _why_not(item: Measured, limits: QueueLimits) -> str:
 def _row(item: Measured, bound: bool) -> dict[str, Any]:
     """A run as calibration takes it; ``bound``: no unbound worker does any of its I/O."""
     point = item.point
-    cpu_seconds = item.cpu_seconds - (item.teardown_cpu_seconds if bound else 0.0)
+    cpu_seconds = item.cpu_seconds - (item.teardown_cpu_seconds if bound and item.noted else 0.0)
     return {
         "block_bytes": point.block_bytes,
         "depth": point.depth,

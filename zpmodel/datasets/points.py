@@ -1,6 +1,7 @@
 """Reading back what `zpmodel measure` wrote: one row a point, and the paired contrast of the two buffer memories."""
 
 import math
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -21,6 +22,12 @@ from zpmodel.datasets.point import Point
 FIO_TICK_S = 1e-3
 """What fio's CPU times are cut down to [s]."""
 
+WITHOUT_USAGE = (
+    "the set's folder usage/ is missing or empty: its CPU time is what fio says of its own thread, so that io_uring's "
+    "workers and kernel threads are not in it, nor is it known which runs other programs disturbed"
+)
+"""What is said of such a set."""
+
 _FINEST_NS = 1000  # no two readings of a clock are closer to what they enclose
 
 
@@ -33,7 +40,8 @@ class Measured:
     ``kernel_cpu_seconds`` kernel threads' but for memory management's, ``teardown_cpu_seconds`` the part of it that
     may be the end of fio's ring [s]; ``elapsed_seconds`` is how long fio's process lived [s], and
     ``others_cpu_share`` the share of all CPU time meanwhile that was neither its nor kernel threads' [1], of a clock of
-    10 ms, NaN where nobody noted it.
+    10 ms, NaN where nobody noted it. Where a set has lost all that was noted beside fio's answers, ``started`` is empty
+    and whatever fio doesn't say is NaN.
     """
 
     point: Point
@@ -59,8 +67,16 @@ class Measured:
 
     @property
     def cpu_seconds(self) -> float:
-        """CPU time of the job wherever it was spent, but for interrupts that hit an idle CPU [s]."""
+        """CPU time of the job wherever it was spent, but for interrupts that hit an idle CPU; that of fio's thread
+        where nobody noted the others' [s]."""
+        if not self.noted:
+            return self.thread_cpu_seconds
         return self.thread_cpu_seconds + self.worker_cpu_seconds + self.kernel_cpu_seconds
+
+    @property
+    def noted(self) -> bool:
+        """Whether there is more than fio's own answer."""
+        return bool(self.started)
 
     @property
     def cpu_ns_per_byte(self) -> float:
@@ -107,13 +123,14 @@ def read_point(out: Path, name: str) -> Measured:
     return item
 
 
-def _try(out: Path, name: str) -> tuple[Measured | None, str]:
+def _try(out: Path, name: str, *, noted: bool = True) -> tuple[Measured | None, str]:
+    """A point, or why it can't be used; ``noted``: it must have its usage, else that is not looked for."""
     where = "point"
     try:
         point = point_of(out / "points" / f"{name}.json")
         job = check_answer(read_bounded(out / "points" / f"{name}.json"), point)
         where = "usage"
-        usage = check_usage(read_bounded(out / "usage" / f"{name}.json"), point)
+        usage = check_usage(read_bounded(out / "usage" / f"{name}.json"), point) if noted else None
     except FileNotFoundError:
         return None, f"its {where} is missing"
     except OSError as error:
@@ -122,26 +139,27 @@ def _try(out: Path, name: str) -> tuple[Measured | None, str]:
         return None, f"{where}: {error}"
     way = way_of(job, point)
     thread_cpu, resolution = _thread_cpu(job, usage)
+    unknown = math.nan
     return Measured(
         point=point,
-        started=usage.started,
+        started=usage.started if usage else "",
         seconds=way.runtime / 1e3,
         ios=way.total_ios,
         bytes=way.io_bytes,
         latency_ns=way.lat_ns.mean,
         thread_cpu_seconds=thread_cpu,
         thread_cpu_resolution_s=resolution,
-        worker_cpu_seconds=usage.io_worker_seconds,
-        kernel_cpu_seconds=seconds_of_io(usage.kernel_thread_seconds),
-        teardown_cpu_seconds=seconds_of_teardown(usage.kernel_thread_seconds),
-        steal_seconds=usage.machine_seconds.steal,
-        others_cpu_share=_others_cpu_share(usage),
-        elapsed_seconds=usage.elapsed_seconds,
-        machine_digest=usage.machine_digest,
+        worker_cpu_seconds=usage.io_worker_seconds if usage else unknown,
+        kernel_cpu_seconds=seconds_of_io(usage.kernel_thread_seconds) if usage else unknown,
+        teardown_cpu_seconds=seconds_of_teardown(usage.kernel_thread_seconds) if usage else unknown,
+        steal_seconds=usage.machine_seconds.steal if usage else unknown,
+        others_cpu_share=_others_cpu_share(usage) if usage else unknown,
+        elapsed_seconds=usage.elapsed_seconds if usage else unknown,
+        machine_digest=usage.machine_digest if usage else None,
     ), ""
 
 
-def _thread_cpu(job: Job, usage: Usage) -> tuple[float, float]:
+def _thread_cpu(job: Job, usage: Usage | None) -> tuple[float, float]:
     """The CPU time of the job's thread and the half-width of its rounding [s]; the truth lies within.
 
     fio cuts user and system time down to whole milliseconds, each by itself (``mtime_since_tv`` of two getrusage(2)):
@@ -149,7 +167,7 @@ def _thread_cpu(job: Job, usage: Usage) -> tuple[float, float]:
     to a scheduler's tick more: getrusage(2) of a running thread is as old as its last tick.) The scheduler's
     nanoseconds hold the readings' own cost, which is known to about half of itself.
     """
-    if usage.thread_cpu_ns is not None:
+    if usage is not None and usage.thread_cpu_ns is not None:
         half = max(_FINEST_NS, usage.thread_cpu_overhead_ns / 2)
         return max(half, usage.thread_cpu_ns - usage.thread_cpu_overhead_ns) / 1e9, half / 1e9
     return (job.usr_cpu + job.sys_cpu) / 100 * job.job_runtime / 1e3 + FIO_TICK_S, FIO_TICK_S
@@ -170,18 +188,24 @@ def finished(out: Path) -> list[str]:
     return sorted(path.stem for path in (out / "points").glob("[!.]*.json"))
 
 
-def load_points(out: str | Path) -> tuple[list[Measured], list[LeftOut]]:
+def load_points(out: str | Path, *, complete: bool = False) -> tuple[list[Measured], list[LeftOut]]:
     """Read every good point of a measured set, in the order in which they ran, and say which others are there.
 
     Left out are points that are damaged, without usage, under another's name, not in the set's plan, or measured on
-    another machine: by the digest in ``plan.json``, in sets from before there was one by the sessions' times.
+    another machine: by the digest in ``plan.json``, in sets from before there was one by the sessions' times. Where not
+    one point has its usage, all are taken for what fio itself says of them.
+
+    :param complete: take none without its usage even then.
     """
     out = Path(out)
-    home = read_home(out)
+    home, names = read_home(out), finished(out)
+    noted = complete or any(os.path.lexists(out / "usage" / f"{name}.json") for name in names)
     good, left_out = [], []
-    for name in finished(out):
-        item, reason = _try(out, name)
-        reason = reason if item is None else home.why_foreign(item.point.id, item.started, item.machine_digest)
+    for name in names:
+        item, reason = _try(out, name, noted=noted)
+        if item is not None:
+            when, machine = (item.started, item.machine_digest) if noted else (None, home.machine_digest)
+            reason = home.why_foreign(item.point.id, when, machine)
         if item is None or reason:
             left_out.append(LeftOut(name, reason))
         else:

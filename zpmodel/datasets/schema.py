@@ -122,6 +122,7 @@ class DataSet:
         where they are known.
     :ivar copies: whether a CPU moves the data (a device that is software); False where the device fetches them itself
         (DMA), so that bytes cost no CPU time but by their vectors and requests.
+    :ivar without_cpu: of how many runs the CPU time is not known, and why; empty where it is, or nobody knows why.
     :ivar disturbed: what other programs did to the runs, in words; empty where they left them alone, or nobody knows.
     """
 
@@ -136,6 +137,7 @@ class DataSet:
     limits_known: bool = True
     limits_assumed: str = ""
     disturbed: str = ""
+    without_cpu: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "writes", conform(self.writes, WRITES, self.name))
@@ -153,6 +155,16 @@ class DataSet:
     def structure(self, block_bytes: int, memory: str, max_sectors_kb: int = 0) -> Structure:
         """The structure of one of the set's writes, with the limit that it was made under."""
         return count_buffer(memory, limits_of(self.limits, max_sectors_kb), block_bytes)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What has to be said of the runs, a line each: what others did to them, what was assumed and left out."""
+        lines = [f"The runs: {self.disturbed}."] if self.disturbed else []
+        lines += [f"CPU time of {self.without_cpu}."] if self.without_cpu else []
+        lines += [f"Assumed: {line}." for line in self.assumed]
+        if self.left_out:
+            lines.append(f"{len(self.left_out)} left out, the first: {self.left_out[0]}.")
+        return tuple(lines)
 
     @property
     def plain(self) -> pd.DataFrame:

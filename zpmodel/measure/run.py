@@ -194,7 +194,7 @@ class _Session:
 
     def _take_stock(self) -> dict[str, dataset.Measured]:
         """Read what earlier sessions left; what can't be used is set aside, to be measured anew."""
-        good, left_out = dataset.load_points(self.out)
+        good, left_out = dataset.load_points(self.out, complete=True)
         set_aside(self.out, left_out)
         if left_out:
             first = f"{cleaned(left_out[0].name)}: {cleaned(left_out[0].reason)}"

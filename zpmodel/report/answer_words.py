@@ -11,7 +11,7 @@ from zpmodel.report.charts import answers as charts
 from zpmodel.report.escape import to_markdown
 from zpmodel.study.answers.base import Answer, Asked, as_more, saves
 from zpmodel.study.answers.gain import beside_published, published_gain, ring_share, static_gain, throughput
-from zpmodel.study.compare import Comparison
+from zpmodel.study.compare import Comparison, prior_in_words
 from zpmodel.study.conversions import Gain
 
 
@@ -55,6 +55,8 @@ def _sure(asked: Asked, missing: str) -> str:
             "calculated from counted instructions, not timed on a drive: they span the CPUs that were timed, and what "
             "nobody has measured of the device, above all how much of submission its own work hides"
         )
+        device = asked.machine.device
+        rests += f" ({prior_in_words(device)})" if device.may_hide_all else ""
     if asked.machine.composed and asked.measured is not None:
         rests += "; the measured disk's are fitted to fio"
     return (
@@ -158,9 +160,16 @@ def conversion_headline(found: Sequence[Gain], machine: str) -> str:
         for item in found
         if item.worth.startswith("yes")
     ]
-    first = f"**Worth a patch: {', then '.join(named)}.**" if named else "**Nothing is left that is worth a patch.**"
+    first = (
+        f"**Worth a patch: {', then '.join(named)}.**" if named else "**Nothing is left that is surely worth a patch.**"
+    )
     text = f"{first} CPU time saved through {to_markdown(machine)}."
-    for word, says in (("hardly", "Hardly worth one"), ("no:", "Not"), ("not", "Not to be said")):
+    for word, says in (
+        ("perhaps", "Perhaps worth one"),
+        ("hardly", "Hardly worth one"),
+        ("no:", "Not"),
+        ("not", "Not to be said"),
+    ):
         users = [f"`{item.user}`" for item in found if item.worth.startswith(word)]
         text += f" {says}: {', '.join(users)}." if users else ""
     return text

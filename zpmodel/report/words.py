@@ -8,8 +8,9 @@ import pandas as pd
 from zpmodel.base.estimate import Estimate, Floats, bold, digits
 from zpmodel.base.units import GIB, format_size
 from zpmodel.study.answers.base import as_more
-from zpmodel.study.compare import Comparison, compare
+from zpmodel.study.compare import Comparison, compare, prior_in_words
 from zpmodel.study.scenario import Scenario
+from zpmodel.study.verdict import NO_GAIN_WITHIN
 from zpmodel.timing.machine import Machine
 
 
@@ -21,7 +22,10 @@ def headline(machine: Machine, found: Comparison, page: Comparison) -> str:
     if found.stands_on:
         text = f"If the queue's limits are those assumed ({found.stands_on}): {text}"
     if found.open_overlap:
-        text += " In elapsed time it is none if the device hides all of submission: how much it does, nobody measured."
+        text += (
+            " In elapsed time it is none if the device hides all of submission. How much it does, nobody measured: "
+            f"it is {prior_in_words(machine.device)}, and the gain hangs on that."
+        )
     text += "".join(f"\n\n*{item}*" for item in found.lacking)
     if found.prediction.beyond:
         text += f" *Outside the calibrated range: {found.prediction.beyond}.*"
@@ -59,11 +63,13 @@ def _elapsed(found: Comparison, page: Comparison) -> str:
             f"as from ZERO_PAGE ({before} up to {after}; {bounds})."
         )
     if found.verdict == "unknown":
+        remedy = "" if any("elapsed" in item.hides for item in found.lacking) else f" To know it, {found.to_measure}."
         return (
             f"**It can't be known from these data** whether zeroing {size} goes faster {source}: anything from "
-            f"{digits(ratio.low)} to {digits(ratio.high)} times the speed of ZERO_PAGE agrees with them."
+            f"{digits(ratio.low)} to {digits(ratio.high)} times the speed of ZERO_PAGE agrees with them.{remedy}"
         )
-    why = " that the data can show" if ratio.low <= 1 <= ratio.high else ", or less than half a per cent"
+    least = f" of {NO_GAIN_WITHIN - 1:.0%} or more"
+    why = f"{least}, perhaps a loss" if found.verdict == "no gain, perhaps a loss" else least
     return (
         f"**No gain in elapsed time**{why}: zeroing {size} {source} is predicted "
         f"to go at {ratio.as_ratio()} times the speed of ZERO_PAGE ({before} and {after}; {bounds})."
@@ -143,8 +149,8 @@ def measured_line(contrast: pd.DataFrame) -> str:
 
     def show(row: pd.Series, name: str) -> str:
         low, high = row[f"{name}_low"], row[f"{name}_high"]
-        alone = " (one pair, so without an interval)" if row["pairs"] == 1 else f" [{low:.2f}, {high:.2f}]"
-        return f"{row[name]:.2f}{alone}"
+        alone = " (one pair: its interval is as pairs scatter elsewhere)" if row["pairs"] == 1 else ""
+        return f"{row[name]:.2f} [{low:.2f}, {high:.2f}]{alone}"
 
     def where(row: pd.Series) -> str:
         return f"at {format_size(row['block_bytes'])} blocks, queue depth {int(row['depth'])}"

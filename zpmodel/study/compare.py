@@ -1,27 +1,19 @@
 """The three policies side by side."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from zpmodel.base.estimate import Estimate
+import numpy as np
+
+from zpmodel.base.estimate import Estimate, digits
 from zpmodel.calibration.identify import Missing, missing
 from zpmodel.queue.zeropage import POLICIES
 from zpmodel.study.on_demand import OnDemand
 from zpmodel.study.scenario import FIO_WRITE, Scenario, predict
 from zpmodel.study.served import Served, serve, serve_share
-from zpmodel.timing.machine import Machine
+from zpmodel.study.verdict import verdict_of
+from zpmodel.timing.machine import Device, Machine
 from zpmodel.timing.predict import Prediction
-
-GAIN_FROM = 1.005
-"""A speed-up from which there is a gain [1]: half a per cent. Less is none, however sure: it prints as 1."""
-
-WHAT_COUNTS = (
-    "gain: at least half a per cent faster, with the whole interval above 1; what is saved in CPU time stands apart"
-)
-"""What counts as a gain, for people."""
-
-NO_GAIN_WITHIN = 1.5
-"""An interval of the speed-up that holds 1 says "no gain" where it ends below this, else that nobody knows."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +29,8 @@ class Comparison:
     :ivar assumed: which limits of the queue were assumed when the machine was calibrated; empty where they were known.
     :ivar may_hide_all: whether nobody knows how much of submission hides behind the device, which bounds
         PAGE_SIZE, and it may be all.
+    :ivar composed: whether the machine was put together from parts, and never measured as a whole.
+    :ivar hangs_on_life: whether a call that finds its on-demand folio would have a verdict.
     """
 
     policy: str
@@ -47,6 +41,8 @@ class Comparison:
     served: Served | None = None
     assumed: str = ""
     may_hide_all: bool = False
+    composed: bool = False
+    hangs_on_life: bool = False
 
     @property
     def offloaded(self) -> bool:
@@ -55,22 +51,15 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """The elapsed time in a word.
-
-        ``gain``: at least :data:`GAIN_FROM`, and all of the interval, as it is printed, above 1; ``loss``, the same the
-        other way round; ``no gain`` where it is neither, and the interval leaves no room for a factor of
-        :data:`NO_GAIN_WITHIN`; ``unknown`` where it does. PAGE_SIZE: ``-``.
+        """The elapsed time in a word, as :func:`zpmodel.study.verdict.verdict_of` has it; ``unknown`` also where the
+        calibration lacks what it would need. PAGE_SIZE: ``-``.
         """
         ratio = self.speedup
         if self.policy == "page":
             return "-"
         if ratio.low != ratio.high and any("elapsed" in item.hides for item in self.lacking):
             return "unknown"
-        if _gained(ratio):
-            return "gain"
-        if _gained(ratio.inverse()):
-            return "loss"
-        return "no gain" if ratio.high < NO_GAIN_WITHIN and ratio.low > 1 / NO_GAIN_WITHIN else "unknown"
+        return verdict_of(ratio)
 
     @property
     def hedged(self) -> str:
@@ -82,6 +71,28 @@ class Comparison:
     def open_overlap(self) -> bool:
         """Whether a gain or a loss is one only where the device leaves some of submission to be seen."""
         return self.may_hide_all and self.verdict in ("gain", "loss")
+
+    @property
+    def to_measure(self) -> str:
+        """What to measure where the verdict is unknown; empty where there is one."""
+        if self.verdict != "unknown":
+            return ""
+        unseen = [str(item).rstrip(".") for item in self.lacking if "elapsed" in item.hides]
+        if unseen:
+            return "; ".join(unseen)
+        if self.hangs_on_life:
+            return "count how often calls find the folio (thp_zero_page_alloc, thp_zero_page_alloc_failed)"
+        if self.composed:
+            return "time a zero-out from both pages on this very drive"
+        return "repeat fio's pairs of both memories at this size and larger, with nothing else running"
+
+    @property
+    def unknown_in_words(self) -> str:
+        """What the data leave open and what to measure where the verdict is unknown; empty where there is one."""
+        if self.verdict != "unknown":
+            return ""
+        ends = f"[{digits(self.speedup.low)}, {digits(self.speedup.high)}]"
+        return f"can't be told from these data, {ends} times as fast; {self.to_measure}"
 
     @property
     def stands_on(self) -> str:
@@ -108,6 +119,7 @@ class Comparison:
             "verdict": f"{self.hedged} (extrapolated)"
             if self.prediction.beyond and self.policy != "page"
             else self.hedged,
+            "to_measure": self.to_measure,
             "bios": counts.bios,
             "vectors": counts.vectors,
             "requests": counts.requests,
@@ -139,12 +151,12 @@ def compare(scenario: Scenario, policies: tuple[str, ...] = POLICIES) -> list[Co
         machine = machine.for_writes(scenario.length, scenario.depth)
     for policy in policies:
         prediction = page if policy == "page" else predict(scenario.but(zero_page=policy))
-        served = None
+        beside = _beside(machine, page, policy, prediction, None)
         # Write Zeroes reads no zero page, so nobody asks for one.
         if policy == "on-demand" and prediction.structure.operation == "write":
-            served = _serve(scenario, page, prediction)
-            prediction = served.prediction
-        found.append(_beside(machine, page, policy, prediction, served))
+            served, known = _serve(scenario, page, prediction), beside.verdict != "unknown"
+            beside = replace(_beside(machine, page, policy, served.prediction, served), hangs_on_life=known)
+        found.append(beside)
     return found
 
 
@@ -163,12 +175,19 @@ def hidden(scenario: Scenario) -> tuple[Estimate, Estimate] | None:
     return None if whole.offloaded else (whole.speedup, none.speedup)
 
 
-def hidden_in_words(ends: tuple[Estimate, Estimate]) -> str:
+def prior_in_words(device: Device) -> str:
+    """What is taken for granted of a device of which nobody knows how much of submission it hides."""
+    shares = np.asarray(device.draws.path().overlap)
+    low, high = (round(float(end), 2) for end in (shares.min(), shares.max()))
+    return f"taken as uniform in [{low:g}, {high:g}], each share as likely as any other"
+
+
+def hidden_in_words(device: Device, ends: tuple[Estimate, Estimate]) -> str:
     """What :func:`hidden` found, as a sentence."""
     whole, none = (each.as_ratio() for each in ends)
     return (
-        "Nobody measured how much of submission hides behind this device, so the interval spans it: static is "
-        f"{whole} times as fast if all of it does, {none} times if none."
+        f"Nobody measured how much of submission hides behind this device. It is {prior_in_words(device)}: interval "
+        f"and verdict hang on that. Static is {whole} times as fast if all of it does, {none} times if none."
     )
 
 
@@ -201,11 +220,8 @@ def _beside(machine: Machine, page: Prediction, policy: str, other: Prediction, 
         served,
         machine.driver.assumed,
         machine.device.may_hide_all and page.bound_by == "device",
+        bool(machine.composed),
     )
-
-
-def _gained(ratio: Estimate) -> bool:
-    return ratio.value >= GAIN_FROM and round(ratio.low, 3) > 1
 
 
 def _alike(page: Prediction, other: Prediction) -> bool:

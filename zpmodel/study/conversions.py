@@ -5,11 +5,13 @@ from typing import Any
 
 from zpmodel.base.estimate import Estimate, digits
 from zpmodel.base.units import GIB
+from zpmodel.calibration.identify import missing
 from zpmodel.callers.base import Caller, Counts
 from zpmodel.callers.find import all_callers
 from zpmodel.callers.table import STATES, change
 from zpmodel.memory.machines import read_machine
 from zpmodel.memory.reading.cpus import CALL_NS, Work, known_readers, read_zeroes
+from zpmodel.study.verdict import NO_GAIN_WITHIN
 from zpmodel.timing.machine import Machine
 from zpmodel.timing.predict import Prediction, predict_structure
 
@@ -21,8 +23,9 @@ STEPS = {
 }
 """Steps between states of :data:`zpmodel.callers.table.STATES`."""
 
-WORTH_SHARE = 0.05
-"""A patch is called worth it where it surely saves this share of the CPU time that its user takes [1]; a convention."""
+WORTH_SHARE = round(NO_GAIN_WITHIN - 1, 3)
+"""A patch is called worth it where it surely saves this share of the CPU time that its user takes [1], hardly where it
+surely saves less; a convention, the same as for a gain in throughput that nobody would care about."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,11 @@ class Gain:
             return "not surely: it may save or cost CPU time"
         part = f"{share.value:.0%}" if share.value >= 0.01 else "less than 1%"
         said = f"{digits(saved.value * 1e3)} ms of CPU time a GiB, {part} of it"
-        return f"yes: saves {said}" if share.low >= WORTH_SHARE else f"hardly: saves {said}"
+        if share.low >= WORTH_SHARE:
+            return f"yes: saves {said}"
+        if share.high < WORTH_SHARE:
+            return f"hardly: saves {said}"
+        return f"perhaps: saves {said}, or anything from {share.low:.0%} to {share.high:.0%}"
 
     def row(self) -> dict[str, Any]:
         """As a flat row, with units in the names."""
@@ -153,8 +160,8 @@ def _device(
         before.elapsed_draws / after.elapsed_draws,
         machine.ratio_scatter,
     )
-    if not machine.cpu.known:
-        return Gain(name, step, None, None, speedup, calls, "CPU time: none was measured on this machine")
+    if unseen := [item for item in missing(machine) if "cpu" in item.hides]:
+        return Gain(name, step, None, None, speedup, calls, str(unseen[0]).rstrip("."))
     saved = before.cpu_s.value - after.cpu_s.value
     draws = before.cpu_draws - after.cpu_draws
     return Gain(

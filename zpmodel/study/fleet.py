@@ -60,10 +60,16 @@ class Fleet:
         if self.machines.empty:
             return f"No row could be answered.{self._left_out}"
         number = self.machines["machines"].sum()
-        gaining = self.machines.loc[self.machines["verdict"].str.startswith("gain"), "machines"].sum()
+        gaining, untold = (
+            self.machines.loc[self.machines["verdict"].str.startswith(word), "machines"].sum()
+            for word in ("gain", "unknown")
+        )
         saved = self.totals["cpu_saved_s_per_day"]
         machines = "machine gains" if number == 1 else "machines gain"
-        text = f"{gaining:,} of {number:,} {machines} in elapsed time; all together save {saved} s of CPU time a day"
+        text = f"{gaining:,} of {number:,} {machines} in elapsed time"
+        if untold:
+            text += f", of {untold:,} it can't be told"
+        text += f"; all together save {saved} s of CPU time a day"
         return f"{text} and hold {self.machines['memory_mib'].sum():,.0f} MiB for it.{self._left_out}"
 
     @property

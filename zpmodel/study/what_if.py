@@ -13,6 +13,7 @@ from zpmodel.queue.presets import nvme
 from zpmodel.study.answers.base import as_more
 from zpmodel.study.compare import compare
 from zpmodel.study.scenario import Scenario
+from zpmodel.study.verdict import verdict_of
 from zpmodel.timing.machine import Machine
 
 SPEEDS_GB_S = (0.5, 1.0, 2.0, 3.5, 7.0, 14.0)
@@ -88,6 +89,7 @@ def sentence(found: pd.DataFrame, position: dict[str, int] | None = None) -> str
     faster = bold(f"{row['speedup_says']} times as fast", as_more(speedup))
     saves = bold(f"{row['saved_says']} ms of CPU time for each GiB", saved)
     return (
-        f"At {SPEEDS_GB_S[place['speed']]:g} GB/s the static page is {faster} and saves {saves}. The most that any "
-        f"setting here saves is {digits(most['saved'])} ms, with the IOMMU {IOMMUS[int(most['iommu'])]}."
+        f"At {SPEEDS_GB_S[place['speed']]:g} GB/s the static page is {faster} ({verdict_of(speedup)}) and saves {saves}"
+        f". The most that any setting here saves is {digits(most['saved'])} ms, with the IOMMU "
+        f"{IOMMUS[int(most['iommu'])]}."
     )

@@ -74,8 +74,7 @@ def write(out: Path, sets: Sequence[Chosen], failed: Mapping[str, str]) -> Path:
     ranks = ranking(found)
     page = PageFiles(out, "batch")
     parts = [f"<h1>{TITLE}</h1>", _failures(failed), f"<p>{to_html(headline(found, ranks))}</p>"]
-    if ranks:
-        names = [name for name, _ in ranks]
+    if names := _shown(found, ranks):
         title, about = "Gain over 4 KiB by data set and policy", "the largest on top, bars are 90 % intervals"
         with themed():
             parts.append(page.chart(charts.gains(_rows(found, names), title, about).to_dict(), ""))
@@ -84,7 +83,7 @@ def write(out: Path, sets: Sequence[Chosen], failed: Mapping[str, str]) -> Path:
     parts.append(
         "<p>Two are <em>not to be told apart</em> where the 90 % interval of the quotient of their gains holds 1.</p>"
     )
-    if rows := _measured(found, [name for name, _ in ranks]):
+    if rows := _measured(found, names):
         text, shown = "Measured: throughput of 2 MiB vectors over 4 KiB ones", pd.DataFrame(rows)
         with themed():
             chart = charts_compare.ratios(shown, text, "fio, paired runs; bars are 90 % intervals").to_dict()
@@ -98,7 +97,7 @@ def write(out: Path, sets: Sequence[Chosen], failed: Mapping[str, str]) -> Path:
 def ranking(found: Mapping[str, Summary]) -> list[tuple[str, list[str]]]:
     """Names by the static page's gain, the largest first, each with those that are not to be told from it.
 
-    A set whose gain can't be known is not ranked.
+    A set of which it can't be told whether it gains is not ranked.
     """
     gains = {name: _static(each) for name, each in found.items()}
     names = [name for name, gain in gains.items() if gain["verdict"] != "unknown" and gain["speedup"]["low"] > 0]
@@ -106,10 +105,23 @@ def ranking(found: Mapping[str, Summary]) -> list[tuple[str, list[str]]]:
     return [(names[n], [names[m] for m in others]) for n, others in order]
 
 
+def _shown(found: Mapping[str, Summary], ranks: Sequence[tuple[str, list[str]]]) -> list[str]:
+    """Names for the charts: the ranked ones, then those whose interval is known and tells no gain from none."""
+    ranked_ones = [name for name, _ in ranks]
+    wide = [name for name, each in found.items() if (_static(each)["speedup"] or {"low": 0})["low"] > 0]
+    return [*ranked_ones, *(name for name in wide if name not in ranked_ones)]
+
+
 def headline(found: Mapping[str, Summary], ranks: Sequence[tuple[str, list[str]]]) -> str:
     """The comparison in a sentence."""
+    untold = [name for name in found if name not in {name for name, _ in ranks}]
     if not ranks:
         return "No data set says what a larger zero page is worth."
+    text = _most(found, ranks)
+    return f"{text} Of {', '.join(untold)} it can't be told." if untold else text
+
+
+def _most(found: Mapping[str, Summary], ranks: Sequence[tuple[str, list[str]]]) -> str:
     first, others = ranks[0]
     gain = summary.estimate(_static(found[first])["speedup"])
     text = f"The most is gained on {first}: {gain.as_ratio()} times as fast from the static page as from ZERO_PAGE"

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from zpmodel.base import shipped
 from zpmodel.base.errors import InputError
 from zpmodel.calibration.calibrate import calibrate
+from zpmodel.calibration.identify import missing
 from zpmodel.calibration.machine_file import load_machine
 from zpmodel.datasets.measured import read_set
 from zpmodel.study.answers import gain, limits, memory, users
@@ -62,8 +63,9 @@ def answer(asked: Asked, number: int) -> Answer:
         raise InputError("answers", "question", number, f"1 to {max(QUESTIONS)}")
     if number in _OF_PAGES and not writes_pages(asked.machine.limits):
         return no_page(number, asked.machine)
-    if number in _OF_CPU and not asked.machine.cpu.known:
-        return no_cpu(number, asked.machine)
+    unseen = [item for item in missing(asked.machine) if "cpu" in item.hides]
+    if number in _OF_CPU and unseen:
+        return no_cpu(number, asked.machine, unseen[0])
     return ANSWERS[number](asked)
 
 

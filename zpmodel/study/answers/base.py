@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from zpmodel.base.estimate import Estimate
+from zpmodel.calibration.identify import Missing
 from zpmodel.timing.machine import Machine
 
 SOURCE = "reviews of the largest-zero-folio series (linux-mm, linux-block, 2025), gathered as open questions"
@@ -145,16 +146,16 @@ class Answer:
         }
 
 
-def no_cpu(number: int, machine: Machine) -> Answer:
-    """The answer in CPU time where none was measured."""
+def no_cpu(number: int, machine: Machine, lacking: Missing) -> Answer:
+    """The answer in CPU time where the data tell none: what they lack, and what to measure."""
     return Answer(
         number,
-        f"It can't be known from the data of {machine.name}: no CPU time was measured.",
+        f"It can't be known from the data of {machine.name}. {lacking.what}.",
         (),
         f"fitted to fio runs of {machine.name}",
         f"zpmodel answers {number}",
-        "CPU time is measured: zpmodel measure reads it for all threads",
-        "CPU time of this machine, with zpmodel measure",
+        "it was measured",
+        lacking.remedy,
     )
 
 

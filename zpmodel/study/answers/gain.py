@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 
 from zpmodel.base import shipped
-from zpmodel.base.estimate import Estimate
+from zpmodel.base.estimate import Estimate, digits
 from zpmodel.base.units import GIB, KIB, MIB, format_size
 from zpmodel.study.answers.base import Answer, Asked, Figure, more, saves
-from zpmodel.study.compare import Comparison, compare, hidden
+from zpmodel.study.compare import Comparison, compare, hidden, prior_in_words
 from zpmodel.study.folio_curve import KNEE_SHARE, folio_curve, knee_bytes, share_of
 from zpmodel.study.scenario import Scenario
 from zpmodel.study.workload import HOUR_S, MINUTE_S, day, plainly, saving
@@ -44,24 +44,24 @@ def ring_share(page: Comparison, static: Comparison) -> Estimate | None:
     return Estimate.of(float(np.clip(fewer * stall.each_s / saved, 0, 1)), shares)
 
 
-def beside(static: Comparison) -> str:
-    """What a measured disk gains, in short; where its data can't tell, that, and what to measure."""
+def beside(static: Comparison, *, short: bool = True) -> str:
+    """What a machine gains, beside another if ``short``; where its data can't tell, that, and what to measure."""
     if static.offloaded:
         return "nothing (it has Write Zeroes, and no zero page is written)"
     saved = static.cpu_saved_s.scaled(1e3)
     if not saved.known and static.prediction.cpu_s.known:  # it was measured, and tells nothing of a page's size
-        return f"{throughput(static)}, nor the CPU time saved"
-    return f"{throughput(static)} and {f'{saved} ms' if saved.known else saves(saved)}"
+        return f"{throughput(static)}, and CPU time saved that they can't tell either"
+    return f"{throughput(static)} and {f'{saved} ms' if short and saved.known else saves(saved)}"
 
 
 def throughput(static: Comparison) -> str:
     """What is gained in throughput, in words; where the data can't tell, that, and what to measure."""
-    if static.verdict != "unknown":
-        hedge = f", if the queue's limits are those assumed ({static.stands_on})" if static.stands_on else ""
-        says = more(static.speedup)
-        return f"{f'no gain in throughput ({says})' if static.verdict == 'no gain' else says}{hedge}"
-    unseen = "; ".join(str(item).rstrip(".") for item in static.lacking if "elapsed" in item.hides)
-    return f"a throughput that its data can't tell{f' ({unseen})' if unseen else ''}"
+    if static.verdict == "unknown":
+        ends = f"[{digits(static.speedup.low)}, {digits(static.speedup.high)}]"
+        return f"a throughput that its data can't tell ({ends} times; {static.to_measure})"
+    hedge = f", if the queue's limits are those assumed ({static.stands_on})" if static.stands_on else ""
+    says = more(static.speedup)
+    return f"{says if static.verdict in ('gain', 'loss') else f'{static.verdict} in throughput ({says})'}{hedge}"
 
 
 def benefit(asked: Asked) -> Answer:
@@ -72,14 +72,17 @@ def benefit(asked: Asked) -> Answer:
         Figure(f"throughput, static over 4 KiB, {asked.machine.name}", ratio, "1"),
         Figure(f"CPU time saved for each GiB, {asked.machine.name}", saved, "ms"),
     ]
-    says = f"{throughput(static)} and {saves(saved)} on {asked.machine.name}"
+    says = f"{beside(static, short=False)} on {asked.machine.name}"
     if (ends := hidden(Scenario(asked.machine, GIB))) is not None:
         figures += [
             Figure("throughput, if the device hides all of submission", ends[0], "1"),
             Figure("throughput, if it hides none", ends[1], "1"),
         ]
         whole, none = (each.as_ratio() for each in ends)
-        says += f" (nobody knows how much of submission that device hides: {whole} times if all, {none} if none)"
+        says += (
+            f" (nobody knows how much of submission that device hides: {whole} times if all, {none} if none; it is "
+            f"{prior_in_words(asked.machine.device)})"
+        )
     if asked.measured is not None:
         before, after = static_gain(asked.measured)
         ring = ring_share(before, after)
@@ -102,8 +105,8 @@ def benefit(asked: Asked) -> Answer:
         tuple(figures),
         f"{rests(asked.machine)}; published: {source}",
         f"zpmodel compare {asked.options()} --length 1GiB",
-        "the device is slower than 1 GB/s or hides submission (then next to no throughput is gained), or it has Write "
-        "Zeroes and no page is read",
+        "the device is slower than 1 GB/s or hides submission (then less throughput is gained, or none), or it has "
+        "Write Zeroes and no page is read",
         "a zero-out on a real NVMe drive without Write Zeroes, with its CPU time: none was at hand",
     )
 
@@ -159,6 +162,8 @@ def folio_size(asked: Asked) -> Answer:
         figures.append(Figure(f"CPU time saved for each GiB at {format_size(size)}", saved, "ms"))
         figures.append(Figure(f"throughput over 4 KiB at {format_size(size)}", known[size].comparison.speedup, "1"))
     word = "nearly enough" if enough.low >= KNEE_SHARE else "not enough"
+    if enough.low < KNEE_SHARE <= enough.high:
+        word = "not surely enough"
     at = "nowhere" if knee is None else f"at {format_size(knee)}"
     return Answer(
         3,

@@ -8,10 +8,9 @@ from zpmodel.study.conversions import WORTH_SHARE, Gain, gains
 def ranking(asked: Asked) -> Answer:
     """Question 9."""
     left, done = gains(asked.machine, "left to do"), gains(asked.machine, "done by 7.3")
-    worth = [item for item in left if item.worth.startswith("yes")]
-    hardly = [item for item in left if item.worth.startswith("hardly")]
-    unknown = [item for item in left if item.cpu_saved_s is None]
-    rest = [item for item in left if item not in (*worth, *hardly, *unknown)]
+    worth, perhaps, hardly, rest, unknown = (
+        [item for item in left if item.worth.startswith(word)] for word in ("yes", "perhaps", "hardly", "no:", "not ")
+    )
     lost = [item for item in gains(asked.machine, "option off since 6.12") if item.verdict == "loses"]
     figures = [
         Figure(f"{step}, {item.user}: CPU time saved for each GiB", item.cpu_saved_s.scaled(1e3), "ms")
@@ -21,6 +20,8 @@ def ranking(asked: Asked) -> Answer:
     ]
     first = ", then ".join(_said(item) for item in worth) or "none"
     says = f"Worth a patch (surely {WORTH_SHARE:.0%} of the user's CPU time or more): {first}. "
+    if perhaps:
+        says += f"Perhaps: {'; '.join(_said(item) for item in perhaps)}. "
     if hardly:
         says += f"Hardly (asking for vectors by the folio's size): {'; '.join(_said(item) for item in hardly)}. "
     if rest:
