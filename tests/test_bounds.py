@@ -21,6 +21,7 @@ DRAWS = 300
 WRITES = {
     "one block and depth": lambda p: p.block_bytes == MIB and p.depth == 4,
     "one block": lambda p: p.block_bytes == MIB,
+    "one depth": lambda p: p.depth == 4,
     "all": lambda _: True,
 }
 BY_NAME = {parameter.name: parameter for parameter in DATA_PATH}
@@ -59,8 +60,16 @@ def test_where_a_fit_began_is_no_cost(machines):
     assert all(row["cost of"] == "mebibyte" for row in some)
 
 
+def test_at_one_depth_nobody_knows_what_requests_spend_beside_others(machines):
+    # Whether 4 in flight wait beside each other, or one after the other for all that come back together, is the same.
+    _, model = machines["one depth"]
+    rows = device_rows(model)
+    assert rows["latency"]["says"].startswith("at most ")
+    assert rows["rounds"]["says"].startswith("can't be known from this set: measure depth 1 and deeper queues")
+
+
 def test_draws_of_what_is_unknown_agree_with_what_was_measured(machines):
-    for name in ("one block and depth", "one block"):
+    for name in ("one block and depth", "one block", "one depth"):
         data, model = machines[name]
         groups = group(data)
         paths = np.maximum(model.cpu.path_draws @ on_path(groups.events, groups.load.depth, model.device.best).T, 1e-9)
