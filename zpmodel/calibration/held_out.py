@@ -19,7 +19,6 @@ from zpmodel.calibration.kept import kept_of
 from zpmodel.calibration.observed import observe
 from zpmodel.datasets.schema import KEYS, DataSet
 from zpmodel.queue.zeropage import ZeroPage
-from zpmodel.timing.events import EVENTS
 from zpmodel.timing.fio_write import predict_fio_write
 from zpmodel.timing.machine import Machine
 from zpmodel.timing.predict import Prediction
@@ -84,7 +83,8 @@ _TEXT = ("way", "left_out", "memory", "quantity", "inside")
 
 def _folds(data: DataSet) -> Iterator[tuple[str, object, pd.Series]]:
     """What to leave out: ``way``, what it is called and the rows; never so much that nothing can be fitted."""
-    writes, most = data.writes, len(EVENTS)
+    writes = data.writes
+    most = int((group(data).events != 0).any(axis=0).sum()) + data.device.COPIED_HERE  # costs to be fitted
     keys = writes[list(KEYS)]
     for way in ("block_bytes", "depth"):
         for label in np.unique(writes[way]):

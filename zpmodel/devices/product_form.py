@@ -28,15 +28,33 @@ _ROUNDS = _DELAYED  # once all steps are done
 _LOWEST, _HIGHEST = 0.4999, 1.0001  # of what small_power takes, with room for rounding
 
 
+@kernel
+def _by_depth(loops, number):
+    """Places of so many loops, those of the least depth first: lanes that are stepped together end together.
+
+    :return: shape (number,).
+    """
+    ends, order = np.zeros(DEEPEST + 3, np.int64), np.empty(number, np.int64)
+    for i in range(number):
+        ends[int(min(loops[i].depth, DEEPEST + 1.0)) + 1] += 1
+    for depth in range(1, DEEPEST + 3):
+        ends[depth] += ends[depth - 1]
+    for i in range(number):
+        depth = int(min(loops[i].depth, DEEPEST + 1.0))
+        order[ends[depth]] = i
+        ends[depth] += 1
+    return order
+
+
 @borrowing_kernel
-def _load(loops, first, number, s):
+def _load(loops, order, first, number, s):
     """Put so many loops in the lanes; return the least and the greatest depth among those that are not too deep."""
     least, deepest = DEEPEST, 0
     for j in range(LANES):
         s[_CPU + j], s[_LINK + j], s[_LATENCY + j], s[_DEPTH + j] = 0.0, 0.0, 1.0, 0.0
         s[_DELAYED + j], s[_AT_CPU + j], s[_LAST + j], s[_TOTAL + j] = 1.0, 1.0, 1.0, 1.0
     for j in range(number):
-        loop = loops[first + j]
+        loop = loops[order[first + j]]
         # Until it is known, the rate is the bound on it.
         loop.rate = rate_bound(loop.cpu, loop.link, loop.latency, loop.depth)
         if loop.depth <= DEEPEST:
@@ -108,16 +126,16 @@ def steady_rates(loops, number, inverse, scratch):
     :param loops: records of ``cpu``, ``link`` and ``latency`` [s], ``depth`` (whole), ``rounds`` [1], and ``rate``
         [1/s], to be filled. :param inverse: :data:`INVERSE`. :param scratch: shape (8, LANES).
     """
-    s = scratch.reshape(8 * LANES)
+    s, order = scratch.reshape(8 * LANES), _by_depth(loops, number)
     for first in range(0, number, LANES):
         here = min(LANES, number - first)
-        least, deepest = _load(loops, first, here, s)
+        least, deepest = _load(loops, order, first, here, s)
         # The last step of any lane is among the others: it says what was before it too.
         alike = max(0, min(least - 1, deepest)) // 4 * 4
         _step_all(s, inverse, alike)
         _step_each(s, inverse, alike, deepest)
         for j in range(here):
-            s[_ROUNDS + j] = loops[first + j].rounds
+            s[_ROUNDS + j] = loops[order[first + j]].rounds
         # What a round takes of the time that one by one takes, to the share of rounds: lanes that went far enough.
         for j in range(LANES):
             one_by_one = s[_LAST + j] / s[_TOTAL + j]
@@ -126,7 +144,7 @@ def steady_rates(loops, number, inverse, scratch):
             ratio = s[_DEPTH + j] / (serial * one_by_one)
             s[_TOTAL + j], s[_LAST + j] = one_by_one * small_power(ratio, s[_ROUNDS + j]), ratio
         for j in range(here):
-            loop = loops[first + j]
+            loop = loops[order[first + j]]
             if _LOWEST <= s[_LAST + j] <= _HIGHEST and loop.rounds <= 1.0:
                 loop.rate *= s[_TOTAL + j]
             else:

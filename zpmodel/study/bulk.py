@@ -135,8 +135,10 @@ class _Given:
         if "zero_page" not in self.inputs:
             return list(_zero_page(base.zero_page))
         names = pd.Categorical(self.inputs["zero_page"])
-        known = np.array([(0, 0), *map(_zero_page, names.categories)], np.int64)
-        return list(known[names.codes + 1].T)
+        known = np.array([*map(_zero_page, names.categories), (0, 0)], np.int64)
+        # Codes of what is no name are -1. What is the same in all rows need not be a column.
+        differs = len(known) > 2 or names.codes.min(initial=0) < 0
+        return [values[names.codes] if differs else int(values[0]) for values in known.T.copy()]
 
 
 def _zero_page(name: Any) -> tuple[int, int]:

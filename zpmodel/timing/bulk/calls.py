@@ -40,12 +40,32 @@ def count_repeats(limits, zero_bytes, offset, length, kinds):
 
 
 @borrowing_kernel
+def time_alone(device, size, segments, moves):
+    """Time that one request takes the device [s]."""
+    moved = size / MIB if moves else 0.0
+    return link_time(device, 1.0, float(segments), moved, 0.0, 0.0) + latency_of(device, moved)
+
+
+@borrowing_kernel
+def is_one_loop(device, kinds, used, moves, in_flight):
+    """Whether of the slowest kind of requests there are as many as may be in flight: then all share one closed loop."""
+    if used == 1:
+        return kinds[0, 2] >= in_flight
+    enough, fewer = -1.0, -1.0
+    for k in range(used):
+        time = time_alone(device, kinds[k, 0], kinds[k, 1], moves)
+        is_enough = kinds[k, 2] >= in_flight
+        enough = max(enough, time if is_enough else -1.0)
+        fewer = max(fewer, -1.0 if is_enough else time)
+    return enough > fewer
+
+
+@borrowing_kernel
 def slowest_first(device, kinds, used, moves, times):
     """Sort kinds by the time that a request of them takes the device, the longest first; ``times`` is scratch."""
     for k in range(used):
         size, segments, number = kinds[k, 0], kinds[k, 1], kinds[k, 2]
-        moved = size / MIB if moves else 0.0
-        time = link_time(device, 1.0, float(segments), moved, 0.0, 0.0) + latency_of(device, moved)
+        time = time_alone(device, size, segments, moves)
         at = k
         while at > 0 and times[at - 1] < time:
             times[at] = times[at - 1]
@@ -161,13 +181,20 @@ def start_call(limits, device, fixed, spent, home, row, cpu, zero_bytes, call, l
     start, a_request, a_segment, a_mebibyte = path_of(spent[0], cpu, found, stalls, moved, cold, moves)
     all_of_it = path_of(spent[1], cpu, found, stalls, moved, cold, moves)
     far = cold_part(touched, device.cache)
-    slowest_first(device, kinds, found.kinds, moves, scratch)
-    each = (a_request / requests, a_segment / max(1.0, segments), a_mebibyte / size)
     call.bios, call.vectors = found.bios, found.vectors
     call.requests, call.segments = found.requests, found.segments
     call.start_s = start
     call.cpu_s = fixed.known * (all_of_it[0] + all_of_it[1] + all_of_it[2] + all_of_it[3])
-    call.end_loop = add_loops(device, kinds, found.kinds, moves, far, each, in_flight, loops, used)
+    if is_one_loop(device, kinds, found.kinds, moves, in_flight):
+        loop = loops[used]
+        loop.cpu, loop.depth, loop.rounds = a_request + a_segment + a_mebibyte, in_flight, device.rounds
+        loop.link = link_time(device, requests, segments, moved, max(_STILL_COLD, far), far)
+        loop.latency = requests * device.latency + device.stream * moved
+        call.end_loop = used + 1
+    else:
+        slowest_first(device, kinds, found.kinds, moves, scratch)
+        each = (a_request / requests, a_segment / max(1.0, segments), a_mebibyte / size)
+        call.end_loop = add_loops(device, kinds, found.kinds, moves, far, each, in_flight, loops, used)
     # The last loop has all requests.
     whole = loops[call.end_loop - 1]
     call.bound = bound_index(start + whole.cpu, whole.link, whole.latency, in_flight)
