@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
+ZPMODEL = [sys.executable, "-c", "from zpmodel.commands.main import main; main()"]
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 
 
@@ -32,11 +33,10 @@ def blocks(path: Path) -> list[Block]:
 
 def commands(block: Block) -> list[list[str]]:
     """Each line of a console block as arguments: ``zpmodel`` and ``python`` run by this Python."""
-    zpmodel = [sys.executable, "-c", "from zpmodel.commands.main import main; main()"]
     found = []
     for line in block.text.splitlines():
         words = shlex.split(line.removeprefix("$ "), comments=True)
         if words:
-            start = {"zpmodel": zpmodel, "python": [sys.executable]}.get(words[0], words[:1])
+            start = {"zpmodel": ZPMODEL, "python": [sys.executable]}.get(words[0], words[:1])
             found.append([*start, *words[1:]])
     return found

@@ -34,15 +34,17 @@ TURNS = {
 
 # Groups and files that take longest begin first, so that no process is left alone with one at the end.
 LONGEST = (
-    *("fio", "scratch", "jupyterlab", "batch", "docs", "reports", "pages_on_subsets", "structure", "validate"),
-    *("golden", "sweep", "bulk", "structure_fuzz", "compiled", "nvme_instructions", "fio_fuzz", "site_looks", "cli"),
+    *("fio", "scratch", "jupyterlab", "batch", "reports", "docs", "sweep", "pages_on_subsets", "golden", "bulk"),
+    *("fio_fuzz", "compiled", "doors", "calibration", "structure", "structure_fuzz", "fio_read_large", "fio_crafted"),
+    *("nvme_instructions", "growing_costs", "how_to_add", "validate", "subsets", "live", "site_looks", "cli"),
 )
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Processes for ``-n auto``: two more than cores, as those that wait for fio, kernels and browsers take turns."""
-    return min(8, len(os.sched_getaffinity(0)) + 2)
+    """Processes for ``-n auto``: one more than cores, as one waits for fio, devices or a browser; each takes ten
+    seconds to import all tests."""
+    return min(8, len(os.sched_getaffinity(0)) + 1)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -2,12 +2,14 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
 
 import children
 import cut_sets
+import here
 import pytest
 import tiny_report
 from browsing import opened
@@ -49,7 +51,8 @@ def batch(fleet, tmp_path_factory):
     """A finished batch; nobody changes it."""
     folder = tmp_path_factory.mktemp("batch")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shipped, "notebooks", lambda: written(folder / "notebooks"))
+        written(folder / "notebooks")
+        patch.setattr(shipped, "notebooks", lambda: folder / "notebooks")
         return made(fleet, folder / "out")
 
 
@@ -89,10 +92,10 @@ def test_a_report_each_and_an_overview(batch):
     assert ">two<" in drawn
 
 
-def test_what_is_finished_is_not_run_again(notebooks, fleet, tmp_path):
-    out = tmp_path / "out"
+def test_what_is_finished_is_not_run_again(batch, fleet, tmp_path, monkeypatch):
+    out = shutil.copytree(batch.index.parent, tmp_path / "out")
+    monkeypatch.setattr(shipped, "notebooks", lambda: batch.index.parents[1] / "notebooks")
     good = [fleet / "one", fleet / "two"]
-    made(fleet, out)
     before = {path: path.read_bytes() for path in out.rglob("*.json.gz")}
     assert made(fleet, out).ran == ["broken/summary"]  # what failed is tried again
     (out / "sets" / "two" / "parts" / "compare.json.gz").unlink()
@@ -130,10 +133,9 @@ def test_a_batch_that_was_killed_goes_on_where_it_was(notebooks, fleet, tmp_path
         time.sleep(0.1)
     finished = done[-1].read_bytes()
     (tmp_path / "go").touch()
-    run = children.python(code, "batch", *arguments, "--json", stderr=subprocess.PIPE)
-    words, _ = run.communicate(timeout=240)
-    assert json.loads(words)["ran"] == ["two/compare"]
-    assert run.returncode == 0
+    again = here.run("batch", *arguments, "--json")
+    assert json.loads(again.stdout)["ran"] == ["two/compare"]
+    assert again.returncode == 0
     assert done[-1].read_bytes() == finished
     assert not list((tmp_path / "out").rglob(".run-*"))
 
@@ -148,17 +150,14 @@ def test_pages_of_several_sets_run_at_the_same_time(notebooks, fleet, tmp_path):
 
 
 def test_the_command_says_what_failed(notebooks, fleet, tmp_path):
-    code = tiny_report.COMMAND.format(folder=str(notebooks))
     (tmp_path / "some").mkdir()
     for name in ("one", "broken", "other"):
         (tmp_path / "some" / name).symlink_to(fleet / name)
-    arguments = [str(tmp_path / "some"), "--out", str(tmp_path / "out"), "--notebook", "compare"]
-    run = children.python(code, "batch", *arguments, stderr=subprocess.PIPE)
-    words, errors = run.communicate(timeout=240)
-    assert run.returncode == 1
-    assert words == f"Overview: {(tmp_path / 'out' / 'index.html').as_uri()}\n"
-    assert errors.strip().splitlines()[-1] == "zpmodel: failed: other, broken/summary; the overview says why"
-    assert "Traceback" not in errors
+    done = here.run("batch", tmp_path / "some", "--out", tmp_path / "out", "--notebook", "compare")
+    assert done.returncode == 1
+    assert done.stdout == f"Overview: {(tmp_path / 'out' / 'index.html').as_uri()}\n"
+    assert done.stderr.strip().splitlines()[-1] == "zpmodel: failed: other, broken/summary; the overview says why"
+    assert "Traceback" not in done.stderr
 
 
 def test_a_table_names_sets_and_their_parameters(notebooks, fleet, tmp_path):

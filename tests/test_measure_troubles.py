@@ -166,13 +166,13 @@ class TestResuming:
         for name in names[3:]:
             assert (out / "points" / name).read_bytes() == whole[name]
 
-    @pytest.mark.parametrize("text", [b"\xff", b"[[session]]\n", b"session = 3\n", b"a = " + b"[" * 5000])
-    def test_a_damaged_machine_file_is_written_anew(self, tmp_path: Path, text: bytes) -> None:
+    def test_a_damaged_machine_file_is_written_anew(self, tmp_path: Path) -> None:
         out = tmp_path / "out"
         measure(tmp_path, out, matrix=ONCE, seed=0)
-        (out / "machine.toml").write_bytes(text)
-        measure(tmp_path, out, matrix=ONCE, seconds=1e-6)
-        assert len(tomllib.loads((out / "machine.toml").read_text())["session"]) == 1
+        for text in (b"\xff", b"[[session]]\n", b"session = 3\n", b"a = " + b"[" * 5000):
+            (out / "machine.toml").write_bytes(text)
+            measure(tmp_path, out, matrix=ONCE, seconds=1e-6)
+            assert len(tomllib.loads((out / "machine.toml").read_text())["session"]) == 1, text[:20]
 
     @pytest.mark.parametrize("planted", ["symlink", "FIFO"])
     def test_a_planted_list_of_failures_is_not_written(self, tmp_path: Path, planted: str) -> None:

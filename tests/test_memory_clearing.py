@@ -180,3 +180,9 @@ def test_a_name_that_is_no_text_is_refused(tmp_path, spoilt):
     (tmp_path / "spoilt.toml").write_text("\n".join([spoilt, *kept]))
     with pytest.raises(InputError, match="expected text"):
         read_machine(tmp_path / "spoilt.toml")
+
+
+def test_calls_may_be_the_first_that_a_kernel_sees() -> None:
+    """Where all fits are kept; numba asks whether an array can be written, and numpy warns of broadcast ones."""
+    calls = Calls.of("rep-stos", [4096, 8192], 1 << 30)
+    assert all(values.flags.writeable for values in vars(calls).values())

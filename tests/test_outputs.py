@@ -2,11 +2,10 @@
 
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import cut_sets
+import here
 import pytest
 import synthetic
 import tiny_report
@@ -18,7 +17,6 @@ from zpmodel.base.errors import InputError, RefusedError
 from zpmodel.base.files import check_folder, new_file, remove_half_written, write_atomically
 from zpmodel.calibration.calibrate import calibrate
 from zpmodel.calibration.store import save
-from zpmodel.commands.main import main
 from zpmodel.datasets.any_fio import read_any
 from zpmodel.datasets.imported import Said, write_set
 from zpmodel.measure import folder as measured
@@ -29,8 +27,6 @@ as_root = [pytest.mark.root, pytest.mark.skipif(bool(missing()), reason=missing(
 NOBODY = 65534
 FIO = str(Path(__file__).parent / "fixtures/fio/real")
 HALF = f"{'a' * 16}"
-COMMAND = "from zpmodel.commands.main import main; main()"
-TINY_PAGES = "from pathlib import Path; from zpmodel.base import shipped; shipped.notebooks = lambda: Path({!r}); "
 
 
 @pytest.fixture(scope="module")
@@ -44,10 +40,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(made: Path, *arguments: object, **options: object) -> tuple[int, list[str]]:
+def run(made: Path, *arguments: object) -> tuple[int, list[str]]:
     """Run a command; its status, and what it said on stderr without its progress."""
-    code = TINY_PAGES.format(str(made / "notebooks")) + COMMAND
-    done = subprocess.run([sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, **options)  # type: ignore[call-overload]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shipped, "notebooks", lambda: made / "notebooks")
+        done = here.run(*arguments)
     progress = re.compile(r"\s*|tracing.*|zeroing.*|[\d,]+ of [\d,]+.*|[\w/]+: (done|FAILED).*")
     return done.returncode, [line for line in re.split(r"[\r\n]", done.stderr) if not progress.fullmatch(line)]
 
@@ -226,7 +223,7 @@ class TestKilled:
 
 
 def test_what_a_terminal_obeys_is_shown_by_every_command(
-    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shipped, "notebooks", lambda: made / "notebooks")
     evil = tmp_path / "evil\x1b[31m\x9b2J"
@@ -246,10 +243,8 @@ def test_what_a_terminal_obeys_is_shown_by_every_command(
         ["report", evil, "--notebook", "compare", "--out", evil / "report"],
         ["batch", tmp_path, "--notebook", "compare", "--out", evil / "batch"],
     ):
-        monkeypatch.setattr(sys, "argv", ["zpmodel", *map(str, arguments)])
-        with pytest.raises(SystemExit):
-            main()
-        said = "".join(capfd.readouterr())
+        done = here.run(*arguments)
+        said = done.stdout + done.stderr
         assert said, arguments[0]
         assert "Traceback" not in said, arguments[0]
         assert [letter for letter in said if letter != "\n" and not letter.isprintable()] == [], (arguments[0], said)

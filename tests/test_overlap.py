@@ -1,5 +1,7 @@
 """The overlap of submission and device: against a simulation, and against bounds that hold for any queue."""
 
+import math
+
 import naive_queue
 import pytest
 from hypothesis import given
@@ -26,6 +28,16 @@ def test_mva_agrees_with_the_simulation(cpu, link, latency, depth):
     mean = sum(rates) / len(rates)
     deviation = (sum((r - mean) ** 2 for r in rates) / (len(rates) - 1) / len(rates)) ** 0.5
     assert abs(mva_rate(cpu, link, latency, depth) - mean) < 4 * deviation + 0.002 * mean
+
+
+@pytest.mark.nojit
+@given(times, times, st.integers(1, 3000))
+def test_without_latency_it_is_a_ring_of_two_queues_however_many_are_in_flight(cpu, link, depth):
+    """The number at the busier one is a birth-death chain, so its share of time is a quotient of two sums."""
+    quick, busy = sorted((cpu, link))
+    powers = [(quick / busy) ** k for k in range(depth + 1)]
+    expected = math.fsum(powers[:-1]) / math.fsum(powers) / busy
+    assert mva_rate(cpu, link, 0.0, depth) == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.nojit

@@ -9,6 +9,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import here
 import nbformat
 import pytest
 import tiny_report
@@ -89,13 +90,20 @@ def bomb():
     return gzip.compress(b" " * (64 << 20)) * 64
 
 
-def test_a_page_that_raises_is_kept_and_the_others_go_on(notebooks, tmp_path):
-    tiny_report.write(notebooks, "zeroing", tiny_report.WORDS, "raise ValueError('<b>no</b> disk')", "never = 1")
-    run = tiny_report.command(notebooks, "--out", tmp_path / "out")
-    _, words = run.communicate(timeout=240)
-    assert run.returncode == 1
-    assert words.strip().splitlines()[-1] == "zpmodel: failed: zeroing; their pages say why"
-    assert "Traceback" not in words
+def test_all_pages_the_longest_first_and_one_that_raises_is_kept_while_the_others_go_on(notebooks, tmp_path):
+    """The shortest, which needs the longest's kernels, comes last."""
+    order = tmp_path / "order"
+    for name in ALL:
+        began = f"open({str(order)!r}, 'a').write('{name} ')"
+        cells = [tiny_report.WORDS, "raise ValueError('<b>no</b> disk')", "never = 1"] if name == "zeroing" else []
+        tiny_report.write(notebooks, name, began, *cells)
+    done = here.run("report", "--out", tmp_path / "out", "--workers", "1")
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1] == "zpmodel: failed: zeroing; their pages say why"
+    assert "Traceback" not in done.stderr
+    assert order.read_text().split() == [
+        *("validate", "answers", "machine", "sweep", "callers", "zeroing", "lifetime", "compare")
+    ]
     page = (tmp_path / "out" / "zeroing.html").read_text()
     assert "An answer" in page
     assert "ValueError: &lt;b&gt;no&lt;/b&gt; disk" in page
@@ -228,15 +236,6 @@ def test_a_full_disk_is_one_line_and_what_was_finished_stays(notebooks, tmp_path
         assert not list(out.rglob(".*.html.*")) + list(out.glob("*/.*"))
     finally:
         subprocess.run(["umount", out], check=True)
-
-
-def test_the_longest_pages_begin_first_and_those_that_need_its_kernels_last(notebooks, tmp_path):
-    order = tmp_path / "order"
-    for name in ALL:
-        tiny_report.write(notebooks, name, f"open({str(order)!r}, 'a').write('{name} ')")
-    made = reports.make_report(tmp_path / "out", {}, ["compare", "lifetime", "validate"], workers=1)
-    assert order.read_text().split() == ["validate", "lifetime", "compare"]
-    assert made.ran == ["compare", "lifetime", "validate"]
 
 
 def test_pages_and_notebooks_are_in_step():

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import here
 import nbformat
 import pytest
 
@@ -32,8 +33,7 @@ from zpmodel.report import pages, parameters
     ],
 )
 def test_a_wrong_parameter_is_one_line_and_nothing_is_written(pair, tmp_path):
-    command = [sys.executable, "-c", "from zpmodel.commands.main import main; main()", "report"]
-    done = subprocess.run([*command, "--out", tmp_path / "out", "-p", pair], capture_output=True, text=True)
+    done = here.run("report", "--out", tmp_path / "out", "-p", pair)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "Traceback" not in done.stderr
@@ -77,7 +77,6 @@ def test_what_papermill_sets_is_checked_as_the_notebook_checks_it(name, value):
 
 
 def test_a_misspelt_command_is_told_the_near_one():
-    command = [sys.executable, "-c", "from zpmodel.commands.main import main; main()", "compre"]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = here.run("compre")
     assert done.returncode == 2
     assert done.stderr == "zpmodel: No such command 'compre'. Did you mean 'compare'?\n"

@@ -4,13 +4,13 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import children
+import here
 import numpy as np
 import pandas as pd
 import pytest
@@ -30,12 +30,6 @@ from zpmodel.study.sweep import Plan, Span, sweep, work_out
 from zpmodel.timing.bulk.records import DONE, LEFT
 
 SAMPLES = 6 * pieces.QUICK_ROWS + 1
-ZPMODEL = [sys.executable, "-c", "from zpmodel.commands.main import main; main()"]
-
-
-def wait(process) -> int:
-    process.communicate()
-    return process.returncode
 
 
 @pytest.fixture(scope="module")
@@ -151,17 +145,11 @@ def test_beyond_what_there_can_be_no_way_answers(machine, values):
 
 
 def test_killed_and_resumed_gives_the_same_bytes(machine, calibration, tmp_path):
-    arguments = ["sweep", "--calibration", calibration, "--range", "max_sectors=64:8192", "--samples", SAMPLES]
-    arguments += ["--jobs", 1]
-
-    def start(out: Path) -> subprocess.Popen[bytes]:
-        command = [*ZPMODEL, *map(str, arguments), "--out", str(out)]
-        return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
-
+    command = ["sweep", "--calibration", str(calibration), "--range", "max_sectors=64:8192", "--samples", str(SAMPLES)]
+    command += ["--jobs", "1", "--out"]
     straight, killed = tmp_path / "straight.parquet", tmp_path / "killed.parquet"
-    process = start(straight)
-    assert wait(process) == 0
-    process = start(killed)
+    assert here.run(*command, straight).returncode == 0
+    process = children.command(*command, str(killed))
     parts = tmp_path / ".killed.parquet.parts"
     while not list(parts.glob("from-*")):
         assert process.poll() is None
@@ -169,13 +157,12 @@ def test_killed_and_resumed_gives_the_same_bytes(machine, calibration, tmp_path)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     assert not killed.exists()
-    process = start(killed)
-    assert wait(process) == 0
+    assert here.run(*command, killed).returncode == 0
     assert killed.read_bytes() == straight.read_bytes()
     assert not parts.exists()
     assert len(pd.read_parquet(killed)) == SAMPLES
     # a result is never overwritten, nor mixed with another sweep's
-    assert wait(start(killed)) == 2
+    assert here.run(*command, killed).returncode == 2
 
 
 def test_a_damaged_piece_is_worked_out_anew(machine, tmp_path, monkeypatch):
@@ -263,8 +250,8 @@ def test_stopped_while_threads_ask_what_the_pass_leaves(calibration, tmp_path):
     # A chunk of another size for each row, none of whole blocks: all are refused, one by one, which takes minutes.
     more = "--range chunk_sectors=1:8192 --grid logical_block_size=4096 --samples"
     # What has to be compiled for it is, here or by another test at the same time: threads wait for that.
-    few = ["sweep", "--calibration", str(calibration), "--out", str(tmp_path / "few.parquet"), *more.split(), "2048"]
-    subprocess.run([*ZPMODEL, *few], capture_output=True, check=True)
+    few = ["sweep", "--calibration", calibration, "--out", tmp_path / "few.parquet", *more.split(), "2048"]
+    assert here.run(*few).returncode == 0
     more = f"{more} 1048576"
     assert stopped(calibration, tmp_path / "out.parquet", more, 4) < 5
 
@@ -298,24 +285,23 @@ def is_a_worker(pid):
 
 
 def test_scenarios_that_cant_be_are_counted(calibration, tmp_path):
-    command = [*ZPMODEL, "sweep", "--calibration", str(calibration), "--grid", "nomerges=0,3,4"]
-    done = subprocess.run(
-        [*command, "--out", str(tmp_path / "out.parquet")], capture_output=True, text=True, check=True
-    )
+    command = ["sweep", "--calibration", calibration, "--grid", "nomerges=0,3,4"]
+    done = here.run(*command, "--out", tmp_path / "out.parquet")
+    assert done.returncode == 0
     assert done.stdout.startswith("3 scenarios in ")
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("2 of them")]
     assert "the first: " in line
     assert "nomerges" in line
-    command += ["--out", str(tmp_path / "again.parquet"), "--json"]
-    assert json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)["refused"] == 2
+    command += ["--out", tmp_path / "again.parquet", "--json"]
+    assert json.loads(here.run(*command).stdout)["refused"] == 2
 
 
 def test_the_command_shows_a_table_and_json(calibration):
-    command = [*ZPMODEL, "sweep", "--calibration", str(calibration), "--grid", "length=1MiB,1GiB", "--json"]
-    rows = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)["scenarios"]
+    command = ["sweep", "--calibration", calibration, "--grid", "length=1MiB,1GiB", "--json"]
+    rows = json.loads(here.run(*command).stdout)["scenarios"]
     assert [row["length"] for row in rows] == [1 << 20, 1 << 30]
     for bad in (["--grid", "length"], ["--grid", "length=x"], ["--range", "length=1"], ["--grid", "x=1"]):
-        done = subprocess.run([*command, *bad], capture_output=True, text=True, check=False)
+        done = here.run(*command, *bad)
         assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
 
 

@@ -1,8 +1,6 @@
 """Swings: each input alone, at both ends of its range, is what the model says there; and the chart that shows them."""
 
-import subprocess
-import sys
-
+import here
 import pytest
 
 from zpmodel.base.errors import InputError
@@ -91,15 +89,14 @@ def test_a_tornado_has_its_widest_bar_on_top_and_says_each_end(base):
 
 def test_the_command_draws_it_and_overwrites_nothing(tmp_path):
     pytest.importorskip("SALib")
-    command = [sys.executable, "-c", "from zpmodel.commands.main import main; main()", "sensitivity", "--samples", "4"]
-    command += ["--machine", "nvme-mailing-list", "--chart"]
+    command = ["sensitivity", "--samples", "4", "--machine", "nvme-mailing-list", "--chart"]
     for name, begins in (("a.svg", b"<svg"), ("a.png", b"\x89PNG")):
-        done = subprocess.run([*command, tmp_path / name], capture_output=True, text=True)
+        done = here.run(*command, tmp_path / name)
         assert (done.returncode, done.stderr) == (0, "")
         assert (tmp_path / name).read_bytes().startswith(begins)
     assert "cpu.factor: 0.586 to 1.77" in (tmp_path / "a.svg").read_text()
     for name, wrong in (("a.svg", "never overwritten"), ("a.pdf", "ends in .svg"), ("no/a.svg", "no folder")):
-        done = subprocess.run([*command, tmp_path / name], capture_output=True, text=True)
+        done = here.run(*command, tmp_path / name)
         assert done.returncode == 2
         assert done.stderr.count("\n") == 1
         assert wrong in done.stderr

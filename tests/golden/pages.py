@@ -90,7 +90,8 @@ _DRAWN: set[str] = set()
 
 def _drawn(chart: Any) -> dict[str, Any]:
     """A chart's specification without its data; drawn as every page shows it, unless it was with other numbers."""
-    found, spec = specification(chart, data=False), chart.to_dict()
+    spec = chart.to_dict()
+    found = specification(spec, data=False)
     unknown = [
         [name for row in rows for name, value in row.items() if value is None] for rows in spec["datasets"].values()
     ]

@@ -49,7 +49,9 @@ class Estimate:
     @classmethod
     def of(cls, value: float, draws: npt.ArrayLike, source: str = "") -> "Estimate":
         """The interval from draws: their quantiles at :data:`TAILS`, widened to hold the value itself."""
-        low, high = np.quantile(np.asarray(draws, dtype=float), TAILS)
+        drawn = np.asarray(draws, dtype=float)
+        # A machine of best values alone has one draw, which a sweep asks for a million times.
+        low, high = (drawn.item(),) * 2 if drawn.size == 1 else np.quantile(drawn, TAILS)
         return cls(float(value), float(low), float(high), source)
 
     @classmethod

@@ -22,11 +22,14 @@ from zpmodel.base.accelerate import kernel
 def mva_rate(cpu, link, latency, depth):
     """Operations per second [1/s] when completions come one by one: exact MVA of two queues and a delay, times in
     [s]."""
-    at_cpu, at_link, rate = 0.0, 0.0, 0.0
+    at_cpu, at_link, rate, before = 0.0, 0.0, 0.0, -1.0
     for n in range(1, depth + 1):
         in_cpu = cpu * (1.0 + at_cpu)
         in_link = link * (1.0 + at_link)
         rate = n / (in_cpu + in_link + latency)
+        if rate == before:
+            break  # the busier queue never empties any more; all that follow add less than 1e-13 together
+        before = rate
         at_cpu = rate * in_cpu
         at_link = rate * in_link
     return rate

@@ -210,7 +210,8 @@ def _reading(found: list[dict[str, Any]], rejected: list[_Rejected]) -> Reading:
     found = [{name: _as_text(v) if isinstance(v, str) else v for name, v in row.items()} for row in found]
     rejected = [_Rejected(_as_text(each.file), each.scope, _as_text(each.reason)) for each in rejected]
     jobs = pd.DataFrame(found, columns=list(COLUMNS))
-    jobs = jobs.astype(dict.fromkeys(NULLABLE_FLAGS, "boolean"))
+    # Each by itself: `DataFrame.astype` takes the whole table apart, which for one file is most of its reading.
+    jobs = jobs.assign(**{name: jobs[name].astype("boolean") for name in NULLABLE_FLAGS})
     listing = pd.DataFrame(
         [(each.file, each.scope, each.reason) for each in rejected], columns=["file", "scope", "reason"]
     )

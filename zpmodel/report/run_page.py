@@ -44,11 +44,17 @@ def main() -> None:
 
 def execute(source: Path, parameters: dict[str, Any]) -> Any:
     """Run a notebook up to its end or its first error; either way the notebook comes back with its outputs."""
+    # papermill has pyarrow for notebooks in HDFS alone, and it takes as long to import as all the rest.
+    spared = "pyarrow" not in sys.modules
+    if spared:
+        sys.modules["pyarrow"] = None  # type: ignore[assignment]
     from papermill.engines import papermill_engines
     from papermill.execute import prepare_notebook_metadata
     from papermill.iorw import load_notebook_node
     from papermill.parameterize import parameterize_notebook
 
+    if spared:
+        del sys.modules["pyarrow"]
     logging.getLogger("papermill").setLevel(logging.CRITICAL)
     notebook = load_notebook_node(str(source))
     if parameters:

@@ -5,6 +5,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from zpmodel.base.errors import InputError
+from zpmodel.base.results import kept_result
 from zpmodel.memory.clearing.model import BELIEFS, NAMES, Calls, ClearingModel, Floats, call_ns
 from zpmodel.memory.machines import Caches
 
@@ -70,6 +71,13 @@ def fit_clearing(
         raise InputError("clearing fit", "noise", noise, "a share above 0 and below 1")
     pieces = points.get("instruction_bytes")
     calls = Calls.of(points["method"].to_numpy(str), points["call_bytes"], points["region_bytes"], pieces)
+    # A fit takes a quarter of a second, and every comparison with an on-demand page rests on those of all known CPUs.
+    given = [values.tolist() for values in (*vars(calls).values(), rate)]
+    return kept_result(f"clearing {given} {caches} {noise} {page}", lambda: _fitted(calls, rate, caches, noise, page))
+
+
+def _fitted(calls: Calls, rate: Floats, caches: Caches, noise: float, page: str) -> ClearingModel:
+    """What :func:`fit_clearing` finds."""
     strings = calls.method == "rep-stos"
     can_tell = bool(np.any(strings & (calls.instruction_bytes > caches.llc_bytes / 4)))
     theta, cost, jacobian = _minimise(calls, rate, caches, noise, elides=False)

@@ -116,7 +116,10 @@ class Calls:
         call = np.atleast_1d(np.asarray(call_bytes, dtype=np.float64))
         region = call if region_bytes is None else np.asarray(region_bytes, dtype=np.float64)
         piece = call if instruction_bytes is None else np.asarray(instruction_bytes, dtype=np.float64)
-        names, call, region, piece = np.broadcast_arrays(np.asarray(method, dtype=np.str_), call, region, piece)
+        # Copies: numpy warns of who asks whether a broadcast array can be written, as numba does at its first call.
+        names, call, region, piece = map(
+            np.array, np.broadcast_arrays(np.asarray(method, dtype=np.str_), call, region, piece)
+        )
         for name in set(names.tolist()) - set(METHODS):
             raise InputError("clearing", "method", str(name), ", ".join(METHODS))
         for field, sizes in (("call_bytes", call), ("region_bytes", region), ("instruction_bytes", piece)):
