@@ -1,5 +1,7 @@
 """The compiled pass over many questions, against the general path, one question at a time."""
 
+import threading
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -199,3 +201,17 @@ def test_points_of_the_sequence_are_scipys(dimensions):
     rng = np.random.default_rng(1)
     chosen = rng.integers(300_000, 303_000, 500)
     assert (points_at(dimensions, 5, chosen) == whole[chosen - 300_000]).all()
+
+
+def test_rows_that_take_long_are_not_waited_for():
+    """Odd chunks take a millisecond a row; whoever wants no more answers is not made to wait for a piece of them."""
+    rows, ended = 1 << 15, threading.Event()
+    chunks = np.full(rows, 65_537)
+    inputs = {"chunk_sectors": chunks, "length": np.full(rows, 1 << 40), "max_sectors": np.full(rows, 255)}
+    base = Scenario(calibrate(read_data_set(shipped.data("fio", "kvm-zen5-loop")), resamples=20))
+    answer_table(base, {name: values[:1] for name, values in inputs.items()}, 1)  # compiles
+    threading.Timer(0.5, ended.set).start()
+    started = time.monotonic()
+    with pytest.raises(InterruptedError):
+        answer_table(base, inputs, rows, ended)
+    assert time.monotonic() - started < 5

@@ -1,5 +1,7 @@
 """A table of inputs through the compiled pass (:mod:`zpmodel.timing.bulk`), as far as that can answer it."""
 
+import threading
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -27,6 +29,7 @@ from zpmodel.timing.machine import Machine
 
 _ENDLESS = 1 << 62
 _WHOLE_BELOW = float(1 << 62)
+_AT_ONCE, _SOON_S = 1024, 0.05  # rows of a call of the pass, at least; twice as many where they took no longer
 _BOUNDED = frozenset((*CPU, "device.bandwidth", *(f"device.{name}" for name in DEVICE)))
 _NOT_HERE = ("caller", "depth", "device.unit", "device.mend", "device.partial")
 
@@ -45,12 +48,14 @@ def can_pass(base: Scenario, names: tuple[str, ...]) -> bool:
 
 
 def answer_table(
-    base: Scenario, inputs: Mapping[str, npt.ArrayLike | pd.Series], rows: int
+    base: Scenario, inputs: Mapping[str, npt.ArrayLike | pd.Series], rows: int, ended: threading.Event | None = None
 ) -> dict[str, npt.NDArray[Any]]:
     """Best values for each row of inputs, by name (``TIMES`` and ``COUNTS``); what is ``LEFT`` is to be asked singly.
 
     :param inputs: an array of shape (rows,) for each input that is varied, by its name.
+    :param ended: set by another thread that wants no more answers.
     :raises ValueError: where :func:`can_pass` says no.
+    :raises InterruptedError: where ``ended`` was set.
     """
     if not can_pass(base, tuple(inputs)):
         raise ValueError("not a question for the compiled pass")
@@ -69,7 +74,14 @@ def answer_table(
     reals += columns.gather(("fallback_share",), [share], float)
     times, counts = np.empty((len(TIMES), rows)), np.empty((len(COUNTS), rows), np.int64)
     fixed = _fixed(base.machine, base.on_demand or OnDemand(), limits)
-    answer_rows(_packed(wholes, rows, np.int64), _packed(reals, rows, float), fixed, INVERSE, times, counts)
+    given = (_packed(wholes, rows, np.int64), _packed(reals, rows, float), fixed, INVERSE, times, counts)
+    first, most = 0, _AT_ONCE
+    while first < rows:  # nothing stops a thread inside: rows of a millisecond each are taken a few at a time
+        if ended is not None and ended.is_set():
+            raise InterruptedError("no more answers are wanted")
+        end, start = min(rows, first + most), time.monotonic()
+        answer_rows(*given, first, end)
+        first, most = end, most * 2 if time.monotonic() - start < _SOON_S else max(_AT_ONCE, most // 2)
     answers = dict(zip((*TIMES, *COUNTS), (*times, *counts), strict=True))
     answers["status"][columns.odd] = LEFT
     return answers

@@ -202,7 +202,7 @@ def answer_all(
     left = np.arange(len(inputs))
     names = tuple(map(str, inputs.columns))
     if quick and can_pass(base, names):
-        found = answer_table(base, {name: inputs[name] for name in names}, len(inputs))
+        found = answer_table(base, {name: inputs[name] for name in names}, len(inputs), ended)
         columns |= {name: found[name] for name in columns if name in found}
         columns["bound_by"] = found["bound"].astype(np.int8)
         left = np.flatnonzero(found["status"] != DONE)

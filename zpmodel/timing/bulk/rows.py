@@ -31,15 +31,15 @@ _LARGEST = np.finfo(float).max
 
 
 @borrowing_kernel
-def load(to, fields, columns, first, number):
-    """Copy so many rows of inputs, each to ``fields`` numbers one after the other; once what is the same in all."""
+def load(to, fields, columns, first, number, anew):
+    """Copy so many rows of inputs, each to ``fields`` numbers in turn; what is the same in all, too, if ``anew``."""
     for c in range(fields):
         at = columns.at[c]
         if at >= 0:
             values = columns.varied[at]
             for k in range(number):
                 to[k * fields + c] = values[first + k]
-        elif first == 0:
+        elif anew:
             for k in range(number):
                 to[k * fields + c] = columns.same[c]
 
@@ -140,8 +140,8 @@ def finish_row(row, cost, page, other, fixed, loops, times, counts, i):
 
 
 @kernel
-def answer_rows(wholes, reals, fixed, inverse, times, counts):
-    """Answer every row.
+def answer_rows(wholes, reals, fixed, inverse, times, counts, first, end):
+    """Answer the rows from ``first`` up to ``end``.
 
     :param wholes, reals: :class:`zpmodel.timing.bulk.records.Columns`.
     :param fixed: :class:`zpmodel.timing.bulk.records.Fixed`.
@@ -158,11 +158,11 @@ def answer_rows(wholes, reals, fixed, inverse, times, counts):
         fixed.spent,
         fixed.same[0],
     )
-    first = 0
-    while first < counts.shape[1]:
-        number = min(BLOCK, counts.shape[1] - first)
-        load(flat_rows, _WHOLES, wholes, first, number)
-        load(flat_costs, _REALS, reals, first, number)
+    anew = True
+    while first < end:
+        number = min(BLOCK, end - first)
+        load(flat_rows, _WHOLES, wholes, first, number, anew)
+        load(flat_costs, _REALS, reals, first, number, anew)
         find_unfit(reals, first, number, unfit)
         used, done = 0, 0
         while done < number and used + 2 * MOST_KINDS <= ROOM:
@@ -175,4 +175,4 @@ def answer_rows(wholes, reals, fixed, inverse, times, counts):
         for k in range(done):
             page, other = calls[2 * k], calls[2 * k + 1]
             finish_row(rows[k], costs[k], page, other, same, loops, times, counts, first + k)
-        first += done
+        first, anew = first + done, False
