@@ -29,7 +29,7 @@ def test_it_says_what_compare_says():
 
 def test_what_cannot_be_is_one_line():
     told = live.answer(live.Choice(NVME, kernel="<9.1>"))
-    assert told.startswith("<p>--kernel: cpu.kernel: &lt;9.1&gt; is not accepted; expected a version from 5.0")
+    assert told.startswith("<p>kernel: cpu.kernel: &lt;9.1&gt; is not accepted; expected a version from 5.0")
 
 
 @pytest.mark.parametrize("kernel", live.KERNELS)
