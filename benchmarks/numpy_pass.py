@@ -29,7 +29,7 @@ def elapsed(base: Scenario, zero_page: str, max_sectors: Ints, bandwidth: Floats
     bios, size, touched = length // (256 * zero_bytes), length / MIB, min(zero_bytes, length) / MIB
     cpu: Any = base.machine.cpu
     device = base.machine.device.best.path()
-    operation, wait, a_vector, a_request, _, a_mebibyte, a_cold = cpu.path
+    operation, wait, a_vector, a_request, _, a_mebibyte, a_cold, _ = cpu.path
     cold = length / zero_bytes * max(0.0, 1.0 - cpu.cache_mib / touched)
     submit = (requests + 0.1 * (bios - 1)) * a_request + length / zero_bytes * a_vector * vector
     submit = submit + size * a_mebibyte + cold * a_cold

@@ -97,7 +97,7 @@ def elapsed(base: Scenario, rows: Rows) -> Floats:
     found = counts(base, rows)
     cpu: Any = base.machine.cpu
     device, reach = base.machine.device.best.path(), base.machine.device.reach
-    operation, wait, a_vector, a_request, _, a_mebibyte, a_cold = cpu.path
+    operation, wait, a_vector, a_request, _, a_mebibyte, a_cold, _ = cpu.path
     requests, size = found.numbers.sum(0), rows.length / MIB
     touched = np.minimum(rows.zero_bytes, rows.length) / MIB
     cold, far = np.maximum(0.0, 1.0 - cpu.cache_mib / touched), np.maximum(0.0, 1.0 - device.cache / touched)
