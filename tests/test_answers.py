@@ -6,6 +6,7 @@ import re
 import shlex
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import synthetic
 from click.testing import CliRunner
@@ -27,6 +28,7 @@ from zpmodel.study.answers.memory import FOLIOS
 from zpmodel.study.compare import compare, hidden
 from zpmodel.study.conversions import gains
 from zpmodel.study.scenario import Scenario
+from zpmodel.timing.events import EVENTS
 
 
 @pytest.fixture(scope="module")
@@ -206,6 +208,20 @@ def test_cpu_time_that_nobody_measured_is_unknown_never_zero(without_cpu):
         assert "0 ms" not in each.sentence, each.sentence
         shown = {figure.what: figure.shown for figure in each.figures}
         assert shown.get(f"CPU time saved for each GiB, {without_cpu.name}", "unknown") == "unknown"
+
+
+def test_what_the_data_do_not_tell_is_not_nothing(measured):
+    at = EVENTS.index("vector")
+    cpu = measured.cpu
+    draws = cpu.total_draws.copy()
+    draws[:, at] = np.linspace(0, 4, len(draws)) * cpu.total[at]  # anything from nothing
+    total = cpu.total.copy()
+    total[at] = 0.0
+    unsure = replace(measured, name="unsure", cpu=replace(cpu, total=total, total_draws=draws))
+    third = answer(Asked(unsure, "--calibration x"), 3)
+    assert "No size saves" not in third.sentence
+    static = compare(Scenario(unsure), ("page", "static"))
+    assert static[1].cpu_saved_s.high <= max(static[0].prediction.cpu_s.high, static[1].cpu_saved_s.value)
 
 
 def test_no_ring_is_spoken_of_where_none_fills(asked):

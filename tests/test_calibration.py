@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import synthetic
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,6 +22,7 @@ from zpmodel.calibration.identify import cost_table, doubts
 from zpmodel.calibration.left_out import left_out, ratio_table
 from zpmodel.calibration.linear import draw_costs, fit_costs
 from zpmodel.callers.fio_write import count_buffer
+from zpmodel.commands.main import app
 from zpmodel.datasets.measured import read_set
 from zpmodel.devices import Flat, Ring, device_for
 from zpmodel.devices.base import DATA_PATH, PathCosts
@@ -275,6 +277,16 @@ def test_a_calibration_survives_its_file(model, tmp_path):
     assert after.elapsed_s.value == pytest.approx(before.elapsed_s.value, rel=1e-4)
     assert after.elapsed_s.high == pytest.approx(before.elapsed_s.high, rel=0.1)
     assert [path.name for path in tmp_path.iterdir()] == ["machine.json"]
+
+
+def test_what_was_assumed_goes_with_a_calibration(model, tmp_path):
+    store.save(replace(model, assumed=("CPU time is of one thread",)), tmp_path / "machine.json")
+    assert store.read(tmp_path / "machine.json").assumed == ("CPU time is of one thread",)
+    asked = ["--calibration", str(tmp_path / "machine.json")]
+    for command in (["compare", *asked, "--length", "1MiB"], ["answers", "1", *asked]):
+        found = CliRunner().invoke(app, command)
+        assert found.exit_code == 0
+        assert "takes for granted: CPU time is of one thread" in found.stderr
 
 
 def test_a_calibration_tells_no_path_of_whoever_made_it(model, tmp_path):

@@ -64,7 +64,7 @@ def fit_machine(data: DataSet, resamples: int, seed: int = 0) -> Machine:
     device = Device(data.name, once.device.best, device_draws, widest(held_out, "rate"), reach)
     driver = Driver(data.name, data.limits, data.limits_known, data.limits_assumed)
     own = WriteScatter(of_writes(held_out, "cpu_s"), of_writes(held_out, "rate"), of_writes(ratios, "ratio"))
-    return Machine(data.name, cpu, driver, device, widest(ratios, "ratio"), own)
+    return Machine(data.name, cpu, driver, device, widest(ratios, "ratio"), own, data.assumed)
 
 
 def _draws(

@@ -28,6 +28,7 @@ _AtEnd = Annotated[float, msgspec.Meta(ge=0, le=20)]
 _Positive = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
 _Count = Annotated[int, msgspec.Meta(ge=1, le=1 << 40)]
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+_Line = Annotated[str, msgspec.Meta(max_length=4096)]
 
 
 class _Reach(msgspec.Struct, forbid_unknown_fields=True):
@@ -92,6 +93,7 @@ class _Document(msgspec.Struct, forbid_unknown_fields=True):
     driver: _Driver
     device: _Device
     write_scatter: _WriteScatters | None = None
+    assumed: Annotated[list[_Line], msgspec.Meta(max_length=1000)] = []
 
 
 def save(machine: Machine, path: Path | str) -> None:
@@ -107,6 +109,7 @@ def save(machine: Machine, path: Path | str) -> None:
         "format": FORMAT,
         "name": machine.name,
         "ratio_scatter": machine.ratio_scatter,
+        "assumed": list(machine.assumed),
         "write_scatter": own and {name: each._asdict() for name, each in own._asdict().items()},
         "cpu": {
             "source": cpu.source,
@@ -206,6 +209,7 @@ def _machine(document: _Document, where: str) -> Machine:
             _reach(device.reach),
         ),
         ratio_scatter=document.ratio_scatter,
+        assumed=tuple(document.assumed),
         write_scatter=WriteScatter(
             *(Scatter(**msgspec.structs.asdict(each)) for each in (own.cpu, own.rate, own.ratio))
         )

@@ -2,7 +2,7 @@
 
 import click
 
-from zpmodel.commands.machine_options import AskedMachine, machine_options, said_by_option
+from zpmodel.commands.machine_options import AskedMachine, machine_options, said_by_option, say_assumed
 from zpmodel.commands.output import emit_json, emit_table, json_option, say
 
 
@@ -31,6 +31,7 @@ def command(
     beside = shipped_disk() if not asked.given and (not numbers or 1 in numbers) else None
     with said_by_option():
         questioned = asked_of(name, measured=beside, **asked.parts)
+    say_assumed(questioned.machine)
     found = [answer(questioned, number) for number in numbers] if numbers else answer_all(questioned)
     if as_json:
         emit_json({"machine": questioned.machine.name, "answers": [each.as_dict() for each in found]})

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zpmodel.base.errors import InputError
+from zpmodel.base.text import printable
 
 if TYPE_CHECKING:
     from zpmodel.timing.machine import Machine
@@ -87,7 +88,15 @@ class AskedMachine:
         from zpmodel.calibration.machine_file import load_machine
 
         with said_by_option():
-            return load_machine(self.named(default), **self.parts)
+            machine = load_machine(self.named(default), **self.parts)
+        say_assumed(machine)
+        return machine
+
+
+def say_assumed(machine: "Machine") -> None:
+    """What a calibration's data did not say goes with every number that comes of it."""
+    for line in machine.assumed:
+        click.echo(f"note: {printable(machine.name)} takes for granted: {printable(line)}", err=True)
 
 
 def machine_options(command: Callable[..., Any]) -> Callable[..., Any]:

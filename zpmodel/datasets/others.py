@@ -57,8 +57,8 @@ def _say(runs: Sequence[Measured], kept: Sequence[Measured], pairs: Sequence[_Si
         " of writes",
         f"{left} left out, of points that have others{_moved(runs, kept)}" if left else "none left out",
     ]
-    points = _by_point(kept)
-    alone = sum(len(each) == 1 for each in points.values())
+    before, points = _by_point(runs), _by_point(kept)
+    alone = sum(len(each) == 1 < len(before[point]) for point, each in points.items())
     if left and alone:
         parts.append(
             f"{alone} of {len(points)} points {'rests' if alone == 1 else 'rest'} on a single run now, whose spread is"

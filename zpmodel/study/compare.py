@@ -208,6 +208,8 @@ def _beside(machine: Machine, page: Prediction, policy: str, other: Prediction, 
     if not any("cpu" in item.hides for item in lacking):
         less, draws = page.cpu_s.value - other.cpu_s.value, page.cpu_draws - other.cpu_draws
         saved = machine.estimate(less, draws, (0.0 if alike else machine.cpu.scatter) * stretch)
+        most = max(less, page.cpu_s.high)  # nobody saves more than was spent
+        saved = replace(saved, low=min(saved.low, most), high=min(saved.high, most))
     # Of the same I/O (a call's, or those of all that fell back) what the machine scatters by cancels.
     ratio_scatter = 0.0 if alike else huge * machine.ratio_scatter
     return Comparison(

@@ -131,6 +131,7 @@ class Machine:
     :ivar cpu, driver, device: its parts.
     :ivar ratio_scatter: log standard deviation of held-out ratios of two zero pages [1].
     :ivar write_scatter: the same three scatters for fio's own writes, by size; None where nobody knows them apart.
+    :ivar assumed: what its data did not say and was taken for granted, a line each.
     """
 
     name: str
@@ -139,6 +140,7 @@ class Machine:
     device: Device
     ratio_scatter: float
     write_scatter: WriteScatter | None = None
+    assumed: tuple[str, ...] = ()
 
     @property
     def limits(self) -> QueueLimits:

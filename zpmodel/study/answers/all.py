@@ -62,10 +62,10 @@ def answer(asked: Asked, number: int) -> Answer:
     if number not in ANSWERS:
         raise InputError("answers", "question", number, f"1 to {max(QUESTIONS)}")
     if number in _OF_PAGES and not writes_pages(asked.machine.limits):
-        return no_page(number, asked.machine)
+        return no_page(number, asked)
     unseen = [item for item in missing(asked.machine) if "cpu" in item.hides]
     if number in _OF_CPU and unseen:
-        return no_cpu(number, asked.machine, unseen[0])
+        return no_cpu(number, asked, unseen[0])
     return ANSWERS[number](asked)
 
 

@@ -146,26 +146,26 @@ class Answer:
         }
 
 
-def no_cpu(number: int, machine: Machine, lacking: Missing) -> Answer:
+def no_cpu(number: int, asked: Asked, lacking: Missing) -> Answer:
     """The answer in CPU time where the data tell none: what they lack, and what to measure."""
     return Answer(
         number,
-        f"It can't be known from the data of {machine.name}. {lacking.what}.",
+        f"It can't be known from the data of {asked.machine.name}. {lacking.what}.",
         (),
-        f"fitted to fio runs of {machine.name}",
-        f"zpmodel answers {number}",
-        "it was measured",
+        f"fitted to fio runs of {asked.machine.name}",
+        f"zpmodel answers {number} {asked.options()}",
+        "that was measured",
         lacking.remedy,
     )
 
 
-def no_page(number: int, machine: Machine) -> Answer:
+def no_page(number: int, asked: Asked) -> Answer:
     """The answer where the device has Write Zeroes."""
     return Answer(
         number,
-        f"Nothing changes on {machine.name}: it has Write Zeroes, so that no zero page is read.",
+        f"Nothing changes on {asked.machine.name}: it has Write Zeroes, so that no zero page is read.",
         (Figure("CPU time saved for each GiB", Estimate.exactly(0.0), "ms"),),
-        f"the queue's limits: {machine.driver.source}",
-        f"zpmodel answers {number}",
+        f"the queue's limits: {asked.machine.driver.source}",
+        f"zpmodel answers {number} {asked.options()}",
         "Write Zeroes is turned off (write_zeroes_max_bytes = 0), or fails at run time",
     )

@@ -60,6 +60,8 @@ def throughput(static: Comparison) -> str:
         ends = f"[{digits(static.speedup.low)}, {digits(static.speedup.high)}]"
         return f"a throughput that its data can't tell ({ends} times; {static.to_measure})"
     hedge = f", if the queue's limits are those assumed ({static.stands_on})" if static.stands_on else ""
+    if static.prediction.beyond and not static.composed:  # what is composed says so in words of its own
+        hedge += f", extrapolated ({static.prediction.beyond})"
     says = more(static.speedup)
     return f"{says if static.verdict in ('gain', 'loss') else f'{static.verdict} in throughput ({says})'}{hedge}"
 
@@ -148,11 +150,16 @@ def workload(asked: Asked) -> Answer:
 def folio_size(asked: Asked) -> Answer:
     """Question 3."""
     steps = folio_curve(Scenario(asked.machine, GIB))
-    if not max(step.comparison.cpu_saved_s.value for step in steps) > 0:
-        none = Figure("CPU time saved for each GiB", steps[-1].comparison.cpu_saved_s.scaled(1e3), "ms")
+    most = max((step.comparison.cpu_saved_s for step in steps), key=lambda saved: saved.high)
+    if not most.says_something or most.high <= 0:
+        some = most.scaled(1e3)
+        says = "No size saves CPU time."
+        if most.high > 0:
+            says = f"It can't be known from these data: the size that saves most saves {some} ms of CPU time a GiB."
+        none = Figure("CPU time saved for each GiB", some, "ms")
         again = f"zpmodel answers 3 {asked.options()}"
-        return Answer(3, "No size saves CPU time.", (none,), rests(asked.machine), again,
-                      "the calibration has not seen both kinds of pages")  # fmt: skip
+        return Answer(3, says, (none,), rests(asked.machine), again, "CPU time of large blocks was measured",
+                      "CPU time at blocks of 512 KiB and more from both kinds of pages")  # fmt: skip
     enough, knee = share_of(steps, 64 * KIB), knee_bytes(steps)
     best = next(step for step in steps if step.folio_bytes == 2 * MIB).cpu_share
     known = {step.folio_bytes: step for step in steps}

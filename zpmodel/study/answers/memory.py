@@ -30,7 +30,7 @@ def on_demand(asked: Asked) -> Answer:
     _, found, static = compare(Scenario(asked.machine, CALL_BYTES, on_demand=life))
     served = found.served
     if served is None:
-        return no_page(4, asked.machine)
+        return no_page(4, asked)
     fell, first = served.share("fell back"), served.share("first use")
     more = static.cpu_saved_s.scaled(1e6)
     kept = served.held_bytes.scaled(1 / CALL_BYTES)
