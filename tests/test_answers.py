@@ -210,6 +210,15 @@ def test_cpu_time_that_nobody_measured_is_unknown_never_zero(without_cpu):
         assert shown.get(f"CPU time saved for each GiB, {without_cpu.name}", "unknown") == "unknown"
 
 
+def test_cpu_time_that_was_measured_is_not_said_to_be_nobodys(asked, answers):
+    data = synthetic.data_set(1)
+    alone = replace(data, writes=data.writes[data.writes["memory"] == "malloc"].reset_index(drop=True))
+    question = replace(asked, measured=calibrate(alone, resamples=20))
+    for text in (answer_words.first_screen(question, answers), answer(question, 1).sentence):
+        assert "nobody measured" not in html.unescape(text).split("measured disk")[-1].split("\n")[0]
+    assert "CPU time saved that they can't tell either" in html.unescape(answer_words.first_screen(question, answers))
+
+
 def test_what_the_data_do_not_tell_is_not_nothing(measured):
     at = EVENTS.index("vector")
     cpu = measured.cpu

@@ -10,7 +10,7 @@ from zpmodel.base.estimate import Estimate, bold, digits
 from zpmodel.report.charts import answers as charts
 from zpmodel.report.escape import to_markdown
 from zpmodel.study.answers.base import Answer, Asked, as_more, saves
-from zpmodel.study.answers.gain import beside_published, published_gain, ring_share, static_gain, throughput
+from zpmodel.study.answers.gain import beside, beside_published, published_gain, ring_share, static_gain, throughput
 from zpmodel.study.compare import Comparison, prior_in_words
 from zpmodel.study.conversions import Gain
 
@@ -80,6 +80,8 @@ def _measured(asked: Asked) -> str:
     page, static = static_gain(asked.measured)
     ring, saved = ring_share(page, static), static.cpu_saved_s.scaled(1e3)
     says = f"{_throughput(static)} and {bold(saves(saved), saved)}"
+    if not saved.known and static.prediction.cpu_s.known:  # it was measured, and tells nothing of a page's size
+        says = to_markdown(beside(static))
     text = f" On the measured disk, {to_markdown(asked.measured.name)}: {says}."
     if ring is None or ring.value < 0.5:
         return text
