@@ -135,7 +135,7 @@ def test_bad_input_is_one_of_the_packages_errors(line):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("threshold", ["5e-324", "0", "-1", "nan"])
+@pytest.mark.parametrize("threshold", ["5e-324", "0", "-1", "nan", "1e999", "1e308", "1.5"])
 def test_a_threshold_whose_inverse_is_no_number_is_refused(threshold):
     with pytest.raises(ZpmodelError, match="threshold"):
         run("price", "--threshold", threshold)

@@ -61,8 +61,8 @@ def price(
     for field, value in (("folio_bytes", folio_bytes), ("ram_bytes", ram_bytes), ("threshold", threshold)):
         if not value > 0:
             raise InputError("price", field, value, "a positive number")
-    if not threshold >= LEAST_SHARE:
-        raise InputError("price", "threshold", threshold, f"a share of RAM, {LEAST_SHARE:g} or more")
+    if not LEAST_SHARE <= threshold <= 1:
+        raise InputError("price", "threshold", threshold, f"a share of RAM, {LEAST_SHARE:g} to 1")
     if not 0 <= held_share <= 1:
         raise InputError("price", "held_share", held_share, "a share, 0 to 1")
     if not hours >= 0:
