@@ -75,10 +75,8 @@ def _draws(
     rng = np.random.default_rng(seed)
     picks = rng.multinomial(rounds, np.full(rounds, 1 / rounds), _ROUND_RESAMPLES)
     costs = {}
-    for name, fit, events in (
-        ("cpu_s", once.total, groups.events),
-        ("path_s", once.path, on_path(groups.events, groups.load.depth, data.device)),
-    ):
+    submitted = on_path(groups.events, groups.load.depth, data.device)
+    for name, fit, events in (("cpu_s", once.total, groups.events), ("path_s", once.path, submitted)):
         told = seen[name].told
         medians = round_medians(data, groups, seen[name], picks)[:, told] if told.any() else np.zeros((0, 0))
         least = seen[name].seen_of_error if rounds >= _ENOUGH_ROUNDS else 1.0
@@ -87,7 +85,6 @@ def _draws(
             costs[name] = _draws_over_floor(data, groups, seen[name], name, events, draws, widened, seed)
         else:
             costs[name] = draw_costs(fit, draws, widened, seed)
-    submitted = on_path(groups.events, groups.load.depth, data.device)
     load = groups.load._replace(path=np.maximum(submitted @ once.path.costs, LEAST_PATH_S))
     paths = np.maximum(costs["path_s"] @ submitted.T, LEAST_PATH_S)
     sigma = seen["rate"].sigma

@@ -80,7 +80,7 @@ def _measured(asked: Asked) -> str:
     page, static = static_gain(asked.measured)
     ring, saved = ring_share(page, static), static.cpu_saved_s.scaled(1e3)
     says = f"{_throughput(static)} and {bold(saves(saved), saved)}"
-    if not saved.known and static.prediction.cpu_s.known:  # it was measured, and tells nothing of a page's size
+    if static.tells_no_saving:
         says = to_markdown(beside(static))
     text = f" On the measured disk, {to_markdown(asked.measured.name)}: {says}."
     if ring is None or ring.value < 0.5:

@@ -73,6 +73,11 @@ class Comparison:
         return self.may_hide_all and self.verdict in ("gain", "loss")
 
     @property
+    def tells_no_saving(self) -> bool:
+        """Whether CPU time was measured, and tells nothing of a page's size."""
+        return self.prediction.cpu_s.known and not self.cpu_saved_s.known
+
+    @property
     def to_measure(self) -> str:
         """What to measure where the verdict is unknown; empty where there is one."""
         if self.verdict != "unknown":

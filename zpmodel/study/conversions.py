@@ -75,10 +75,9 @@ class Gain:
             return "not surely: it may save or cost CPU time"
         part = f"{share.value:.0%}" if share.value >= 0.01 else "less than 1%"
         said = f"{digits(saved.value * 1e3)} ms of CPU time a GiB, {part} of it"
-        if share.low >= WORTH_SHARE and not saved.says_something:  # a share of what nobody knows
-            return f"not to be said: saves {saved.scaled(1e3)} ms of CPU time a GiB"
-        if share.low >= WORTH_SHARE:
-            return f"yes: saves {said}"
+        if share.low >= WORTH_SHARE:  # it may be a share of what nobody knows
+            unsure = f"not to be said: saves {saved.scaled(1e3)} ms of CPU time a GiB"
+            return f"yes: saves {said}" if saved.says_something else unsure
         if share.high < WORTH_SHARE:
             return f"hardly: saves {said}"
         return f"perhaps: saves {said}, or anything from {share.low:.0%} to {share.high:.0%}"

@@ -49,7 +49,7 @@ def beside(static: Comparison, *, short: bool = True) -> str:
     if static.offloaded:
         return "nothing (it has Write Zeroes, and no zero page is written)"
     saved = static.cpu_saved_s.scaled(1e3)
-    if not saved.known and static.prediction.cpu_s.known:  # it was measured, and tells nothing of a page's size
+    if static.tells_no_saving:
         return f"{throughput(static)}, and CPU time saved that they can't tell either"
     return f"{throughput(static)} and {f'{saved} ms' if short and saved.known else saves(saved)}"
 
