@@ -11,7 +11,7 @@ report: $(VENV)/ready  ## the main job: one HTML site from the shipped fio data
 PYTEST = -m pytest -q -p no:cacheprovider -n auto --dist loadfile --no-loadscope-reorder
 
 test: $(VENV)/ready  ## the kernels' tests without the compiler, then all tests
-	NUMBA_DISABLE_JIT=1 $(RUN)/python -m pytest -q -p no:cacheprovider -m nojit tests/test_structure.py tests/test_overlap.py
+	NUMBA_DISABLE_JIT=1 $(RUN)/python -m pytest -q -p no:cacheprovider -m nojit tests/test_structure.py tests/test_merging.py tests/test_nvme_descriptors.py tests/test_overlap.py
 	$(RUN)/python $(PYTEST)
 
 golden: $(VENV)/ready  ## write what people read anew, for review with git diff

@@ -1,6 +1,5 @@
 """Calibration: known costs are found again, honest about what is not known; the shipped data are predicted blind."""
 
-import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import synthetic
-from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,7 +20,6 @@ from zpmodel.calibration.identify import cost_table, doubts
 from zpmodel.calibration.left_out import left_out, ratio_table
 from zpmodel.calibration.linear import draw_costs, fit_costs
 from zpmodel.callers.fio_write import count_buffer
-from zpmodel.commands.main import app
 from zpmodel.datasets.measured import read_set
 from zpmodel.devices import Flat, Ring, device_for
 from zpmodel.devices.base import DATA_PATH, PathCosts
@@ -262,61 +259,6 @@ def test_falling_back_always_is_page_size(model):
     assert page.prediction.cpu_s.value > half.prediction.cpu_s.value > static.prediction.cpu_s.value
     with pytest.raises(InputError, match="0 to 1"):
         Scenario(model, fallback_share=1.5)
-
-
-# Files
-
-
-def test_a_calibration_survives_its_file(model, tmp_path):
-    store.save(model, tmp_path / "machine.json")
-    again = store.read(tmp_path / "machine.json")
-    assert again.limits.max_segments == model.limits.max_segments
-    assert again.cpu.total == pytest.approx(model.cpu.total, rel=1e-5)
-    assert again.device.best == model.device.best.with_fitted(again.device.best.parameters)
-    before, after = (predict_zeroout(m, ZeroPage.named("static"), GIB) for m in (model, again))
-    assert after.elapsed_s.value == pytest.approx(before.elapsed_s.value, rel=1e-4)
-    assert after.elapsed_s.high == pytest.approx(before.elapsed_s.high, rel=0.1)
-    assert [path.name for path in tmp_path.iterdir()] == ["machine.json"]
-
-
-def test_what_was_assumed_goes_with_a_calibration(model, tmp_path):
-    store.save(replace(model, assumed=("CPU time is of one thread",)), tmp_path / "machine.json")
-    assert store.read(tmp_path / "machine.json").assumed == ("CPU time is of one thread",)
-    asked = ["--calibration", str(tmp_path / "machine.json")]
-    for command in (["compare", *asked, "--length", "1MiB"], ["answers", "1", *asked]):
-        found = CliRunner().invoke(app, command)
-        assert found.exit_code == 0
-        assert "takes for granted: CPU time is of one thread" in found.stderr
-
-
-def test_a_calibration_tells_no_path_of_whoever_made_it(model, tmp_path):
-    driver = replace(model.driver, source=f"{tmp_path}/my-set/machine.toml")
-    store.save(replace(model, driver=driver), tmp_path / "machine.json")
-    text = (tmp_path / "machine.json").read_text()
-    assert "my-set/machine.toml" in text
-    assert '"/' not in text
-    assert str(tmp_path) not in text
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"format": 99},
-        {"name": ["x"]},
-        {"cpu": None},
-        {"driver": {}},
-        {"ratio_scatter": -1},
-        {"ratio_scatter": 1e9},
-        {"device": "x"},
-        {"more": 1},
-    ],
-)
-def test_calibrations_that_are_none_are_refused(model, tmp_path, change):
-    store.save(model, tmp_path / "machine.json")
-    broken = json.loads((tmp_path / "machine.json").read_text()) | change
-    (tmp_path / "broken.json").write_text(json.dumps(broken))
-    with pytest.raises(InputError, match=r"broken\.json"):
-        store.read(tmp_path / "broken.json")
 
 
 def test_costs_are_listed_with_ordered_intervals(model):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import zpmodel
+from zpmodel.base import compiled
 from zpmodel.base.accelerate import compiles, kernel
 
 PROGRAM = """
@@ -76,7 +77,9 @@ def test_the_next_process_compiles_nothing(once, used):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not compiles(), reason="nothing is compiled")
-def test_a_constant_makes_no_further_code():
+def test_a_constant_makes_no_further_code(monkeypatch):
+    monkeypatch.setattr(compiled, "cache_folder", lambda: None)  # or these come from the last run of this test
+
     @kernel
     def inner(value, share):
         return value * share

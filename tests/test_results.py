@@ -88,7 +88,6 @@ def data():
 def test_every_part_of_a_data_set_is_in_its_digest(data):
     more = data.writes.assign(replicate=data.writes["replicate"] + 1)
     others = [
-        replace(data, name="another"),
         replace(data, machine={**data.machine, "cpu": {"model": "another"}}),
         replace(data, limits=replace(data.limits, max_segments=7)),
         replace(data, limits=replace(data.limits, max_segment_size=UINT_MAX - 511, source="elsewhere")),
@@ -103,6 +102,20 @@ def test_every_part_of_a_data_set_is_in_its_digest(data):
     found = [digest_of(one) for one in (data, *others)]
     assert len(set(found)) == len(found)
     assert digest_of(replace(data, writes=data.writes.copy())) == found[0]
+    assert digest_of(moved(data)) == found[0]
+
+
+def moved(data):
+    """The same set under another name, in another place."""
+    return replace(data, name="another", limits=replace(data.limits, source="/another/machine.toml"))
+
+
+def test_a_set_that_was_moved_gets_what_was_kept_under_its_own_name(folder, data):
+    calibrate(data, resamples=20)
+    found, fresh = calibrate(moved(data), resamples=20), fit_machine(moved(data), 20)
+    assert len(list(folder.iterdir())) == 1
+    assert repr(found) == repr(fresh)
+    assert found.driver.limits.source == "/another/machine.toml"
 
 
 def changed(writes, name):

@@ -17,7 +17,7 @@ from zpmodel.callers.cases import count_cases
 from zpmodel.callers.fio_write import count_buffer
 from zpmodel.queue.limits import UINT_MAX, QueueLimits
 from zpmodel.queue.zeropage import ZeroPage
-from zpmodel.structure import count, descriptors, merge_pages
+from zpmodel.structure import count
 
 SMALL_QUEUE = '"limits": {"max_segments": 1, "max_segment_size": 65536, "max_sectors": 256}'
 PAGE, STATIC = ZeroPage.named("page"), ZeroPage.named("static")
@@ -280,92 +280,6 @@ def test_bad_cases_name_their_line(line, says):
     with pytest.raises(InputError, match=r"cases line 2") as caught:
         list(count_cases(["", line]))
     assert says in str(caught.value)
-
-
-# NVMe descriptors
-
-
-@pytest.mark.nojit
-def test_nvme_page_zeroing_is_prp_and_static_is_one_sgl():
-    limits = QueueLimits(256, 33, UINT_MAX)
-    page = descriptors(count(PAGE, limits, 0, MIB))
-    assert (page.prp_commands, page.prp_entries, page.prp_lists, page.sgl_commands) == (8, 8 * 32, 8, 0)
-    static = descriptors(count(STATIC, limits, 0, MIB))
-    assert (static.sgl_commands, static.sgl_descriptors, static.prp_commands) == (8, 8, 0)
-    without = descriptors(count(STATIC, limits, 0, MIB), sgl=False)
-    assert (without.prp_entries, without.sgl_commands) == (8 * 32, 0)
-
-
-@pytest.mark.nojit
-def test_nvme_small_requests_fit_the_command():
-    found = descriptors(count(PAGE, QueueLimits(256, 33, UINT_MAX), 0, 8192))
-    # two 4 KiB segments: no fast path (that is for one), PRPs in the command, no list
-    assert (found.prp_entries, found.prp_lists) == (2, 0)
-
-
-@pytest.mark.nojit
-def test_nvme_requests_that_start_inside_a_page_take_an_entry_more():
-    model = count(STATIC, QueueLimits(255, 128, UINT_MAX), 0, 255 * 512 * 2)
-    found = descriptors(model, sgl=False)
-    assert found.prp_entries == 32 + 33  # 31.9 pages from 0; the second from byte 3584 of its page
-
-
-@pytest.mark.nojit
-def test_nvme_long_lists_chain():
-    model = count(STATIC, QueueLimits(8192, 128, UINT_MAX), 0, 4 * MIB)
-    # 1024 entries a command, one of them inside it: 1023 in lists of 511 and a pointer, the last one of 512
-    assert descriptors(model, sgl=False).prp_lists == 2
-
-
-# Merging of vectors
-
-
-@pytest.mark.nojit
-@settings(max_examples=300, deadline=None)
-@given(
-    st.lists(
-        st.tuples(
-            st.integers(0, 40), st.sampled_from([0, 0, 512, 2048]), st.sampled_from([512, 2048, 4096, 8192, 2 * MIB])
-        ),
-        max_size=60,
-    ),
-    st.integers(1, 64),
-)
-def test_vectors_merge_as_the_slow_version_says(adds, room):
-    vecs, taken = naive.add_pages([(frame * 4096, offset, length) for frame, offset, length in adds], room)
-    frames, offsets, lengths = (np.array([a[i] for a in adds], dtype=np.int64) for i in range(3))
-    found = merge_pages(frames, offsets, lengths, max_vectors=room)
-    assert list(zip(found.address, found.offset, found.length, strict=True)) == [
-        (v.address, v.offset, v.length) for v in vecs
-    ]
-    assert int((found.vector_of_add >= 0).sum()) == taken
-    assert found.merged == taken - len(vecs)
-
-
-def test_the_same_zero_page_never_merges_and_a_run_does():
-    assert len(merge_pages(np.full(256, 77)).length) == 256
-    assert merge_pages(np.arange(256)).length.tolist() == [MIB]
-    mixed = merge_pages([0, 512, 513, 600, 7], lengths=[2 * MIB, 4096, 4096, 4096, 4096])
-    assert mixed.length.tolist() == [2 * MIB + 8192, 4096, 4096]
-
-
-def test_a_full_bio_still_takes_what_extends_its_last_vector():
-    found = merge_pages([1, 3, 4, 9], max_vectors=2)
-    assert found.vector_of_add.tolist() == [0, 1, 1, -1]
-
-
-@pytest.mark.parametrize(
-    "bad",
-    [
-        {"page_frames": [-1]},
-        {"page_frames": [1], "lengths": 0},
-        {"page_frames": [[1]]},
-        {"page_frames": [1, 2], "offsets": [1, 2, 3]},
-    ],
-)
-def test_pages_that_make_no_sense_are_refused(bad):
-    with pytest.raises(InputError):
-        merge_pages(**bad)
 
 
 @settings(max_examples=100, deadline=None)

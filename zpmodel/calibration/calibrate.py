@@ -39,7 +39,15 @@ def calibrate(data: DataSet, *, resamples: int = RESAMPLES, seed: int = 0) -> Ma
     """
     if data.writes.empty:
         raise InputError(data.name, "points", "none", "a data set with writes")
-    return kept_of(data, f"calibrate {resamples} {seed}", lambda: fit_machine(data, resamples, seed))
+    found = kept_of(data, f"calibrate {resamples} {seed}", lambda: fit_machine(data, resamples, seed))
+    assert isinstance(found.cpu, FittedCpu)
+    return replace(
+        found,
+        name=data.name,
+        cpu=replace(found.cpu, source=data.name),
+        driver=replace(found.driver, source=data.name, limits=data.limits),
+        device=replace(found.device, source=data.name),
+    )
 
 
 def fit_machine(data: DataSet, resamples: int, seed: int = 0) -> Machine:

@@ -54,7 +54,7 @@ def fit_device(unfitted: DeviceKind, load: Load, rate: Floats, sigma: Floats) ->
     :param rate: operations per second [1/s], shape (points,).
     :param sigma: log standard error of each rate.
     """
-    from scipy.optimize import least_squares  # half a second to import
+    from scipy.optimize import leastsq  # half a second to import
 
     table = unfitted.FITTED
     centre = np.array([parameter.start for parameter in table])
@@ -78,8 +78,9 @@ def fit_device(unfitted: DeviceKind, load: Load, rate: Floats, sigma: Floats) ->
         here, *there = residuals(np.vstack([free, ahead]))
         return np.asarray((np.array(there) - here) / (np.diag(ahead) - free)[:, None]).T
 
-    found = least_squares(residuals, prior, jac=slopes, method="lm", xtol=1e-4, ftol=1e-5, max_nfev=200)
-    free = np.asarray(found.x, dtype=float)
+    # MINPACK's Levenberg-Marquardt, as least_squares(method="lm") calls it, without what that adds for other methods.
+    found, *_ = leastsq(residuals, prior, Dfun=slopes, full_output=True, xtol=1e-4, ftol=1e-5, gtol=1e-8, maxfev=200)
+    free = np.asarray(found, dtype=float)
     at = logs(free)
     jacobian = ((logs(free + np.eye(len(free)) * _STEP) - at) / _STEP).T
     return DeviceFit(unfitted.with_fitted(from_free(table, free)), free, prior, width, jacobian, np.log(rate) - at)

@@ -48,7 +48,9 @@ def fit_each_time(
     :param events: counts of each point without cold vectors, shape (points, events).
     :param kept: the points of each fit, shape (fits, points).
     """
-    cold = np.stack([with_cold(device, events, load, size) for size in _CACHES])
+    # Where no CPU of this kernel copies, all caches are alike.
+    sizes = _CACHES if device.COPIED_HERE else _CACHES[:1]
+    cold = np.stack([with_cold(device, events, load, size) for size in sizes])
     submitted = on_path(cold, load.depth, device)
     caches, totals = _caches_of(cold, seen["cpu_s"], kept)
     spent, rate, found = seen["path_s"], seen["rate"], []
@@ -57,7 +59,7 @@ def fit_each_time(
         mine = Load(*(field[own] for field in load))
         mine = mine._replace(path=np.maximum(submitted[cache][own] @ path.costs, LEAST_PATH_S))
         fitted = fit_device(device, mine, rate.median[own], rate.sigma[own])
-        found.append(Once(_CACHES[cache], total, path, fitted))
+        found.append(Once(sizes[cache], total, path, fitted))
     return found
 
 

@@ -1,8 +1,8 @@
-"""What is worked out from a data set, kept for whoever asks the same of the same set again."""
+"""What is worked out from a data set, kept for whoever asks the same of the same set again, wherever it lies then."""
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TypeVar
 
 from zpmodel.base.results import kept_result
@@ -15,6 +15,7 @@ def kept_of(data: DataSet, what: str, make: Callable[[], _Result]) -> _Result:
     """What ``make`` works out from the data set, or what it did before (:mod:`zpmodel.base.results`).
 
     :param what: what that is, with all of its parameters.
+    :param make: what it returns may be another's then, of the same content: its names are the caller's to put right.
     """
     if not type(data.device).__module__.startswith("zpmodel."):
         return make()  # somebody's own kind of device, whose source may change
@@ -22,11 +23,12 @@ def kept_of(data: DataSet, what: str, make: Callable[[], _Result]) -> _Result:
 
 
 def digest_of(data: DataSet) -> str:
-    """SHA-256 over all that a data set says; its types and columns are the schema's, whatever it was read from."""
-    total = hashlib.sha256()
-    for one in fields(data):
+    """SHA-256 over all that a data set says, but for what it is called and where it lies; its types and columns are the
+    schema's, whatever it was read from."""
+    total, nameless = hashlib.sha256(), replace(data, name="", limits=replace(data.limits, source=""))
+    for one in fields(nameless):
         if one.name != "writes":
-            total.update(f"{one.name} {getattr(data, one.name)!r}\0".encode(errors="surrogatepass"))
+            total.update(f"{one.name} {getattr(nameless, one.name)!r}\0".encode(errors="surrogatepass"))
     for column in WRITES:
         values = data.writes[column.name].to_numpy()
         total.update(repr(values.tolist()).encode() if values.dtype == object else values.tobytes())

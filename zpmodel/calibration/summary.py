@@ -146,10 +146,13 @@ def _median(
     """
     if not len(values):
         return dict.fromkeys(_with_ends((name,)), float("nan"))
-    ends = alone if len(values) == 1 else (values, values)
-    least = np.where(np.asarray(left_open) > 0, np.maximum(0.0, ends[0] - left_open), ends[0])
-    low, high = (
-        np.quantile(np.median(end[picks], axis=1), tail)
-        for end, tail in zip((least, ends[1] + left_open), TAILS, strict=True)
-    )
+    if len(values) > 1 and not np.any(left_open):
+        low, high = np.quantile(np.median(values[picks], axis=1), TAILS)
+    else:
+        ends = alone if len(values) == 1 else (values, values)
+        least = np.where(np.asarray(left_open) > 0, np.maximum(0.0, ends[0] - left_open), ends[0])
+        low, high = (
+            np.quantile(np.median(end[picks], axis=1), tail)
+            for end, tail in zip((least, ends[1] + left_open), TAILS, strict=True)
+        )
     return {name: float(np.median(values)), f"{name}_low": float(low), f"{name}_high": float(high)}
