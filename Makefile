@@ -3,16 +3,22 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin
 
-.PHONY: report test golden check bench lab docs environment lowest pythons clean
+.PHONY: report test thorough golden check bench lab docs environment lowest pythons clean
 
 report: $(VENV)/ready  ## the main job: one HTML site from the shipped fio data
 	$(RUN)/zpmodel report --out reports/latest
 
 PYTEST = -m pytest -q -p no:cacheprovider -n auto --dist loadfile --no-loadscope-reorder
 
-test: $(VENV)/ready  ## the kernels' tests without the compiler, then all tests
+# Some hundred short processes, and a process of pytest a core: each would compile all that it imports anew.
+test thorough: export PYTHONDONTWRITEBYTECODE =
+
+test: $(VENV)/ready  ## the kernels' tests without the compiler, then all tests; further cases of some are left to `thorough`
 	NUMBA_DISABLE_JIT=1 $(RUN)/python -m pytest -q -p no:cacheprovider -m nojit tests/test_structure.py tests/test_merging.py tests/test_nvme_descriptors.py tests/test_overlap.py
-	$(RUN)/python $(PYTEST)
+	$(RUN)/python $(PYTEST) -m "not thorough"
+
+thorough: $(VENV)/ready  ## what `test` leaves: more seeds, subsets, signals, files (tests/depth.py)
+	$(RUN)/python $(PYTEST) -m thorough
 
 golden: $(VENV)/ready  ## write what people read anew, for review with git diff
 	$(RUN)/python tests/golden/write.py

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import depth
 import machine_state
 import needs
 import pytest
@@ -64,8 +65,10 @@ def pytest_report_header() -> list[str]:
     return needs.report()
 
 
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses by marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what the machine can't do; the longest first."""
+    depth.mark(items)
     for item in items:
         for mark, need in needs.MARKS.items():
             if item.get_closest_marker(mark) and not need.here():

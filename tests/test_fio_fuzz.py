@@ -35,6 +35,7 @@ COUNTED = [
     *("bytes", "iops", "bytes_per_s", "slat_mean_ns", "clat_mean_ns", "lat_mean_ns", "p50_ns", "p999_ns"),
     *("user_cpu_share", "system_cpu_share", "cpu_s_per_io", "little"),
 ]
+IN_PARTS = pytest.mark.parametrize("part", range(5))  # a part's examples are its own: hypothesis draws them anew
 FREE = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
 
 ODD_TEXT = [
@@ -82,9 +83,10 @@ def mutated(raw: bytes, changes: list[tuple[str, float, float, bytes]]) -> bytes
 
 
 @pytest.mark.slow
-@settings(max_examples=2500, **FREE)
+@IN_PARTS
+@settings(max_examples=500, **FREE)
 @given(source=st.sampled_from(SOURCES), changes=st.lists(st.one_of(cut, flip, copy, truncate), min_size=1, max_size=4))
-def test_mutated_bytes(source: bytes, changes: list[tuple[str, float, float, bytes]]) -> None:
+def test_mutated_bytes(part: int, source: bytes, changes: list[tuple[str, float, float, bytes]]) -> None:
     tried(mutated(source, changes))
 
 
@@ -100,7 +102,8 @@ PLACES = [places(whole) for whole in PARSED]
 
 
 @pytest.mark.slow
-@settings(max_examples=2000, **FREE)
+@IN_PARTS
+@settings(max_examples=400, **FREE)
 @given(
     index=st.integers(0, len(PARSED) - 1),
     changes=st.lists(
@@ -110,7 +113,7 @@ PLACES = [places(whole) for whole in PARSED]
     ),
     times=st.integers(1, 2),
 )
-def test_mutated_values(index: int, changes: list[tuple[float, object]], times: int) -> None:
+def test_mutated_values(part: int, index: int, changes: list[tuple[float, object]], times: int) -> None:
     whole = pickle.loads(PICKLED[index])
     for where, value in changes:
         *path, last = PLACES[index][int(where * len(PLACES[index]))]
@@ -135,9 +138,12 @@ OPTION_TEXT = st.text(alphabet="0123456789abkmgix,:/-%.", max_size=12)
 
 
 @pytest.mark.slow
-@settings(max_examples=500, **FREE)
-@given(st.dictionaries(st.sampled_from(OPTIONS), st.one_of(st.sampled_from(ODD_VALUES), OPTION_TEXT), max_size=6))
-def test_odd_options(options: dict[str, object]) -> None:
+@IN_PARTS
+@settings(max_examples=100, **FREE)
+@given(
+    options=st.dictionaries(st.sampled_from(OPTIONS), st.one_of(st.sampled_from(ODD_VALUES), OPTION_TEXT), max_size=6)
+)
+def test_odd_options(part: int, options: dict[str, object]) -> None:
     whole = pickle.loads(PICKLED[0])
     whole["jobs" if "jobs" in whole else "client_stats"][0]["job options"] = options
     tried(json.dumps(whole).encode())

@@ -24,7 +24,9 @@ def test_an_interval_spans_all_sessions_and_a_busy_disk_is_no_idle_one():
 
 
 def test_what_is_shipped_has_both_and_fio_beside_it():
-    (path,) = one_page_runs()
-    table = gain_by_length(pd.read_csv(path))
-    assert table.groupby("before")["length_bytes"].count().to_dict() == {"busy": 6, "idle": 6}
-    assert (table["pairs"] == 80).all()
+    pairs = {"kvm-zen3-virtio": 80, "kvm-zen3-virtio-in-turn": 100}
+    assert [path.parent.name for path in one_page_runs()] == list(pairs)
+    for path, number in zip(one_page_runs(), pairs.values(), strict=True):
+        table = gain_by_length(pd.read_csv(path))
+        assert table.groupby("before")["length_bytes"].count().to_dict() == {"busy": 6, "idle": 6}
+        assert (table["pairs"] == number).all()
