@@ -313,6 +313,16 @@ def test_a_row_names_a_composed_machine_as_compare_does(machine, tmp_path, monke
     assert all(why.endswith("calibration or machine in the row, --calibration or --machine") for why in lacking)
 
 
+def test_what_calibrations_take_for_granted_is_said_once(machine, tmp_path):
+    for name in ("one", "two"):
+        save(replace(machine, name=name, assumed=("CPU time is of one thread",)), tmp_path / f"{name}.json")
+    table = tmp_path / "fleet.csv"
+    table.write_text("gib_per_day,calibration,length\n1,one.json,1MiB\n1,two.json,1MiB\n1,one.json,1GiB\n")
+    found = CliRunner().invoke(command, [str(table)])
+    assert found.exit_code == 0
+    assert found.stderr == "note: one takes for granted: CPU time is of one thread\n"
+
+
 def test_a_write_that_no_call_makes_is_refused_at_once(machine):
     """Its buffer's pages, one by one, would have filled the memory."""
     for length in (1 << 40, (1 << 63) - 4096):

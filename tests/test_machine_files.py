@@ -270,6 +270,13 @@ def test_the_command_line_says_one_line_and_writes_nothing(tmp_path, capsys, mon
     assert f"{path}: driver.mdts: 50" in error
 
 
+def test_limits_are_looked_up_beside_the_machine_file(tmp_path, monkeypatch):
+    (tmp_path / "queue.json").write_text(json.dumps({"max_sectors": 64, "max_segments": 7, "max_segment_size": 4096}))
+    monkeypatch.chdir(tmp_path.parent)
+    found = load_machine(write(tmp_path, "mdts = 5", 'limits = "queue.json"').relative_to(tmp_path.parent))
+    assert (found.limits.max_sectors, found.limits.max_segments) == (64, 7)
+
+
 def test_an_iommu_needs_a_driver_that_maps(tmp_path):
     path = write(tmp_path, "mdts = 5", 'limits = "sata"')
     assert predict(Scenario(load_machine(path))).cpu_s.value > 0

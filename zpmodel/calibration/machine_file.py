@@ -128,7 +128,7 @@ def _shipped(name: str) -> Path:
 
 
 def read_machine_file(path: Path) -> MachineFile:
-    """Read and check a machine file.
+    """Read and check a machine file; files that it names are looked up beside it first, then in the current folder.
 
     :raises InputError: naming file, field and value.
     """
@@ -137,9 +137,12 @@ def read_machine_file(path: Path) -> MachineFile:
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(str(path), "content", str(error), f"TOML with {ACCEPTED}") from None
     try:
-        return msgspec.convert(document, MachineFile)
+        found = msgspec.convert(document, MachineFile)
     except msgspec.ValidationError as error:
         raise _refused(str(path), document, str(error)) from None
+    if found.driver.limits and _exists(beside := path.parent / found.driver.limits):
+        found.driver.limits = str(beside)
+    return found
 
 
 def _refused(where: str, document: dict[str, Any], text: str) -> InputError:

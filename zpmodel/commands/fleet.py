@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zpmodel.base.text import printable
-from zpmodel.commands.machine_options import AskedMachine, machine_options, said_by_option
+from zpmodel.commands.machine_options import AskedMachine, machine_options, said_by_option, say_assumed
 from zpmodel.commands.output import emit_json, emit_table, json_option, say
 
 if TYPE_CHECKING:
@@ -85,8 +85,17 @@ def _loader(table: Path, asked: AskedMachine) -> "Callable[[dict[str, str]], Mac
     def beside(file: str) -> str:
         return str(table.parent / file)
 
+    said = set[tuple[str, ...]]()
+
     @cache
     def load(cells: tuple[tuple[str, str], ...]) -> "Machine | None":
+        machine = read(cells)
+        if machine is not None and machine.assumed not in said:  # once for all machines of which it is the same
+            said.add(machine.assumed)
+            say_assumed(machine)
+        return machine
+
+    def read(cells: tuple[tuple[str, str], ...]) -> "Machine | None":
         parts: dict[str, str | None] = dict(cells)
         calibration, machine, device = (parts.pop(name, None) for name in ("calibration", "machine", "device"))
         if device is not None:
