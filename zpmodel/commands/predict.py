@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from zpmodel.timing.predict import Prediction
 
 
+_LEAST_SHARE = 0.01  # of the CPU time, that work may cost at the most and is listed for
+
+
 @click.command("predict")
 @machine_options
 @caller_option
@@ -88,7 +91,9 @@ def _show(found: "Prediction", title: str) -> None:
         )
     if found.cpu_s.known:
         say("\nCPU time by kind of work:")
-        shown = [term for term in found.terms if term.number * term.each_s > 0]
+        # The best value of a cost may be nothing where its interval is not, and that is in the sum's.
+        least = _LEAST_SHARE * found.cpu_s.value
+        shown = [term for term in found.terms if term.number * term.each_s > 0 or term.seconds.high > least]
         unit, each = time_unit([term.seconds for term in shown])
         emit_table([{"work": t.name, f"CPU [{unit}]": str(t.seconds.scaled(each)), "from": t.says} for t in shown])
     else:
