@@ -109,6 +109,13 @@ def test_a_device_with_write_zeroes_reads_no_page(asked):
     assert "Write Zeroes" in found[0].sentence
 
 
+@pytest.mark.parametrize("number", [7, 10])
+def test_what_a_calibration_can_not_say_is_said_to_be_another_machine_s(asked, measured, number):
+    said = f"on nvme-mailing-list, as {measured.name} can't be varied, "
+    assert said in answer(Asked(measured, "--calibration x"), number).sentence
+    assert "can't be varied" not in answer(asked, number).sentence
+
+
 def test_a_calibration_that_saves_nothing_answers_too():
     few = synthetic.data_set(1)
     writes = few.writes[few.writes["memory"] == "malloc"].reset_index(drop=True)

@@ -37,6 +37,11 @@ def _options(asked: Asked, **parts: str) -> str:
     return named.options(**parts)
 
 
+def _instead(asked: Asked) -> str:
+    """Whose answer it is, where it is not the asked machine's."""
+    return f"on {_COMPOSED}, as {asked.machine.name} can't be varied, " if asked.vary is None else ""
+
+
 def no_gain(asked: Asked) -> Answer:
     """Question 7."""
     by_speed = {speed: static_gain(varied(asked, device=speed))[1] for speed in SPEEDS}
@@ -52,10 +57,10 @@ def no_gain(asked: Asked) -> Answer:
     ]
     return Answer(
         7,
-        f"In throughput it is the smaller, the slower a device that is the bottleneck: {throughput(slow)} at "
-        f"{SPEEDS[0]}, {throughput(fast)} at {SPEEDS[-1]}{hides}; CPU time is saved all the same. It is a loss where a "
-        f"CPU reads the zeroes: copying from 2 MiB goes at {reads} times the bandwidth of a hot 4 KiB page "
-        f"({', '.join(CPU_READERS)}).",
+        f"In throughput it is the smaller, the slower a device that is the bottleneck: {_instead(asked)}"
+        f"{throughput(slow)} at {SPEEDS[0]}, {throughput(fast)} at {SPEEDS[-1]}{hides}; CPU time is saved all the "
+        f"same. It is a loss where a CPU reads the zeroes: copying from 2 MiB goes at {reads} times the bandwidth of a "
+        f"hot 4 KiB page ({', '.join(CPU_READERS)}).",
         tuple(figures),
         f"{rests(varied(asked))}; reading measured on {', '.join(known_readers())}",
         f"zpmodel compare {_options(asked, device=SPEEDS[0])}",
@@ -109,10 +114,10 @@ def iommu(asked: Asked) -> Answer:
     times = saved["lazy"].value / saved["none"].value
     return Answer(
         10,
-        f"Translation multiplies the gain by {times:.1f} (lazy): {saved['none']} ms of CPU time saved for each GiB "
-        f"without it, {saved['lazy']} ms with lazy; {more(ratios['none'])} without, {more(ratios['lazy'])} with. "
-        f"Strict counts the same here, as its flushes are not counted; a published latency says {told * 1e9:.0f} ns a "
-        f"4 KiB vector, {published.value:.0f} ms for each GiB.",
+        f"Translation multiplies the gain by {times:.1f} (lazy): {_instead(asked)}{saved['none']} ms of CPU time saved "
+        f"for each GiB without it, {saved['lazy']} ms with lazy; {more(ratios['none'])} without, "
+        f"{more(ratios['lazy'])} with. Strict counts the same here, as its flushes are not counted; a published "
+        f"latency says {told * 1e9:.0f} ns a 4 KiB vector, {published.value:.0f} ms for each GiB.",
         tuple(figures),
         f"the NVMe driver's counted instructions by IOMMU mode; published: {source}",
         f"zpmodel compare {_options(asked, iommu='lazy')}",
