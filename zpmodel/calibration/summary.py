@@ -123,8 +123,8 @@ def _typical_of_pairs(data: DataSet) -> dict[str, float]:
 
 def _middle(values: pd.Series, levels: list[str]) -> float:
     """The median of the log standard deviations of positive values that share what the index says at these levels."""
-    spread = float(values.transform(np.log).groupby(level=levels).std().median())
-    return spread if np.isfinite(spread) else _UNTOLD
+    spreads = values.transform(np.log).groupby(level=levels).std().dropna()  # of none the median is a warning, pandas 2
+    return float(spreads.median()) if len(spreads) else _UNTOLD
 
 
 def _around(values: Floats, spread: float) -> tuple[Floats, Floats]:
