@@ -32,13 +32,13 @@ FIRST: dict[str, int | tuple[str, ...]] = {
     "test_site_pages::test_every_chart_is_drawn_without_a_network": ("1280",),
     "test_sliders::test_moving_a_slider_changes_the_answer": ("400",),
     "test_structure_fuzz::test_random_limits_agree_with_the_slow_version": 2,
+    "test_subsets::test_every_table_and_every_sentence_is_made": (
+        *("zero CPU readings", "malloc", "mmaphuge", "one run", "no CPU", "no queue"),
+    ),
     "test_subsets::test_left_out_points_are_scored_where_there_are_enough": ("one run", "no CPU"),
     "test_sweep::test_dask_with_a_worker_that_is_killed_gives_the_same": 0,
     "test_sweep::test_what_a_terminal_sends_to_all_is_one_line": ("0.0-2", "2.0-2"),
     "test_taken_away::test_every_page_is_made_without": ("points/reference",),
-    "test_subsets::test_every_table_and_every_sentence_is_made": (
-        *("zero CPU readings", "malloc", "mmaphuge", "one run", "no CPU", "no queue"),
-    ),
     "test_time_per_instruction::test_bad_input_is_one_line": 2,
     "test_tracing_kernel::test_the_command_obeys_at_any_moment": 1,
 }

@@ -128,7 +128,7 @@ def _shipped(name: str) -> Path:
 
 
 def read_machine_file(path: Path) -> MachineFile:
-    """Read and check a machine file; files that it names are looked up beside it first, then in the current folder.
+    """Read and check a machine file; its limits are looked up beside it first, then in the current folder.
 
     :raises InputError: naming file, field and value.
     """
